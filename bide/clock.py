@@ -1,0 +1,65 @@
+"""The store's time, sampled. The only place in Bide that knows "now".
+
+Every decision about time is taken by the store's clock, so that a worker with a
+wrong clock can neither take another's lease nor start a task early. A sample is
+the store's TIME together with the local boot-time clock at the moment the reply
+arrived; later readings add the local time that has passed since. As the store
+read its clock before we read ours, a reading never runs ahead of the store:
+an error can make us late, never early.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+REFRESH_S: Final = 5.0
+"""Age from which a sample is taken anew, along with the next call."""
+EXPIRY_S: Final = 30.0
+"""Age from which a sample is worthless: clocks drift, machines sleep."""
+SLOW_S: Final = 1.0
+"""A reply that took longer than this is no sample: the process may have been frozen."""
+
+
+def boot_time() -> float:
+    """Seconds on a clock that goes on while the machine is suspended, where there is one."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class Clock:
+    """The store's Unix time in milliseconds, from samples. Thread-safe: one tuple is swapped."""
+
+    def __init__(self, local: Callable[[], float] = boot_time) -> None:
+        self.local = local
+        self._sample: tuple[int, float] | None = None
+
+    def record(self, reply: tuple[int, int], sent: float) -> None:
+        """Take a sample: the store's TIME reply (seconds, microseconds), asked at local time `sent`."""
+        received = self.local()
+        if received - sent <= SLOW_S:
+            self._sample = (reply[0] * 1000 + reply[1] // 1000, received)
+
+    def discard(self) -> None:
+        """Forget the sample, as after a thaw."""
+        self._sample = None
+
+    @property
+    def age(self) -> float:
+        """Seconds since the sample; infinite without one."""
+        sample = self._sample
+        return self.local() - sample[1] if sample else float("inf")
+
+    @property
+    def needs_refresh(self) -> bool:
+        return self.age > REFRESH_S
+
+    def now_ms(self) -> int | None:
+        """The store's time, or None when there is no sample young enough to tell."""
+        sample = self._sample
+        if sample is None:
+            return None
+        passed = self.local() - sample[1]
+        return sample[0] + int(passed * 1000) if 0 <= passed <= EXPIRY_S else None

@@ -1,0 +1,80 @@
+"""Renews a worker's leases from a thread of its own.
+
+A task that computes on the event loop would otherwise cost its hundreds of
+neighbours their leases. But a loop that has not turned for long is stuck, and its
+tasks are better off elsewhere: then the thread stops vouching for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from bide.errors import BideError
+from bide.exchange import BATCH
+from bide.store import Store
+
+STALL_S: Final = 10.0
+"""A loop that has stood still for this long is not vouched for."""
+
+Held = Mapping[str, Sequence[tuple[bytes, int]]]
+"""By slot: (id, fence) of each lease held."""
+
+_log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """The thread. Its callbacks are called in it; the worker passes them on to its loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        worker: str,
+        lease_s: float,
+        *,
+        held: Callable[[], Held],
+        stalled_s: Callable[[], float],
+        on_lost: Callable[[str, Sequence[tuple[bytes, int]]], None],
+        on_cancel: Callable[[str, Sequence[bytes]], None],
+    ) -> None:
+        """held: what to renew now. stalled_s: how long the loop has stood still, in seconds.
+        on_lost, on_cancel: called with a slot and its leases (id, fence), or its ids.
+        """
+        self._store = store
+        self._worker = worker
+        self._lease_s = lease_s
+        self._held = held
+        self._stalled_s = stalled_s
+        self._on_lost = on_lost
+        self._on_cancel = on_cancel
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; returns when it has ended, or after 2 s."""
+        self._stopped.set()
+        self._thread.join(2)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._lease_s / 3):
+            if self._stalled_s() > STALL_S:
+                continue
+            for slot, leases in self._held().items():
+                try:
+                    self._renew(slot, leases)
+                except BideError as error:
+                    _log.warning("heartbeat: %s", error)
+
+    def _renew(self, slot: str, leases: Sequence[tuple[bytes, int]]) -> None:
+        for start in range(0, len(leases), BATCH):
+            part = leases[start : start + BATCH]
+            lost, cancels = self._store.heartbeat(slot, self._worker, round(self._lease_s * 1000), part)
+            if lost:
+                self._on_lost(slot, [lease for lease in part if lease[0] in lost])
+            if cancels:
+                self._on_cancel(slot, cancels)

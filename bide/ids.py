@@ -1,0 +1,48 @@
+"""Task ids: `<slot>~` and 26 characters that sort by submission time.
+
+The 26 characters are 16 bytes (48 bits of Unix milliseconds, 80 random bits) in
+lower-case base32hex (RFC 4648), which keeps the byte order. The store holds the
+16 bytes alone; the slot is in the key's hash tag.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+_SHAPE = re.compile(r"([a-z0-9_-]{1,64})~([0-9a-v]{25}[048cgkos])")
+"""The last character carries three bits only, hence the shorter alphabet."""
+
+
+class TaskId(NamedTuple):
+    """A task's name in the store: its slot and its 16 bytes there."""
+
+    slot: str
+    key: bytes
+
+    def __str__(self) -> str:
+        return f"{self.slot}~{base64.b32hexencode(self.key)[:26].decode().lower()}"
+
+    @property
+    def submitted_ms(self) -> int:
+        """Unix milliseconds of the submission, by the store's clock."""
+        return int.from_bytes(self.key[:6], "big")
+
+
+def new_id(slot: str, now_ms: int, random_bytes: Callable[[int], bytes]) -> TaskId:
+    """A fresh id; `random_bytes(n)` is the source of its 80 random bits."""
+    return TaskId(slot, now_ms.to_bytes(6, "big") + random_bytes(10))
+
+
+def parse_id(text: str) -> TaskId | None:
+    """The id that `text` spells, or None when it spells none."""
+    match = _SHAPE.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        return TaskId(match[1], base64.b32hexdecode(match[2].upper() + "======"))
+    except binascii.Error:
+        return None

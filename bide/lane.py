@@ -1,0 +1,185 @@
+"""A worker's traffic with one slot: exchanges, and the bells it listens to between them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import redis.asyncio
+
+from bide.errors import StoreUnavailable
+from bide.exchange import BATCH, ExchangeReply, Lease, Settle
+from bide.ids import TaskId
+from bide.store import Store, translated
+
+BLOCK_S: Final = 5
+"""How long one BLPOP blocks."""
+REFRESH_S: Final = 20.0
+"""How often an idle lane makes an exchange all the same, to stay on the list of listeners."""
+LISTEN_MS: Final = 30_000
+"""How long the store counts on a listener that it has not heard of."""
+_STALE_REPLY_S: Final = 5.0
+_PAUSE_S: Final = 0.25
+"""Between tries while the store is away."""
+
+_log = logging.getLogger(__name__)
+
+
+class Host(Protocol):
+    """What a lane needs of its worker."""
+
+    name: str
+    boot: int
+    lease_ms: int
+
+    def reserve(self, wanted: int) -> int:
+        """Set aside room for up to `wanted` tasks; returns how many there is room for."""
+
+    def release(self, count: int) -> None:
+        """Give room back."""
+
+    @property
+    def may_isolate(self) -> bool:
+        """Whether the worker holds no isolated task."""
+
+    def start(self, leases: Sequence[Lease]) -> None:
+        """Run these tasks; their room has been reserved."""
+
+    def cancel(self, slot: str, keys: Sequence[bytes]) -> None:
+        """Cancel these tasks, where they run here."""
+
+
+class Lane:
+    """One slot's lane: `run` it; `lead_out` when the worker is to leave, then `close`."""
+
+    def __init__(self, host: Host, store: Store, slot: str, connect: Callable[[float | None], redis.asyncio.Redis]):
+        """connect: opens a client whose replies take at most that many seconds, or any time for None."""
+        self.slot = slot
+        self._host = host
+        self._store = store
+        self._client = connect(_STALE_REPLY_S)
+        self._bell_client = connect(None)
+        self._outbox: list[Settle] = []
+        self._seq = 0
+        self._turn = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._holds_leases = asyncio.Event()
+        self._leasing = True
+        self._closing = False
+        self.last_work = store.clock.local()
+        """Local clock: when this lane last had a task to start or to settle."""
+
+    def settle(self, settle: Settle) -> None:
+        """Send the end of a lease with the next exchange, which follows at once."""
+        self._outbox.append(settle)
+        self._turn.set()
+
+    def nudge(self) -> None:
+        """Make an exchange soon, if this lane went without for want of room."""
+        if not self._has_room.is_set():
+            self._turn.set()
+
+    def watch_cancels(self, holds_leases: bool) -> None:
+        """Listen to the worker's personal bell while it holds leases here."""
+        if holds_leases:
+            self._holds_leases.set()
+        else:
+            self._holds_leases.clear()
+
+    def lead_out(self, leaving: bool = True) -> None:
+        """Lease nothing more, and leave the list of listeners; or take that back."""
+        self._leasing = not leaving
+        self._turn.set()
+
+    def close(self) -> None:
+        """Let `run` return once everything is settled."""
+        self._leasing = False
+        self._closing = True
+        self._turn.set()
+
+    async def run(self) -> None:
+        """Exchange whenever there is a reason to, until closed."""
+        shared = self._store.keys.slot(self.slot, ("bell",))[0]
+        personal = self._store.keys.personal_bell(self.slot, self._host.name)
+        bells = (
+            asyncio.create_task(self._listen(shared, self._has_room)),
+            asyncio.create_task(self._listen(personal, self._holds_leases)),
+        )
+        try:
+            while not self._closing or self._outbox:
+                self._turn.clear()
+                reply = await self._exchange()
+                if not (self._outbox or self._closing or (reply.ready and self._has_room.is_set())):
+                    await self._pause(reply)
+        finally:
+            for bell in bells:
+                bell.cancel()
+            await asyncio.gather(*bells, return_exceptions=True)
+            await self._client.aclose()
+            await self._bell_client.aclose()
+
+    async def _exchange(self) -> ExchangeReply:
+        """One exchange, repeated under its number until the store answers."""
+        self._seq += 1
+        settles = self._outbox[:BATCH]
+        room = self._host.reserve(BATCH) if self._leasing else 0
+        isolate = self._host.may_isolate
+        asked_at = self._store.clock.local()
+        try:
+            while True:
+                try:
+                    reply = await self._store.exchange(
+                        self._client, self.slot, worker=self._host.name, boot=self._host.boot, seq=self._seq,
+                        settles=settles, capacity=room, lease_ms=self._host.lease_ms, isolate=isolate,
+                        listen_ms=LISTEN_MS if self._leasing else 0, asked_at=asked_at,
+                    )  # fmt: skip
+                    break
+                except StoreUnavailable as error:
+                    _log.warning("exchange with %s: %s", self.slot, error)
+                    await asyncio.sleep(_PAUSE_S)
+        except BaseException:
+            self._host.release(room)
+            raise
+        del self._outbox[: len(settles)]
+        for position in reply.lost:
+            id = TaskId(self.slot, settles[position].key)
+            _log.warning("%s: its lease had passed to another worker; the outcome here was dropped", id)
+        self._host.release(room - len(reply.leases))
+        if self._leasing and room > len(reply.leases):
+            self._has_room.set()
+        else:
+            self._has_room.clear()
+        if settles or reply.leases:
+            self.last_work = self._store.clock.local()
+        self._host.start(reply.leases)
+        self._host.cancel(self.slot, reply.cancels)
+        return reply
+
+    async def _pause(self, reply: ExchangeReply) -> None:
+        """Until there is something to settle, a bell rings, something is due, or it is time to refresh."""
+        seconds = REFRESH_S
+        now_ms = self._store.clock.now_ms()
+        if reply.next_due_ms is not None and now_ms is not None:
+            seconds = min(seconds, max(0.001, (reply.next_due_ms - now_ms + 1) / 1000))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._turn.wait()
+        except TimeoutError:
+            return
+
+    async def _listen(self, bell: str, gate: asyncio.Event) -> None:
+        """Block on a bell while its gate is open; each token is a reason for an exchange."""
+        while True:
+            await gate.wait()
+            try:
+                async with asyncio.timeout(2 * BLOCK_S):
+                    with translated(self._bell_client):
+                        token = await self._bell_client.blpop([bell], timeout=BLOCK_S)
+            except (StoreUnavailable, TimeoutError) as error:
+                _log.warning("bell of %s: %s", self.slot, error or "no answer")
+                await asyncio.sleep(_PAUSE_S)
+                token = (b"", b"")
+            if token is not None:
+                self._turn.set()

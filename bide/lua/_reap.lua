@@ -1,0 +1,38 @@
+-- Takes tasks from workers that have gone silent. The attempt is spent; the fence moves on,
+-- so that nothing the old worker still says counts.
+-- A task whose next attempt is its last goes to `isolated`: no worker holds two of those, so
+-- that a task which kills its workers fails alone and takes no neighbour with it.
+-- Transition: running -> ready, running -> failed, running -> cancelled
+-- Uses: _run, _writes, _finish, meta, runs, leased, isolated.
+local WORKER_LOST = cjson.encode({
+  code = 'WORKER_LOST',
+  message = 'The worker that ran this task died or fell silent on every attempt.',
+})
+
+local function reap(now_ms, limit)
+  local ids = redis.call('ZRANGE', leased, '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, limit)
+  if #ids == 0 then return 0 end
+  local records = redis.call('HMGET', runs, unpack(ids))
+  local seq = redis.call('HINCRBY', meta, 'seq', #ids) - #ids
+  local fence = redis.call('HINCRBY', meta, 'fence', #ids) - #ids
+  for i, id in ipairs(ids) do
+    local run = cmsgpack.unpack(records[i])
+    run[FENCE] = fence + i
+    collect(writes.unleased, id)
+    if run[CANCELLING] == 1 then
+      finish(id, run, 'cancelled', '', now_ms)
+    elseif run[ATTEMPT] >= run[MAX_ATTEMPTS] then
+      finish(id, run, 'failed', WORKER_LOST, now_ms)
+    else
+      run[STATE], run[WORKER] = 'ready', ''
+      collect(writes.runs, id, cmsgpack.pack(run))
+      if run[ATTEMPT] + 1 >= run[MAX_ATTEMPTS] then
+        redis.call('ZADD', isolated, seq + i, id)
+      else
+        collect(writes.ready, seq + i, id)
+      end
+    end
+  end
+  flush()
+  return #ids
+end

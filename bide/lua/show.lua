@@ -1,0 +1,13 @@
+-- Reads one task whole, so that its state and its outcome belong together.
+-- Transition: none
+-- KEYS[1] specs: what was submitted
+-- KEYS[2] runs: how far it came
+-- KEYS[3] results: outcomes
+-- ARGV[1] id: 16 bytes
+-- Returns: {spec, run, outcome or ''}, or {} when there is no such task
+-- Errors: none
+-- Fence: none, reads only
+-- Cost: 3 commands
+local run = redis.call('HGET', KEYS[2], ARGV[1])
+if not run then return {} end
+return { redis.call('HGET', KEYS[1], ARGV[1]), run, redis.call('HGET', KEYS[3], ARGV[1]) or '' }

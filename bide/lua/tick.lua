@@ -1,0 +1,49 @@
+-- Upkeep of one slot, for when no worker does it: promote, reap, prune, forget dead workers,
+-- and ring whoever listens.
+-- Transition: scheduled -> ready, retrying -> ready, running -> ready, running -> failed,
+--   running -> cancelled
+-- KEYS[1] meta: counters `seq` and `fence`
+-- KEYS[2] specs: what was submitted
+-- KEYS[3] runs: how far it came
+-- KEYS[4] results: outcomes
+-- KEYS[5] ready: tasks to lease
+-- KEYS[6] isolated: ready tasks that must not share a worker
+-- KEYS[7] due: tasks that wait for their time
+-- KEYS[8] leased: running tasks by the end of their lease
+-- KEYS[9] done: finished tasks by the end of their retention
+-- KEYS[10] idempotency: submissions by their key
+-- KEYS[11] listeners: workers that block on the bell
+-- KEYS[12] bell: doorbell tokens
+-- KEYS[13] workers: when each worker was last heard of
+-- KEYS[14] ledgers: what each worker's last exchange leased
+-- KEYS[15] signals: ids to cancel, by worker
+-- ARGV[1] now_ms: the server's time
+-- ARGV[2] forget_ms: how long a silent worker's rows are kept
+-- Returns: {promoted, reaped, pruned, ready, listeners}; 100 of any of the first three: call again
+-- Errors: none
+-- Fence: reaping moves the fence on
+-- Cost: 10 commands and about 6 per task, batched; at most 100 of each kind
+local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local isolated, due, leased, done, idempotency = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local listeners, bell, workers, ledgers, signals = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+--- include _run
+--- include _writes
+--- include _finish
+--- include _promote
+--- include _reap
+--- include _prune
+--- include _ring
+local now_ms = tonumber(ARGV[1])
+local promoted, reaped, pruned = promote(now_ms, 100), reap(now_ms, 100), prune(now_ms, 100)
+
+redis.call('ZREMRANGEBYSCORE', listeners, '-inf', '(' .. now_ms)
+local silent = redis.call('ZRANGE', workers, '-inf', now_ms - tonumber(ARGV[2]), 'BYSCORE', 'LIMIT', 0, 100)
+if #silent > 0 then
+  redis.call('ZREM', workers, unpack(silent))
+  redis.call('HDEL', ledgers, unpack(silent))
+  redis.call('HDEL', signals, unpack(silent))
+end
+
+local waiting = redis.call('ZCARD', ready) + redis.call('ZCARD', isolated)
+local listening = waiting > 0 and ring(now_ms, waiting) or 0
+return { promoted, reaped, pruned, waiting, listening }

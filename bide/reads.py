@@ -1,0 +1,69 @@
+"""Reads from the store: what changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bide import scripts
+from bide.errors import TaskNotFound
+from bide.ids import TaskId
+from bide.store import Store, translated
+from bide.records import Run, Spec, TaskView
+
+_spec = msgspec.msgpack.Decoder(Spec).decode
+_run = msgspec.msgpack.Decoder(Run).decode
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealth:
+    """What the store says of itself."""
+
+    server: str
+    """`valkey` or `redis`."""
+    version: str
+    durability: str
+    """`aof-always`, `aof` (fsync every second or left to the system), `rdb`, or `none`."""
+    ping_ms: float
+
+
+class Reads:
+    """Questions to the store. Every one may raise StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def task(self, id: TaskId, tenant: str) -> TaskView:
+        """The task as it stands, in one round trip.
+
+        Raises TaskNotFound when there is none, or it belongs to another tenant.
+        """
+        script = scripts.load("show")
+        client = self._store.client
+        with translated(client):
+            reply = script.run(client, self._store.keys.slot(id.slot, script.keys), id.key)
+        if not reply:
+            raise TaskNotFound
+        spec = _spec(reply[0])
+        if spec.tenant != tenant:
+            raise TaskNotFound
+        return TaskView(str(id), id.slot, spec, _run(reply[1]), reply[2], id.submitted_ms)
+
+    def health(self) -> StoreHealth:
+        """Reach the store, and ask what would survive its death."""
+        client, local = self._store.client, self._store.clock.local
+        with translated(client):
+            before = local()
+            client.ping()
+            ping_ms = (local() - before) * 1000
+            info: dict[str, Any] = client.info("server", "persistence")
+        name = "valkey" if "valkey_version" in info else "redis"
+        if info.get("aof_enabled"):
+            durability = "aof"
+        elif info.get("rdb_last_save_time") and info.get("rdb_saves"):
+            durability = "rdb"
+        else:
+            durability = "none"
+        return StoreHealth(name, str(info[f"{name}_version"]), durability, round(ping_ms, 3))

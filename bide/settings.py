@@ -1,0 +1,187 @@
+"""All settings, read from the environment once, in one frozen class.
+
+Nothing else in Bide reads the environment. Every problem is reported together,
+so that one failed start is enough to mend them all. docs/settings.md lists the
+same table; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+from bide.errors import SettingsError
+
+NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
+"""What queue, event and tag names look like."""
+
+_HASH: Final = re.compile(r"(?:(?P<tenant>[a-z0-9_-]{1,64})=)?(?P<digest>[0-9a-f]{64})")
+_PACKAGE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+def _text(raw: str) -> str:
+    return raw
+
+
+def _flag(raw: str) -> bool:
+    if raw.lower() in ("1", "true", "yes", "on"):
+        return True
+    if raw.lower() in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("must be 1 or 0")
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(raw: str) -> int:
+        if not re.fullmatch(r"\d{1,12}", raw) or not low <= int(raw) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(raw)
+
+    return read
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def read(raw: str) -> float:
+        if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", raw) or not low <= float(raw) <= high:
+            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
+        return float(raw)
+
+    return read
+
+
+def _redis_url(raw: str) -> str:
+    if not re.match(r"(redis|rediss|unix)://.", raw):
+        raise ValueError("must be a redis://, rediss:// or unix:// URL")
+    return raw
+
+
+def _name(raw: str) -> str:
+    if not NAME.fullmatch(raw):
+        raise ValueError("must match [a-z0-9_-]{1,64}")
+    return raw
+
+
+def _names(raw: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in raw.split(",") if part.strip())
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"holds {name!r}; names must match [a-z0-9_-]{{1,64}}")
+    return names
+
+
+def _packages(raw: str) -> tuple[str, ...]:
+    packages = tuple(part.strip() for part in raw.split(",") if part.strip())
+    if not packages:
+        raise ValueError("must name at least one package, such as workers.tasks")
+    for package in packages:
+        if not _PACKAGE.fullmatch(package):
+            raise ValueError(f"holds {package!r}, which is no dotted package name")
+    return packages
+
+
+def _key_hashes(raw: str) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for part in filter(None, (part.strip() for part in raw.split(","))):
+        match = _HASH.fullmatch(part)
+        if match is None:
+            raise ValueError("must be comma-separated SHA-256 hex digests, each as DIGEST or TENANT=DIGEST")
+        pairs.append((match["tenant"] or "default", match["digest"]))
+    return tuple(pairs)
+
+
+def _setting(variable: str, default: Any, read: Callable[[str], Any], doc: str) -> Any:
+    return field(default=default, metadata={"variable": variable, "read": read, "doc": doc})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the server, the workers and the tick are told. Times are in seconds."""
+
+    redis_url: str = _setting(
+        "BIDE_REDIS_URL", "", _redis_url,
+        "The store: a Valkey >= 7.2 or Redis >= 7, as `redis://`, `rediss://` (TLS) or `unix://`. "
+        "`make up` starts an embedded Valkey when it is unset.",
+    )
+    prefix: str = _setting("BIDE_PREFIX", "bide", _name, "First part of every key in the store.")
+    tasks: tuple[str, ...] = _setting(
+        "BIDE_TASKS", ("workers.tasks",), _packages,
+        "Comma-separated packages that are searched for tasks.",
+    )
+    queues: tuple[str, ...] = _setting(
+        "BIDE_QUEUES", (), _names,
+        "Comma-separated queues that exist besides `default` and those that tasks name.",
+    )
+    api_key_hashes: tuple[tuple[str, str], ...] = _setting(
+        "BIDE_API_KEY_HASHES", (), _key_hashes,
+        "Comma-separated SHA-256 hex digests of the accepted API keys, each as `DIGEST` or `TENANT=DIGEST`. "
+        "A tenant sees its own tasks only.",
+    )
+    local: bool = _setting(
+        "BIDE_LOCAL", False, _flag,
+        "1 in quick mode (`make up` sets it): no API key, loopback only, Host and Origin checked, "
+        "local-only tasks registered.",
+    )
+    concurrency: int = _setting(
+        "BIDE_CONCURRENCY", 100, _whole(1, 100_000), "Tasks that one worker runs at once.",
+    )
+    lease_seconds: float = _setting(
+        "BIDE_LEASE_SECONDS", 20.0, _seconds(0.2, 3600),
+        "How long a silent worker keeps its tasks; it renews every third of it.",
+    )
+    grace_seconds: float = _setting(
+        "BIDE_GRACE_SECONDS", 6.0, _seconds(0, 600),
+        "How long a stopping worker lets running tasks finish before it hands them back.",
+    )
+    idle_seconds: float = _setting(
+        "BIDE_IDLE_SECONDS", 2.0, _seconds(0, 900),
+        "How long an idle worker lingers before it leaves, where it may leave.",
+    )
+    workers_min: int = _setting(
+        "BIDE_WORKERS_MIN", 2, _whole(0, 1000), "Workers that quick mode keeps warm; 0 lets all exit when idle.",
+    )
+    workers_max: int = _setting(
+        "BIDE_WORKERS_MAX", 4, _whole(1, 1000), "Workers that quick mode never exceeds.",
+    )
+    api_processes: int = _setting("BIDE_API_PROCESSES", 2, _whole(1, 64), "HTTP server processes in quick mode.")
+    tick_seconds: float = _setting(
+        "BIDE_TICK_SECONDS", 1.0, _seconds(0.05, 3600), "How often quick mode runs the tick.",
+    )
+    retention_seconds: int = _setting(
+        "BIDE_RETENTION_SECONDS", 86_400, _whole(1, 31_536_000),
+        "How long a finished task can be read, where the task itself does not say.",
+    )
+    wait_slots: int = _setting(
+        "BIDE_WAIT_SLOTS", 16, _whole(0, 10_000),
+        "Requests with `Prefer: wait` that may be held open at once, over all processes; "
+        "one beyond them is answered at once.",
+    )
+    rate_limit: int = _setting(
+        "BIDE_RATE_LIMIT", 0, _whole(0, 1_000_000),
+        "Submissions a second per tenant and queue, with one second's worth of burst; 0 is no limit.",
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read every setting, or raise one SettingsError that names all that is wrong."""
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        known = {f.metadata["variable"]: f for f in fields(cls)}
+        for variable, setting in known.items():
+            raw = environ.get(variable, "").strip()
+            if not raw:
+                continue
+            try:
+                values[setting.name] = setting.metadata["read"](raw)
+            except ValueError as error:
+                shown = "" if variable in ("BIDE_REDIS_URL", "BIDE_API_KEY_HASHES") else f" (it is {raw!r})"
+                problems.append(f"{variable} {error}{shown}")
+        settings = cls(**values)
+        if settings.workers_max < settings.workers_min:
+            problems.append(
+                f"BIDE_WORKERS_MAX ({settings.workers_max}) must not be below BIDE_WORKERS_MIN ({settings.workers_min})"
+            )
+        if problems:
+            raise SettingsError(problems)
+        return settings

@@ -1,0 +1,44 @@
+"""Task states and the one table of allowed transitions. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class State(StrEnum):
+    """Where a task is. It is in exactly one state at any time."""
+
+    SCHEDULED = "scheduled"
+    """Accepted; starts when its delay has passed."""
+    READY = "ready"
+    """Waits for a worker."""
+    RUNNING = "running"
+    """Leased by a worker."""
+    RETRYING = "retrying"
+    """An attempt failed; the next one starts when its delay has passed."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def done(self) -> bool:
+        """Whether the state is terminal: it never changes again."""
+        return not TRANSITIONS[self]
+
+
+TRANSITIONS: Final = MappingProxyType(
+    {
+        State.SCHEDULED: frozenset({State.READY, State.CANCELLED}),
+        State.READY: frozenset({State.RUNNING, State.CANCELLED}),
+        State.RUNNING: frozenset(
+            {State.READY, State.RETRYING, State.SUCCEEDED, State.FAILED, State.CANCELLED}
+        ),
+        State.RETRYING: frozenset({State.READY, State.CANCELLED}),
+        State.SUCCEEDED: frozenset[State](),
+        State.FAILED: frozenset[State](),
+        State.CANCELLED: frozenset[State](),
+    }
+)
+"""Every change of state there is. Scripts, docs/state-machine.md and tests are checked against it."""

@@ -1,0 +1,354 @@
+"""Writes to the store: one method per script.
+
+Synchronous, for handlers, the tick and the heartbeat; only `exchange`, which
+nobody but a worker's event loop calls, is a coroutine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+
+import msgspec
+import redis
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from bide import scripts
+from bide.clock import Clock
+from bide.errors import (
+    Closed,
+    IdempotencyConflict,
+    RateLimited,
+    ScriptError,
+    StoreUnavailable,
+    TaskFinished,
+    TaskNotFound,
+    Unregistered,
+)
+from bide.exchange import ExchangeReply, Settle, flatten_settles, read_reply, split_ids
+from bide.ids import TaskId, new_id
+from bide.keys import SERVER_KEYS, Keys
+from bide.records import Spec
+
+FORGET_MS: Final = 3_600_000
+"""How long the store remembers a silent worker's last exchange."""
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A validated request for one task."""
+
+    name: str
+    args: str
+    """A JSON object that fits the task's signature."""
+    queue: str
+    tenant: str
+    max_attempts: int
+    retention_ms: int
+    delay_ms: int = 0
+    run_at_ms: int = 0
+    """Unix milliseconds; 0 where `delay_ms` says it, or nothing does."""
+    idempotency_key: str = ""
+    fingerprint: bytes = b""
+    """16 bytes of a hash over the request: the same key must come with the same one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The store's answer to a submission."""
+
+    id: TaskId
+    seen: bool
+    """Whether this answers a submission that had been accepted before."""
+    listeners: int
+    """Workers that were free to take it."""
+    burst_left: int | None
+    """Submissions that the rate limit still allows at once; None without a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether the server accepts submissions."""
+
+    accepting: bool
+    reason: str
+    retry_after: int
+    """Seconds; 0 is no hint."""
+    epoch: int
+    changed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What one tick of a slot did, and what it found."""
+
+    promoted: int
+    reaped: int
+    pruned: int
+    ready: int
+    listeners: int
+
+
+@contextmanager
+def translated(client: redis.Redis | redis.asyncio.Redis) -> Iterator[None]:
+    """Turn redis-py's errors into ours."""
+    try:
+        yield
+    except ReadOnlyError as error:
+        # The primary has become a replica: no pooled connection leads anywhere useful.
+        client.connection_pool.reset()
+        raise StoreUnavailable(f"The store is read-only just now ({error}). Try again.") from error
+    except AuthenticationError as error:
+        raise StoreUnavailable(f"The store refused the password in BIDE_REDIS_URL ({error}).") from error
+    except (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OutOfMemoryError) as error:
+        raise StoreUnavailable(f"The store cannot be used: {error}") from error
+    except RedisError as error:
+        raise ScriptError(f"The store answered: {error}") from error
+
+
+class Store:
+    """The store's scripts as methods. Every one may raise StoreUnavailable."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        clock: Clock,
+        *,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.client = client
+        self.clock = clock
+        self.keys = keys
+        self._random_bytes = random_bytes
+        self._slot_keys: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def now_ms(self) -> int:
+        """The store's time; asks it (one round trip) when no young sample is at hand."""
+        now_ms = self.clock.now_ms()
+        if now_ms is None:
+            sent = self.clock.local()
+            with translated(self.client):
+                reply = self.client.time()
+            self.clock.record(reply, sent)
+            now_ms = self.clock.now_ms()
+        if now_ms is None:
+            raise StoreUnavailable("The store answers too slowly to tell its time. Try again.")
+        return now_ms
+
+    # --- for handlers ---------------------------------------------------------------------
+
+    def submit(self, submission: Submission, *, rate_limit: int = 0) -> Accepted:
+        """Accept a task. `rate_limit` is per second, tenant and queue; 0 is none.
+
+        Raises Closed, RateLimited, IdempotencyConflict.
+        """
+        now_ms = self.now_ms()
+        id = new_id(submission.queue, now_ms, self._random_bytes)
+        run_at_ms = submission.run_at_ms or (now_ms + submission.delay_ms if submission.delay_ms else 0)
+        field = f"{submission.tenant}\0{submission.idempotency_key}" if submission.idempotency_key else ""
+        spec = Spec(submission.name, submission.args, submission.tenant, run_at_ms, field)
+        arguments = (
+            now_ms, id.key, _pack(spec), run_at_ms, submission.max_attempts, submission.retention_ms,
+            field, submission.fingerprint, submission.tenant, rate_limit,
+        )  # fmt: skip
+        try:
+            reply = self._slot_script("submit", submission.queue, *arguments)
+        except Unregistered:
+            self.register(submission.queue)
+            reply = self._slot_script("submit", submission.queue, *arguments)
+        _, key, new, listeners, left = reply
+        return Accepted(TaskId(submission.queue, key), new == 0, listeners, left if left >= 0 else None)
+
+    def cancel(self, id: TaskId, tenant: str) -> bool:
+        """Cancel a task: True when it is cancelled now, False when its worker has been asked.
+
+        Raises TaskNotFound, TaskFinished.
+        """
+        reply = self._slot_script("cancel", id.slot, self.now_ms(), id.key, tenant)
+        if reply[0] == b"CANCELLED":
+            return True
+        bell = self.keys.personal_bell(id.slot, reply[1].decode())
+        with translated(self.client):
+            # A hint: the heartbeat brings the cancel in any case, only later.
+            self.client.pipeline(transaction=False).rpush(bell, "1").expire(bell, 60).execute()
+        return False
+
+    def hold(self, holder: str, hold_ms: int, budget: int) -> bool:
+        """Take one of `budget` places for requests that are held open; False when all are taken."""
+        keys = self.keys.server(("waits",))
+        return bool(self._script("hold", keys, self.now_ms(), holder, hold_ms, budget) == 1)
+
+    def release_hold(self, holder: str) -> None:
+        """Give the place back."""
+        with translated(self.client):
+            self.client.zrem(self.keys.server(("waits",))[0], holder)
+
+    # --- the gate -------------------------------------------------------------------------
+
+    def register(self, slot: str) -> None:
+        """Make a slot known and let it in on the gate."""
+        keys = self.keys.server(("state", "slots"))
+        accepting, reason, retry_after, epoch = self._script("register", keys, self.now_ms(), slot)
+        self._slot_script("apply_gate", slot, accepting, reason, retry_after, epoch)
+
+    def close(self, reason: str, retry_after: int = 0) -> Gate:
+        """Refuse submissions. When this returns, no process anywhere accepts one.
+
+        Raises StoreUnavailable, naming the slots that have not confirmed.
+        """
+        return self._set_gate("0", reason, retry_after)
+
+    def open(self) -> Gate:
+        """Accept submissions again."""
+        return self._set_gate("1", "", 0)
+
+    def _set_gate(self, accepting: str, reason: str, retry_after: int) -> Gate:
+        keys = self.keys.server(("state", "slots"))
+        epoch, slots = self._script("gate", keys, self.now_ms(), accepting, reason, retry_after)
+        unconfirmed = sorted(slot.decode() for slot in slots)
+        for slot in tuple(unconfirmed):
+            try:
+                self._slot_script("apply_gate", slot, accepting, reason, retry_after, epoch)
+            except StoreUnavailable as error:
+                raise StoreUnavailable(f"Queues not yet told: {', '.join(unconfirmed)}. {error}") from error
+            unconfirmed.remove(slot)
+        return self.gate()
+
+    def gate(self) -> Gate:
+        """The server's flag as it stands. A store that has never been told is open."""
+        with translated(self.client):
+            state = self.client.hgetall(self.keys.server(("state",))[0])
+        return Gate(
+            accepting=state.get(b"accepting", b"1") == b"1",
+            reason=state.get(b"reason", b"").decode(),
+            retry_after=int(state.get(b"retry_after", 0)),
+            epoch=int(state.get(b"epoch", 0)),
+            changed_ms=int(state.get(b"changed_ms", 0)),
+        )
+
+    # --- for workers and the tick ---------------------------------------------------------
+
+    async def exchange(
+        self,
+        client: redis.asyncio.Redis,
+        slot: str,
+        *,
+        worker: str,
+        boot: int,
+        seq: int,
+        settles: Sequence[Settle],
+        capacity: int,
+        lease_ms: int,
+        isolate: bool,
+        listen_ms: int,
+        asked_at: float,
+    ) -> ExchangeReply:
+        """One turn of a worker; see lua/exchange.lua. At most BATCH settles and leases.
+
+        asked_at: local clock when this `seq` was first sent. A repeat brings the leases of the
+            first try, which have been running out since.
+        Raises ScriptError when this worker's name has been superseded.
+        """
+        await self._sample(client)
+        now_ms = self.clock.now_ms()
+        if now_ms is None:
+            raise StoreUnavailable("The store answers too slowly to tell its time. Try again.")
+        script = scripts.load("exchange")
+        with translated(client):
+            reply = await script.run_async(
+                client, self._keys_of("exchange", slot), now_ms, worker, boot, seq,
+                capacity, lease_ms, int(isolate), listen_ms, 1, *flatten_settles(settles),
+            )  # fmt: skip
+        if reply[0] != b"OK":
+            raise ScriptError(f"Worker {worker} has been superseded by a later start of itself.")
+        return read_reply(slot, reply, asked_at + lease_ms / 1000)
+
+    async def _sample(self, client: redis.asyncio.Redis) -> None:
+        if self.clock.needs_refresh:
+            sent = self.clock.local()
+            with translated(client):
+                self.clock.record(await client.time(), sent)
+
+    def heartbeat(
+        self, slot: str, worker: str, lease_ms: int, held: Sequence[tuple[bytes, int]]
+    ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Renew the leases `held` (id, fence), at most BATCH; return those lost and those to cancel."""
+        lost, cancels = self._slot_script("heartbeat", slot, self.now_ms(), worker, lease_ms, *chain.from_iterable(held))
+        return split_ids(lost), split_ids(cancels)
+
+    def tick(self, slot: str) -> Upkeep:
+        """Upkeep of one slot: up to 100 tasks of each kind."""
+        return Upkeep(*self._slot_script("tick", slot, self.now_ms(), FORGET_MS))
+
+    def retire(self, slot: str, worker: str, window_ms: int, *, forced: bool) -> bool:
+        """Take a worker off the slot's lists; False, unless forced, when there is work for it."""
+        return bool(self._slot_script("retire", slot, self.now_ms(), worker, window_ms, int(forced)) == 1)
+
+    def slots(self) -> tuple[str, ...]:
+        """Every registered slot."""
+        with translated(self.client):
+            return tuple(sorted(s.decode() for s in self.client.smembers(self.keys.server(("slots",))[0])))
+
+    # --- running a script -----------------------------------------------------------------
+
+    def _keys_of(self, name: str, slot: str) -> tuple[str, ...]:
+        keys = self._slot_keys.get((name, slot))
+        if keys is None:
+            keys = self._slot_keys[name, slot] = self.keys.slot(slot, scripts.load(name).keys)
+        return keys
+
+    def _slot_script(self, name: str, slot: str, *args: Any) -> Any:
+        return self._script(name, self._keys_of(name, slot), *args)
+
+    def _script(self, name: str, keys: Sequence[str], *args: Any) -> Any:
+        script = scripts.load(name)
+        with translated(self.client):
+            if self.clock.needs_refresh:
+                reply = self._with_time(script, keys, args)
+            else:
+                reply = script.run(self.client, keys, *args)
+        if type(reply) is list and reply and type(reply[0]) is bytes and reply[0] in _REFUSALS:
+            raise _REFUSALS[reply[0]](*reply[1:])
+        return reply
+
+    def _with_time(self, script: scripts.Script, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a script and take a time sample in the same round trip."""
+        sent = self.clock.local()
+        pipe = self.client.pipeline(transaction=False)
+        pipe.time()
+        pipe.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+        time_reply, reply = pipe.execute(raise_on_error=False)
+        if isinstance(time_reply, Exception):
+            raise time_reply
+        self.clock.record(time_reply, sent)
+        if isinstance(reply, NoScriptError):
+            return script.run(self.client, keys, *args)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+
+_REFUSALS: Final[dict[bytes, Callable[..., Exception]]] = {
+    b"UNREGISTERED": Unregistered,
+    b"CLOSED": lambda reason, retry_after: Closed(reason.decode(), int(retry_after)),
+    b"IDEMPOTENCY_CONFLICT": IdempotencyConflict,
+    b"RATE_LIMITED": RateLimited,
+    b"TASK_NOT_FOUND": TaskNotFound,
+    b"TASK_FINISHED": lambda state: TaskFinished(state.decode()),
+}

@@ -1,0 +1,77 @@
+"""A task's arguments from the command line: `key=value` words and `--args`. Pure but for reading files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bide_client.errors import UsageError
+
+
+def arguments(words: Sequence[str], document: str | None) -> dict[str, Any]:
+    """The arguments that `--args` gives (JSON, @FILE or -), with those of the `key=value` words over them.
+
+    Raises UsageError with a message for the user.
+    """
+    found = _from_document(document) if document is not None else {}
+    named: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{word!r} is not key=value")
+        if key in named:
+            raise UsageError(f"{key!r} is given twice")
+        named[key] = _value(key, value)
+    return found | named
+
+
+def _value(key: str, value: str) -> Any:
+    """JSON if it is JSON, else the text itself."""
+    try:
+        return _parsed(value)
+    except json.JSONDecodeError:
+        return value
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the value of {key!r} cannot be read: {_reason(error)}") from error
+
+
+def _from_document(document: str) -> dict[str, Any]:
+    try:
+        text = _text(document)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--args {document}: {_reason(error)}") from error
+    try:
+        parsed = _parsed(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--args is not JSON: {_reason(error)}") from error
+    if not isinstance(parsed, dict):
+        raise UsageError("--args must be a JSON object, such as '{\"value\": 1}'")
+    return parsed
+
+
+def _text(document: str) -> str:
+    if document == "-":
+        return sys.stdin.buffer.read().decode()
+    if document.startswith("@"):
+        return Path(document[1:]).read_text(encoding="utf-8")
+    return document
+
+
+def _parsed(text: str) -> Any:
+    """Strict JSON: Python's NaN and Infinity are none."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise json.JSONDecodeError(f"{constant} is no JSON", text, text.find(constant))
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error)

@@ -1,0 +1,78 @@
+"""The `bide` command: runs one command and turns what goes wrong into a message and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from bide_client import exit_codes, parser, render
+from bide_client.client import Client
+from bide_client.commands import say
+from bide_client.errors import (
+    AccessDenied,
+    BideError,
+    ConnectionFailed,
+    NotFound,
+    ProblemError,
+    Refused,
+    ServerClosed,
+    UsageError,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `bide` with these words (default: the process's) and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(sys.argv[1:] if argv is None else argv)
+        print(end="", flush=True)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return exit_codes.INTERRUPTED
+    except OSError as error:
+        # Only writing the output can come here. What is left in the buffer must
+        # not raise again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            say(f"cannot write the output: {error.strerror}")
+        return exit_codes.OUTPUT_LOST
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
+    options = parser.parse(argv)
+    try:
+        with Client(options.url, options.key) as client:
+            code: int = options.run(client, options)
+            return code
+    except BideError as error:
+        if options.json and isinstance(error, ProblemError):
+            print(render.document(error.problem))
+        say(_message(error))
+        return _exit_code(error)
+
+
+def _message(error: BideError) -> str:
+    if isinstance(error, AccessDenied) and error.status == 401:
+        return f"{error}\nThe key comes from BIDE_KEY or --key."
+    if isinstance(error, ProblemError) and error.retry_after:
+        return f"{error}\nTry again in {error.retry_after:g} s."
+    return str(error)
+
+
+def _exit_code(error: BideError) -> int:
+    if isinstance(error, UsageError):
+        return exit_codes.USAGE
+    if isinstance(error, ConnectionFailed):
+        return exit_codes.UNREACHABLE
+    if isinstance(error, NotFound):
+        return exit_codes.NOT_FOUND
+    if isinstance(error, Refused):
+        return exit_codes.REFUSED
+    if isinstance(error, ServerClosed):
+        return exit_codes.SERVER_CLOSED
+    return exit_codes.SERVER_FAULT

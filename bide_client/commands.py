@@ -1,0 +1,133 @@
+"""What each command does: ask, print, and return an exit code.
+
+Results go to stdout, everything said about them to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import uuid
+
+from bide_client import exit_codes, render
+from bide_client.arguments import arguments
+from bide_client.client import Client
+from bide_client.errors import ConnectionFailed, ServerFault, WaitTimeout
+from bide_client.status import ServerStatus, TaskStatus
+from bide_client.task import Task
+
+
+def submit(client: Client, options: argparse.Namespace) -> int:
+    """Submit a task; print its id, or with --wait its result."""
+    args = arguments(options.arguments, options.args)
+    key = options.idempotency_key or str(uuid.uuid4())
+    submitter = client.options(
+        queue=options.queue, delay=options.delay, run_at=options.run_at, idempotency_key=key
+    )
+    try:
+        task = submitter.submit(options.name, **args)
+    except (ConnectionFailed, ServerFault) as error:
+        if _may_be_accepted(error):
+            say(f"perhaps it was accepted; to submit it again without doubling it: --idempotency-key {key}")
+        raise
+    if options.wait is not None:
+        return _wait(task, options)
+    if options.json:
+        _print_task(task, options)
+    else:
+        print(task.id)
+        if sys.stderr.isatty():
+            say(f"accepted; see it with: bide show {task.id}")
+    return exit_codes.OK
+
+
+def show(client: Client, options: argparse.Namespace) -> int:
+    """Print a task."""
+    task = client.task(options.id)
+    task.status()
+    _print_task(task, options)
+    return exit_codes.OK
+
+
+def cancel(client: Client, options: argparse.Namespace) -> int:
+    """Cancel a task and say whether that is done or under way."""
+    task = client.task(options.id)
+    status = task.cancel()
+    if options.json:
+        _print_task(task, options)
+    elif status.done:
+        print(f"{task.id} is cancelled")
+    else:
+        print(f"{task.id} is {render.printable(status.state)}; it is asked to stop")
+    return exit_codes.OK
+
+
+def server_status(client: Client, options: argparse.Namespace) -> int:
+    """Print whether the server accepts submissions."""
+    return _print_server(client.server(), options)
+
+
+def server_close(client: Client, options: argparse.Namespace) -> int:
+    """Close the server for submissions."""
+    return _print_server(client.close(options.reason, options.retry_after), options)
+
+
+def server_open(client: Client, options: argparse.Namespace) -> int:
+    """Open the server for submissions."""
+    return _print_server(client.open(), options)
+
+
+def say(message: str) -> None:
+    """Tell people something that is not the output."""
+    print(f"bide: {render.printable(message)}", file=sys.stderr)
+
+
+def _may_be_accepted(error: ConnectionFailed | ServerFault) -> bool:
+    """Whether the submission may have been recorded although no answer says so."""
+    if isinstance(error, ConnectionFailed):
+        return error.may_have_arrived or error.attempts > 1
+    return error.code in (None, "INTERNAL")
+
+
+def _wait(task: Task, options: argparse.Namespace) -> int:
+    """Wait as --wait says; print the result, or why there is none."""
+    if sys.stderr.isatty():
+        say(f"{task.id} accepted; waiting (Ctrl-C leaves it running)")
+    try:
+        status = task.wait(options.wait)
+    except WaitTimeout as error:
+        if options.json:
+            _print_task(task, options)
+        say(f"{error}; it goes on. See it with: bide show {task.id}")
+        return exit_codes.WAIT_TIMEOUT
+    except KeyboardInterrupt:
+        say(f"{task.id} goes on. See it with: bide show {task.id}; end it with: bide cancel {task.id}")
+        raise
+    except ConnectionFailed:
+        say(f"{task.id} was accepted; see it later with: bide show {task.id}")
+        raise
+    return _print_outcome(status, options)
+
+
+def _print_outcome(status: TaskStatus, options: argparse.Namespace) -> int:
+    if options.json:
+        print(render.document(status.json))
+    elif status.state == "succeeded":
+        print(render.value(status.result))
+    if status.state == "succeeded":
+        return exit_codes.OK
+    error = status.error or {}
+    why = f": {error['code']}: {error.get('message', '')}" if "code" in error else ""
+    trace = f"\n{str(error['traceback']).rstrip()}" if error.get("traceback") else ""
+    say(f"{status.id} {'was' if status.state == 'cancelled' else 'has'} {status.state}{why}{trace}")
+    return exit_codes.TASK_UNSUCCESSFUL
+
+
+def _print_task(task: Task, options: argparse.Namespace) -> None:
+    if (status := task.latest) is not None:
+        print(render.document(status.json) if options.json else render.task(status))
+
+
+def _print_server(status: ServerStatus, options: argparse.Namespace) -> int:
+    print(render.document(status.json) if options.json else render.server(status))
+    return exit_codes.OK

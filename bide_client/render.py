@@ -1,0 +1,86 @@
+"""What people read: a task, the server's state. Pure.
+
+Text that came from elsewhere is shown without control characters: a terminal
+would obey them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from bide_client.status import ServerStatus, TaskStatus
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text with its control characters spelt out; tabs and line ends stay."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def document(json_object: Mapping[str, Any]) -> str:
+    """One JSON document on one line, in ASCII, for programs."""
+    return json.dumps(json_object)
+
+
+def value(result: Any) -> str:
+    """A result or arguments, as JSON that people can read."""
+    return printable(json.dumps(result, ensure_ascii=False, indent=2))
+
+
+def task(status: TaskStatus) -> str:
+    """A task in a few lines: what it is, how far it came, what came of it."""
+    rows = [
+        ("task", status.name),
+        ("state", status.state),
+        ("queue", status.queue),
+        ("attempt", f"{status.attempt} of {status.max_attempts}"),
+        ("args", _brief(status.args)),
+        ("submitted", _time(status.submitted_at)),
+        ("run at", _time(status.run_at)),
+        ("started", _time(status.started_at)),
+        ("finished", _finished(status)),
+    ]
+    if status.state == "succeeded":
+        rows.append(("result", value(status.result)))
+    if status.error is not None:
+        rows.append(("error", f"{status.error.get('code', '')}: {status.error.get('message', '')}"))
+        rows.append(("traceback", str(status.error.get("traceback") or "").rstrip()))
+    lines = [status.id]
+    for label, text in rows:
+        if text:
+            lines.append(f"  {label:<10}{_indented(text)}")
+    return printable("\n".join(lines))
+
+
+def server(status: ServerStatus) -> str:
+    """Whether the server accepts submissions, in one line."""
+    since = f" since {_time(status.changed_at)}" if status.changed_at else ""
+    if status.accepting:
+        return f"accepting submissions{since} (epoch {status.epoch})"
+    hint = f", retry after {status.retry_after} s" if status.retry_after else ""
+    reason = f": {status.reason}" if status.reason else ""
+    return printable(f"closed for submissions{since} (epoch {status.epoch}{hint}){reason}")
+
+
+def _brief(args: Mapping[str, Any]) -> str:
+    return json.dumps(args, ensure_ascii=False) if args else ""
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n" + " " * 12)
+
+
+def _finished(status: TaskStatus) -> str:
+    if status.finished_at is None or status.started_at is None:
+        return _time(status.finished_at)
+    took = (status.finished_at - status.started_at).total_seconds()
+    return f"{_time(status.finished_at)}  ({took:.3f} s after its start)"
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else moment.isoformat(" ", "milliseconds").replace("+00:00", "Z")

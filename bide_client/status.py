@@ -1,0 +1,102 @@
+"""What the server says about a task and about itself, as it crossed the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bide_client.errors import UnexpectedAnswer
+
+
+@dataclass(frozen=True)
+class TaskStatus:
+    """A task as it stood when the server answered.
+
+    `done` alone says whether it will change: later servers may have more states
+    than `scheduled`, `ready`, `running`, `retrying`, `succeeded`, `failed` and
+    `cancelled`. `error` is `{"code", "message", "traceback"?}` or None; `json`
+    is everything the server sent. Times are aware; a server's clock.
+    """
+
+    id: str
+    name: str
+    queue: str
+    state: str
+    done: bool
+    args: Mapping[str, Any]
+    result: Any
+    error: Mapping[str, Any] | None
+    attempt: int
+    max_attempts: int
+    submitted_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    run_at: datetime | None
+    json: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, json: Mapping[str, Any]) -> TaskStatus:
+        """Read a task, or raise UnexpectedAnswer."""
+        try:
+            return cls(
+                id=_text(json["id"]),
+                name=_text(json["name"]),
+                queue=_text(json["queue"]),
+                state=_text(json["state"]),
+                done=bool(json["done"]),
+                args=json.get("args") or {},
+                result=json.get("result"),
+                error=json.get("error"),
+                attempt=int(json.get("attempt") or 0),
+                max_attempts=int(json.get("max_attempts") or 0),
+                submitted_at=_time(json.get("submitted_at")),
+                started_at=_time(json.get("started_at")),
+                finished_at=_time(json.get("finished_at")),
+                run_at=_time(json.get("run_at")),
+                json=json,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnexpectedAnswer(f"The server sent a task that cannot be read: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """Whether the server accepts submissions, and if not, why.
+
+    `retry_after` (seconds) is what refused clients are told; `epoch` grows with
+    every close and open; `json` is everything the server sent.
+    """
+
+    accepting: bool
+    reason: str
+    retry_after: int | None
+    epoch: int
+    changed_at: datetime | None
+    json: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, json: Mapping[str, Any]) -> ServerStatus:
+        """Read the server's state, or raise UnexpectedAnswer."""
+        try:
+            return cls(
+                accepting=bool(json["accepting"]),
+                reason=_text(json.get("reason") or ""),
+                retry_after=json.get("retry_after"),
+                epoch=int(json.get("epoch") or 0),
+                changed_at=_time(json.get("changed_at")),
+                json=json,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnexpectedAnswer(f"The server sent a state that cannot be read: {error!r}") from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _time(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)

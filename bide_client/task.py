@@ -1,0 +1,142 @@
+"""The handle of one task."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from bide_client import pace
+from bide_client.answer import Answer
+from bide_client.errors import ConnectionFailed, TaskCancelled, TaskFailed, TaskFinished, UsageError, WaitTimeout
+from bide_client.status import TaskStatus
+from bide_client.transport import Transport
+
+
+class Task:
+    """A task on the server: ask how it is, wait for it, fetch its result, cancel it.
+
+    `Client.submit()` and `Client.task(id)` make it. Threads may share it. It
+    holds nothing open; dropping it does nothing to the task.
+    """
+
+    def __init__(self, transport: Transport, id: str, *, prefer_wait: int) -> None:
+        """`prefer_wait`: seconds the server may hold a poll of a task that is about to finish."""
+        if id in ("", ".", ".."):
+            raise UsageError(f"{id!r} is no task id; ids look like default~06en5yt8r3k1w9q0x7m2c4v6bz")
+        self._transport = transport
+        self._id = id
+        self._path = f"/v1/tasks/{quote(id, safe='~')}"
+        self._prefer_wait = prefer_wait
+        self._seen: _Seen | None = None
+
+    def __repr__(self) -> str:
+        return f"<Task {self._id} {self._seen.status.state if self._seen else 'not asked yet'}>"
+
+    @property
+    def id(self) -> str:
+        """The task's id: with it, `Client.task(id)` finds the task from anywhere."""
+        return self._id
+
+    @property
+    def latest(self) -> TaskStatus | None:
+        """The newest status that is known without asking; None before the first answer."""
+        return self._seen.status if self._seen else None
+
+    def status(self) -> TaskStatus:
+        """Ask the server how the task is now (an unchanged task costs an empty 304)."""
+        return self._poll()
+
+    def wait(self, timeout: float | None = None) -> TaskStatus:
+        """Return the final status as soon as the task is done, however it ended.
+
+        Raises WaitTimeout after `timeout` seconds (None: never; 0: ask once);
+        the task goes on, and wait() may be called again. A server that does not
+        answer can make that a second later.
+        """
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            seen = self._seen
+            if seen is not None:
+                if seen.status.done:
+                    return seen.status
+                time.sleep(max(0.0, min(seen.due, deadline) - time.monotonic()))
+            last = time.monotonic() >= deadline
+            try:
+                status = self._poll(hold=self._hold(seen, deadline), deadline=deadline)
+            except ConnectionFailed as error:
+                if error.timed_out and time.monotonic() >= deadline:
+                    raise WaitTimeout(self._id, timeout or 0.0, self.latest) from error
+                raise
+            if last and not status.done:
+                raise WaitTimeout(self._id, timeout or 0.0, status)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the task and return its result.
+
+        Raises TaskFailed or TaskCancelled when it has none, WaitTimeout as wait() does.
+        """
+        status = self.wait(timeout)
+        if status.state == "succeeded":
+            return status.result
+        if status.state == "cancelled":
+            raise TaskCancelled(status)
+        raise TaskFailed(status)
+
+    def cancel(self) -> TaskStatus:
+        """Cancel the task and return its status.
+
+        One that is not running is cancelled at once (`done`); a running one is
+        asked to stop, and wait() shows how it ended. Raises TaskFinished when
+        the task was done already.
+        """
+        try:
+            answer = self._transport.call("POST", f"{self._path}/cancel")
+        except TaskFinished as error:
+            # An earlier try may have cancelled it, and only the answer was lost.
+            if error.attempts > 1 and (status := self.status()).state == "cancelled":
+                return status
+            raise
+        return self.learn(answer)
+
+    def learn(self, answer: Answer) -> TaskStatus:
+        """Take in an answer that shows the task, and return its status. For the client's own use."""
+        before = self._seen
+        if answer.status == 304 and before is not None:
+            status, etag = before.status, before.etag
+        else:
+            status, etag = TaskStatus.from_json(answer.json), answer.etag
+        retry_after = answer.retry_after or 0.0
+        zeros = 0 if retry_after else (before.zeros if before else 0) + 1
+        due = time.monotonic() + pace.pause(retry_after, zeros, answer.took, holding=self._prefer_wait > 0)
+        if before is None or not before.status.done:
+            self._seen = _Seen(status, etag, zeros, due)
+        return status
+
+    def _poll(self, *, hold: int = 0, deadline: float = math.inf) -> TaskStatus:
+        seen = self._seen
+        headers = {"If-None-Match": seen.etag} if seen and seen.etag else {}
+        return self.learn(
+            self._transport.call("GET", self._path, headers=headers, hold=hold, deadline=deadline)
+        )
+
+    def _hold(self, seen: _Seen | None, deadline: float) -> int:
+        """Whole seconds to ask the server to hold the next poll: some only where it said "very soon".
+
+        Elsewhere a held request would keep the server running while nothing happens.
+        """
+        if seen is None or not seen.zeros:
+            return 0
+        return max(0, int(min(self._prefer_wait, deadline - time.monotonic())))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The latest answer. `zeros` in a row said Retry-After: 0; `due` (time.monotonic()) is the next poll."""
+
+    status: TaskStatus
+    etag: str | None
+    zeros: int
+    due: float

@@ -1,0 +1,1 @@
+"""One-machine stand-ins: the embedded store and the development stack that `make up` starts."""

@@ -1,0 +1,106 @@
+"""The line between the supervisor and a child: one socket pair, a JSON report or a command a line.
+
+The child reports upwards; the supervisor sends commands down. The end of the line
+tells either side that the other is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from local.tether import ORPHANED
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The child does its work from now on; an API process waits for `serve` before it does."""
+
+
+class Problems(msgspec.Struct, frozen=True, tag=True):
+    """What of the user's code could not be loaded, each as `file:line: message`; empty when all was."""
+
+    problems: tuple[str, ...]
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The child cannot start and ends; `problem` as `file:line: message` where there is a place."""
+
+    problem: str
+
+
+class Stopped(msgspec.Struct, frozen=True, tag=True):
+    """A worker takes no more tasks; it goes on with those that it has."""
+
+
+class Need(msgspec.Struct, frozen=True, tag=True):
+    """What the tick found: tasks that are ready to run."""
+
+    ready: int
+
+
+Report = Ready | Problems | Failed | Stopped | Need
+
+SERVE: Final = "serve"
+"""Command to an API process: accept connections."""
+
+DRAIN: Final = "drain"
+"""Command to an API process: accept no more, answer what comes on open connections, then end."""
+
+CANNOT_START: Final = 3
+"""Exit code of a child that could not start and has reported why."""
+
+
+class Line:
+    """The child's end."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)
+        self._socket = socket.socket(fileno=descriptor)
+
+    def report(self, report: Report) -> None:
+        """Tell the supervisor; silently nothing when it is gone, since this process is ending then."""
+        try:
+            self._socket.sendall(msgspec.json.encode(report) + b"\n")
+        except OSError:
+            pass
+
+    def watch(self, on_command: Callable[[str], None] = lambda command: None) -> None:
+        """Call `on_command` in a thread for each command; end this process with the line."""
+
+        def read() -> None:
+            with self._socket.makefile("r", encoding="ascii") as commands:
+                for command in commands:
+                    on_command(command.strip())
+            os._exit(ORPHANED)
+
+        threading.Thread(target=read, name="line", daemon=True).start()
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Report an exception of the body as Failed, and exit."""
+        try:
+            yield
+        except Exception as error:
+            self.report(Failed(describe(error)))
+            sys.exit(CANNOT_START)
+
+
+def describe(error: Exception) -> str:
+    """An error in one line, after the place where it arose, this project's or the user's code first."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}: SyntaxError: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    installed = f"{os.sep}site-packages{os.sep}"
+    own = [f for f in frames if installed not in f.filename and not f.filename.startswith("<")]
+    own = [f for f in own if Path(f.filename).parent != Path(__file__).parent] or own
+    message = f"{type(error).__name__}: {error}"
+    return f"{own[-1].filename}:{own[-1].lineno}: {message}" if own else message

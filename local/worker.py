@@ -1,0 +1,45 @@
+"""A worker process: `python -m local.worker --line FD [--stays]`.
+
+Exit code 0 without a SIGTERM means that it found nothing to do and left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+
+from bide import registry
+from bide.settings import Settings
+from bide.worker import Worker
+from local.line import Line, Problems, Ready, Stopped
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--line", type=int, required=True, help="descriptor of the line to the supervisor")
+    parser.add_argument("--stays", action="store_true", help="stay when there is nothing to do")
+    arguments = parser.parse_args()
+    line = Line(arguments.line)
+    with line.starting():
+        settings = Settings.from_environ(os.environ)
+        tasks = registry.load(settings.tasks, local=settings.local, strict=False)
+        line.report(Problems(tuple(str(problem) for problem in tasks.problems)))
+        worker = Worker(settings, tasks, settings.redis_url, stays=arguments.stays)
+    asyncio.run(_work(worker, line))
+
+
+async def _work(worker: Worker, line: Line) -> None:
+    def stop() -> None:
+        worker.stop()
+        line.report(Stopped())
+
+    line.watch()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    line.report(Ready())
+    await worker.run()
+
+
+if __name__ == "__main__":
+    main()

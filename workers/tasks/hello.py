@@ -1,0 +1,31 @@
+"""The smallest tasks: try them, copy them, delete them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from bide import Context, Retry, task
+
+
+@task
+async def echo(value: Any) -> Any:
+    """Return what was sent."""
+    return value
+
+
+@task(timeout="1d")
+async def sleep(seconds: Annotated[float, Meta(ge=0, le=86_400)]) -> float:
+    """Wait, and return how long. Hundreds of these share one worker."""
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@task(retry=Retry(max_attempts=10, backoff="constant", delay="100ms"))
+async def flaky(ctx: Context, fail_times: Annotated[int, Meta(ge=0)]) -> int:
+    """Fail as often as asked, then succeed; returns the number of the attempt that did."""
+    if ctx.attempt <= fail_times:
+        raise RuntimeError(f"attempt {ctx.attempt} of {fail_times} that fail")
+    return ctx.attempt
