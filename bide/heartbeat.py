@@ -36,8 +36,8 @@ class Heartbeat:
         *,
         held: Callable[[], Held],
         stalled_s: Callable[[], float],
-        on_lost: Callable[[str, Sequence[tuple[bytes, int]]], None],
-        on_cancel: Callable[[str, Sequence[bytes]], None],
+        on_lost: Callable[[str, Sequence[tuple[bytes, int]]], object],
+        on_cancel: Callable[[str, Sequence[bytes]], object],
     ) -> None:
         """held: what to renew now. stalled_s: how long the loop has stood still, in seconds.
         on_lost, on_cancel: called with a slot and its leases (id, fence), or its ids.

@@ -54,7 +54,9 @@ class Host(Protocol):
 class Lane:
     """One slot's lane: `run` it; `lead_out` when the worker is to leave, then `close`."""
 
-    def __init__(self, host: Host, store: Store, slot: str, connect: Callable[[float | None], redis.asyncio.Redis]):
+    def __init__(
+        self, host: Host, store: Store, slot: str, connect: Callable[[float | None], redis.asyncio.Redis]
+    ):
         """connect: opens a client whose replies take at most that many seconds, or any time for None."""
         self.slot = slot
         self._host = host
@@ -178,7 +180,7 @@ class Lane:
                     with translated(self._bell_client):
                         token = await self._bell_client.blpop([bell], timeout=BLOCK_S)
             except (StoreUnavailable, TimeoutError) as error:
-                _log.warning("bell of %s: %s", self.slot, error or "no answer")
+                _log.warning("bell of %s: %s", self.slot, str(error) or "no answer")
                 await asyncio.sleep(_PAUSE_S)
                 token = (b"", b"")
             if token is not None:

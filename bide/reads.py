@@ -10,8 +10,8 @@ import msgspec
 from bide import scripts
 from bide.errors import TaskNotFound
 from bide.ids import TaskId
-from bide.store import Store, translated
 from bide.records import Run, Spec, TaskView
+from bide.store import Store, translated
 
 _spec = msgspec.msgpack.Decoder(Spec).decode
 _run = msgspec.msgpack.Decoder(Run).decode

@@ -75,7 +75,9 @@ class Definition:
     @property
     def signature(self) -> str:
         """The arguments as a person writes them, such as `(url: str, timeout: float = 5.0)`."""
-        parameters = [p for p in inspect.signature(self.function).parameters.values() if p.name in self._names]
+        parameters = [
+            p for p in inspect.signature(self.function).parameters.values() if p.name in self._names
+        ]
         return str(inspect.Signature(parameters))
 
     @property
@@ -149,7 +151,9 @@ def _define(
     place = f"{code.co_filename}:{code.co_firstlineno}"
     name = name or function.__name__
     if not _TASK_NAME.fullmatch(name):
-        raise RegistryError(f"{place}: {name!r} is no task name; letters, digits, _ . - and at most 128 of them")
+        raise RegistryError(
+            f"{place}: {name!r} is no task name; letters, digits, _ . - and at most 128 of them"
+        )
     if not NAME.fullmatch(queue):
         raise RegistryError(f"{place}: {queue!r} is no queue name; it must match {NAME.pattern}")
     try:
@@ -268,7 +272,9 @@ def load(packages: Sequence[str], *, local: bool, strict: bool = True) -> Regist
             other = definitions.setdefault(definition.name, definition)
             if other is not definition:
                 file, _, line = definition.place.rpartition(":")
-                message = f"task {definition.name!r} is already defined at {other.place}; give one of them name=..."
+                message = (
+                    f"task {definition.name!r} is already defined at {other.place}; give one of them name=..."
+                )
                 problems.append(LoadProblem(module.__name__, file, int(line), message))
     if problems and strict:
         raise RegistryError("\n".join(["Tasks could not be loaded:", *(f"  {p}" for p in problems)]))
@@ -281,7 +287,9 @@ def _modules(packages: Sequence[str], problems: list[LoadProblem]) -> Iterator[t
         if root is None:
             continue
         yield root
-        for info in pkgutil.walk_packages(getattr(root, "__path__", ()), f"{package}.", onerror=lambda _: None):
+        for info in pkgutil.walk_packages(
+            getattr(root, "__path__", ()), f"{package}.", onerror=lambda _: None
+        ):
             module = _import(info.name, problems)
             if module is not None:
                 yield module
@@ -302,5 +310,7 @@ def _problem(module: str, error: Exception) -> LoadProblem:
     own = (str(Path(__file__).parent), str(Path(importlib.__file__).parent), "<frozen")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(own)]
     spec = sys.modules.get(module)
-    file, line = (frames[-1].filename, frames[-1].lineno or 0) if frames else (getattr(spec, "__file__", module), 0)
+    file, line = (
+        (frames[-1].filename, frames[-1].lineno or 0) if frames else (getattr(spec, "__file__", module), 0)
+    )
     return LoadProblem(module, str(file), line, f"{type(error).__name__}: {error}")

@@ -15,9 +15,9 @@ import msgspec
 from bide.context import Context, StopReason
 from bide.errors import BideError, RetryAfter, TaskControl, TaskTimeout, UnknownTask
 from bide.exchange import Lease, Settle, Settlement
+from bide.records import Failure
 from bide.registry import Definition, Registry
 from bide.retry import Retry
-from bide.records import Failure
 
 MAX_RESULT_BYTES: Final = 256 * 1024
 _MAX_MESSAGE_CHARS: Final = 2_000

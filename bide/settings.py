@@ -100,65 +100,101 @@ class Settings:
     """What the server, the workers and the tick are told. Times are in seconds."""
 
     redis_url: str = _setting(
-        "BIDE_REDIS_URL", "", _redis_url,
+        "BIDE_REDIS_URL",
+        "",
+        _redis_url,
         "The store: a Valkey >= 7.2 or Redis >= 7, as `redis://`, `rediss://` (TLS) or `unix://`. "
         "`make up` starts an embedded Valkey when it is unset.",
     )
     prefix: str = _setting("BIDE_PREFIX", "bide", _name, "First part of every key in the store.")
     tasks: tuple[str, ...] = _setting(
-        "BIDE_TASKS", ("workers.tasks",), _packages,
+        "BIDE_TASKS",
+        ("workers.tasks",),
+        _packages,
         "Comma-separated packages that are searched for tasks.",
     )
     queues: tuple[str, ...] = _setting(
-        "BIDE_QUEUES", (), _names,
+        "BIDE_QUEUES",
+        (),
+        _names,
         "Comma-separated queues that exist besides `default` and those that tasks name.",
     )
     api_key_hashes: tuple[tuple[str, str], ...] = _setting(
-        "BIDE_API_KEY_HASHES", (), _key_hashes,
+        "BIDE_API_KEY_HASHES",
+        (),
+        _key_hashes,
         "Comma-separated SHA-256 hex digests of the accepted API keys, each as `DIGEST` or `TENANT=DIGEST`. "
         "A tenant sees its own tasks only.",
     )
     local: bool = _setting(
-        "BIDE_LOCAL", False, _flag,
+        "BIDE_LOCAL",
+        False,
+        _flag,
         "1 in quick mode (`make up` sets it): no API key, loopback only, Host and Origin checked, "
         "local-only tasks registered.",
     )
     concurrency: int = _setting(
-        "BIDE_CONCURRENCY", 100, _whole(1, 100_000), "Tasks that one worker runs at once.",
+        "BIDE_CONCURRENCY",
+        100,
+        _whole(1, 100_000),
+        "Tasks that one worker runs at once.",
     )
     lease_seconds: float = _setting(
-        "BIDE_LEASE_SECONDS", 20.0, _seconds(0.2, 3600),
+        "BIDE_LEASE_SECONDS",
+        20.0,
+        _seconds(0.2, 3600),
         "How long a silent worker keeps its tasks; it renews every third of it.",
     )
     grace_seconds: float = _setting(
-        "BIDE_GRACE_SECONDS", 6.0, _seconds(0, 600),
+        "BIDE_GRACE_SECONDS",
+        6.0,
+        _seconds(0, 600),
         "How long a stopping worker lets running tasks finish before it hands them back.",
     )
     idle_seconds: float = _setting(
-        "BIDE_IDLE_SECONDS", 2.0, _seconds(0, 900),
+        "BIDE_IDLE_SECONDS",
+        2.0,
+        _seconds(0, 900),
         "How long an idle worker lingers before it leaves, where it may leave.",
     )
     workers_min: int = _setting(
-        "BIDE_WORKERS_MIN", 2, _whole(0, 1000), "Workers that quick mode keeps warm; 0 lets all exit when idle.",
+        "BIDE_WORKERS_MIN",
+        2,
+        _whole(0, 1000),
+        "Workers that quick mode keeps warm; 0 lets all exit when idle.",
     )
     workers_max: int = _setting(
-        "BIDE_WORKERS_MAX", 4, _whole(1, 1000), "Workers that quick mode never exceeds.",
+        "BIDE_WORKERS_MAX",
+        4,
+        _whole(1, 1000),
+        "Workers that quick mode never exceeds.",
     )
-    api_processes: int = _setting("BIDE_API_PROCESSES", 2, _whole(1, 64), "HTTP server processes in quick mode.")
+    api_processes: int = _setting(
+        "BIDE_API_PROCESSES", 2, _whole(1, 64), "HTTP server processes in quick mode."
+    )
     tick_seconds: float = _setting(
-        "BIDE_TICK_SECONDS", 1.0, _seconds(0.05, 3600), "How often quick mode runs the tick.",
+        "BIDE_TICK_SECONDS",
+        1.0,
+        _seconds(0.05, 3600),
+        "How often quick mode runs the tick.",
     )
     retention_seconds: int = _setting(
-        "BIDE_RETENTION_SECONDS", 86_400, _whole(1, 31_536_000),
+        "BIDE_RETENTION_SECONDS",
+        86_400,
+        _whole(1, 31_536_000),
         "How long a finished task can be read, where the task itself does not say.",
     )
     wait_slots: int = _setting(
-        "BIDE_WAIT_SLOTS", 16, _whole(0, 10_000),
+        "BIDE_WAIT_SLOTS",
+        16,
+        _whole(0, 10_000),
         "Requests with `Prefer: wait` that may be held open at once, over all processes; "
         "one beyond them is answered at once.",
     )
     rate_limit: int = _setting(
-        "BIDE_RATE_LIMIT", 0, _whole(0, 1_000_000),
+        "BIDE_RATE_LIMIT",
+        0,
+        _whole(0, 1_000_000),
         "Submissions a second per tenant and queue, with one second's worth of burst; 0 is no limit.",
     )
 
@@ -180,7 +216,8 @@ class Settings:
         settings = cls(**values)
         if settings.workers_max < settings.workers_min:
             problems.append(
-                f"BIDE_WORKERS_MAX ({settings.workers_max}) must not be below BIDE_WORKERS_MIN ({settings.workers_min})"
+                f"BIDE_WORKERS_MAX ({settings.workers_max}) must not be below "
+                f"BIDE_WORKERS_MIN ({settings.workers_min})"
             )
         if problems:
             raise SettingsError(problems)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import redis
@@ -40,7 +40,7 @@ from bide.errors import (
 )
 from bide.exchange import ExchangeReply, Settle, flatten_settles, read_reply, split_ids
 from bide.ids import TaskId, new_id
-from bide.keys import SERVER_KEYS, Keys
+from bide.keys import Keys
 from bide.records import Spec
 
 FORGET_MS: Final = 3_600_000
@@ -186,7 +186,10 @@ class Store:
         bell = self.keys.personal_bell(id.slot, reply[1].decode())
         with translated(self.client):
             # A hint: the heartbeat brings the cancel in any case, only later.
-            self.client.pipeline(transaction=False).rpush(bell, "1").expire(bell, 60).execute()
+            pipe = self.client.pipeline(transaction=False)
+            pipe.rpush(bell, "1")
+            pipe.expire(bell, 60)
+            pipe.execute()
         return False
 
     def hold(self, holder: str, hold_ms: int, budget: int) -> bool:
@@ -233,7 +236,7 @@ class Store:
     def gate(self) -> Gate:
         """The server's flag as it stands. A store that has never been told is open."""
         with translated(self.client):
-            state = self.client.hgetall(self.keys.server(("state",))[0])
+            state = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.server(("state",))[0]))
         return Gate(
             accepting=state.get(b"accepting", b"1") == b"1",
             reason=state.get(b"reason", b"").decode(),
@@ -289,7 +292,9 @@ class Store:
         self, slot: str, worker: str, lease_ms: int, held: Sequence[tuple[bytes, int]]
     ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         """Renew the leases `held` (id, fence), at most BATCH; return those lost and those to cancel."""
-        lost, cancels = self._slot_script("heartbeat", slot, self.now_ms(), worker, lease_ms, *chain.from_iterable(held))
+        lost, cancels = self._slot_script(
+            "heartbeat", slot, self.now_ms(), worker, lease_ms, *chain.from_iterable(held)
+        )
         return split_ids(lost), split_ids(cancels)
 
     def tick(self, slot: str) -> Upkeep:
@@ -303,7 +308,8 @@ class Store:
     def slots(self) -> tuple[str, ...]:
         """Every registered slot."""
         with translated(self.client):
-            return tuple(sorted(s.decode() for s in self.client.smembers(self.keys.server(("slots",))[0])))
+            names = cast("set[bytes]", self.client.smembers(self.keys.server(("slots",))[0]))
+        return tuple(sorted(name.decode() for name in names))
 
     # --- running a script -----------------------------------------------------------------
 
@@ -332,7 +338,7 @@ class Store:
         sent = self.clock.local()
         pipe = self.client.pipeline(transaction=False)
         pipe.time()
-        pipe.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+        pipe.evalsha(script.sha, len(keys), *keys, *args)
         time_reply, reply = pipe.execute(raise_on_error=False)
         if isinstance(time_reply, Exception):
             raise time_reply

@@ -58,7 +58,7 @@ class Worker:
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
-        """Lease nothing more, let tasks finish for `grace_seconds`, hand the rest back, and return from `run`.
+        """Lease nothing more, let tasks finish for `grace_seconds`, hand the rest back; then `run` returns.
 
         Call it on the event loop's thread, as from a signal handler of the loop.
         """
@@ -73,8 +73,8 @@ class Worker:
             self._settings.lease_seconds,
             held=self._held,
             stalled_s=lambda: self._store.clock.local() - self._beat_at - _BEAT_S,
-            on_lost=lambda slot, leases: loop.call_soon_threadsafe(self._lose, slot, leases) and None,
-            on_cancel=lambda slot, keys: loop.call_soon_threadsafe(self.cancel, slot, keys) and None,
+            on_lost=lambda slot, leases: loop.call_soon_threadsafe(self._lose, slot, leases),
+            on_cancel=lambda slot, keys: loop.call_soon_threadsafe(self.cancel, slot, keys),
         )
         heartbeat.start()
         try:
@@ -154,7 +154,7 @@ class Worker:
         for key, fence in leases:
             attempt = self._attempts[slot].get(key)
             if attempt is not None and attempt.lease.fence == fence:
-                _log.warning("%s: its lease has passed to another worker; it is stopped here", attempt.lease.id)
+                _log.warning("%s: its lease has passed to another worker; stopped here", attempt.lease.id)
                 attempt.stop(StopReason.LOST)
 
     def _held(self) -> Held:

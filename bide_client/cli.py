@@ -57,11 +57,12 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _message(error: BideError) -> str:
+    lines = [str(error)]
     if isinstance(error, AccessDenied) and error.status == 401:
-        return f"{error}\nThe key comes from BIDE_KEY or --key."
+        lines.append("The key comes from BIDE_KEY or --key.")
     if isinstance(error, ProblemError) and error.retry_after:
-        return f"{error}\nTry again in {error.retry_after:g} s."
-    return str(error)
+        lines.append(f"Try again in {error.retry_after:g} s.")
+    return "\n".join([*lines, *getattr(error, "__notes__", [])])
 
 
 def _exit_code(error: BideError) -> int:

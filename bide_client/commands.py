@@ -12,7 +12,7 @@ import uuid
 from bide_client import exit_codes, render
 from bide_client.arguments import arguments
 from bide_client.client import Client
-from bide_client.errors import ConnectionFailed, ServerFault, WaitTimeout
+from bide_client.errors import BideError, ConnectionFailed, ServerClosed, ServerFault, WaitTimeout
 from bide_client.status import ServerStatus, TaskStatus
 from bide_client.task import Task
 
@@ -28,7 +28,7 @@ def submit(client: Client, options: argparse.Namespace) -> int:
         task = submitter.submit(options.name, **args)
     except (ConnectionFailed, ServerFault) as error:
         if _may_be_accepted(error):
-            say(f"perhaps it was accepted; to submit it again without doubling it: --idempotency-key {key}")
+            error.add_note(f"Perhaps it was accepted all the same. To be safe, repeat with --idempotency-key {key}")
         raise
     if options.wait is not None:
         return _wait(task, options)
@@ -86,7 +86,7 @@ def _may_be_accepted(error: ConnectionFailed | ServerFault) -> bool:
     """Whether the submission may have been recorded although no answer says so."""
     if isinstance(error, ConnectionFailed):
         return error.may_have_arrived or error.attempts > 1
-    return error.code in (None, "INTERNAL")
+    return not isinstance(error, ServerClosed) and error.code != "NOT_CONFIGURED"
 
 
 def _wait(task: Task, options: argparse.Namespace) -> int:
@@ -103,8 +103,8 @@ def _wait(task: Task, options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say(f"{task.id} goes on. See it with: bide show {task.id}; end it with: bide cancel {task.id}")
         raise
-    except ConnectionFailed:
-        say(f"{task.id} was accepted; see it later with: bide show {task.id}")
+    except BideError as error:
+        error.add_note(f"The task was accepted. See it later with: bide show {task.id}")
         raise
     return _print_outcome(status, options)
 

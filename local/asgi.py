@@ -39,6 +39,8 @@ Closing a connection while the client still sends resets it, and the client may 
 never see the answer.
 """
 
+_WITHOUT_BODY: Final = (204, 304)
+
 
 class _BodyRefused(Exception):
     """The body is too large, or too slow."""
@@ -78,7 +80,7 @@ class Application:
             scope["query_string"].decode("ascii"),
             headers,
             body,
-            scope["client"][0],
+            scope["client"][0] if scope["client"] else "",
         )
         await _send(answer, send, close=self.draining)
 
@@ -135,13 +137,14 @@ def _problem(status: int, title: str, code: str, detail: str) -> Answer:
 
 async def _send(answer: Answer, send: Send, *, close: bool, more: bool = False) -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-    if answer.status not in (204, 304):
+    body = b"" if answer.status in _WITHOUT_BODY else answer.body
+    if answer.status not in _WITHOUT_BODY:
         headers = [header for header in headers if header[0].lower() != b"content-length"]
-        headers.append((b"content-length", str(len(answer.body)).encode("ascii")))
+        headers.append((b"content-length", str(len(body)).encode("ascii")))
     if close:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": more})
+    await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
 async def _refuse(answer: Answer, receive: Receive, send: Send) -> None:

@@ -125,7 +125,7 @@ class EmbeddedStore:
                 stderr=log,
                 cwd=self._directory,
                 preexec_fn=before_exec,  # noqa: PLW1509 - it takes no lock: one system call
-                process_group=0,
+                start_new_session=True,
             )
         assert self._process.stdin is not None
         try:

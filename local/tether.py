@@ -46,7 +46,7 @@ class Guard:
         self._shell = subprocess.Popen(
             ["/bin/sh", "-c", f"read _ || kill -9 {pid}", "bide-store-guard"],
             stdin=subprocess.PIPE,
-            process_group=0,
+            start_new_session=True,
         )
 
     def dismiss(self) -> None:

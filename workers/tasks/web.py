@@ -27,7 +27,7 @@ def http_check(
     url: Annotated[str, Meta(pattern="^https?://", max_length=2000)],
     timeout: Annotated[float, Meta(gt=0, le=60)] = 5.0,
 ) -> Check:
-    """Fetch a page: its status, how long it took, how many bytes came. `timeout` in seconds, for the whole."""
+    """Fetch a page: its status, how long it took, how many bytes came. `timeout` is in seconds."""
     import requests  # takes 0.2 s to load; only workers that check pages pay for it
 
     started = time.perf_counter()

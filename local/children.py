@@ -1,0 +1,115 @@
+"""One child process of the supervisor, with its end of the line."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from local import tether
+from local.line import Failed, Ready, Report, Stopped
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+"""The clone: where app.py is, and where every child runs."""
+
+_decode = msgspec.json.Decoder(Report).decode
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a child does: `python -m local.<name> <arguments>`."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+    descriptors: tuple[int, ...] = ()
+    """What it inherits besides the line."""
+
+
+class Child:
+    """A running process. `ready` and `stopped` are set by its reports, and when it ends."""
+
+    def __init__(
+        self,
+        role: Role,
+        process: asyncio.subprocess.Process,
+        reports: asyncio.StreamReader,
+        commands: asyncio.StreamWriter,
+    ) -> None:
+        self.role = role
+        self.process = process
+        self.ready = asyncio.Event()
+        self.stopped = asyncio.Event()
+        self.failed = False
+        """It has reported that it cannot start."""
+        self.leaving = False
+        """The supervisor has asked it to end."""
+        self.started_at = time.monotonic()
+        self._reports = reports
+        self._commands = commands
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def serves(self) -> bool:
+        """It has started, and nobody has asked it to end."""
+        return self.ready.is_set() and not self.leaving and self.process.returncode is None
+
+    def command(self, word: str) -> None:
+        """Send a command down the line; a child that is gone hears nothing."""
+        if not self._commands.is_closing():
+            self._commands.write(f"{word}\n".encode("ascii"))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended."""
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+
+    async def follow(self, on_report: Callable[[Child, Report], None]) -> int:
+        """Hand on every report until the process has ended; returns its exit code, negative for a signal."""
+        try:
+            while line := await self._reports.readline():
+                report = _decode(line)
+                if isinstance(report, Ready):
+                    self.ready.set()
+                elif isinstance(report, Stopped):
+                    self.stopped.set()
+                elif isinstance(report, Failed):
+                    self.failed = True
+                on_report(self, report)
+        except OSError:
+            pass  # the line of a killed process may be reset
+        code = await self.process.wait()
+        self._commands.close()
+        self.ready.set()
+        self.stopped.set()
+        return code
+
+
+async def spawn(role: Role, environ: Mapping[str, str]) -> Child:
+    """Start a child that dies with this process; call it from the main thread."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = await asyncio.create_subprocess_exec(
+            *_command(role, theirs.fileno()),
+            cwd=ROOT,
+            env=dict(environ),
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=(*role.descriptors, theirs.fileno()),
+            start_new_session=True,  # a terminal's Ctrl-C is for the supervisor alone
+            preexec_fn=tether.die_with_parent(),
+        )
+    return Child(role, process, *await asyncio.open_connection(sock=ours))
+
+
+def _command(role: Role, line: int) -> Sequence[str]:
+    return (sys.executable, "-m", f"local.{role.name}", "--line", str(line), *role.arguments)
