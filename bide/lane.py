@@ -41,8 +41,14 @@ class Host(Protocol):
         """Give room back."""
 
     @property
-    def may_isolate(self) -> bool:
-        """Whether the worker holds no isolated task."""
+    def room(self) -> int:
+        """Tasks that still fit."""
+
+    def reserve_isolation(self) -> bool:
+        """Set aside the one place for an isolated task; False when it is taken."""
+
+    def release_isolation(self) -> None:
+        """Give that place back."""
 
     def start(self, leases: Sequence[Lease]) -> None:
         """Run these tasks; their room has been reserved."""
@@ -70,6 +76,7 @@ class Lane:
         self._holds_leases = asyncio.Event()
         self._leasing = True
         self._closing = False
+        self._took_all_it_asked_for = False
         self.last_work = store.clock.local()
         """Local clock: when this lane last had a task to start or to settle."""
 
@@ -113,7 +120,8 @@ class Lane:
             while not self._closing or self._outbox:
                 self._turn.clear()
                 reply = await self._exchange()
-                if not (self._outbox or self._closing or (reply.ready and self._has_room.is_set())):
+                hungry = self._has_room.is_set() and (reply.ready or self._took_all_it_asked_for)
+                if not (hungry or self._outbox or self._closing):
                     await self._pause(reply)
         finally:
             for bell in bells:
@@ -127,7 +135,7 @@ class Lane:
         self._seq += 1
         settles = self._outbox[:BATCH]
         room = self._host.reserve(BATCH) if self._leasing else 0
-        isolate = self._host.may_isolate
+        isolate = self._leasing and self._host.reserve_isolation()
         asked_at = self._store.clock.local()
         try:
             while True:
@@ -143,13 +151,17 @@ class Lane:
                     await asyncio.sleep(_PAUSE_S)
         except BaseException:
             self._host.release(room)
+            if isolate:
+                self._host.release_isolation()
             raise
         del self._outbox[: len(settles)]
         for position in reply.lost:
             id = TaskId(self.slot, settles[position].key)
             _log.warning("%s: its lease had passed to another worker; the outcome here was dropped", id)
         self._host.release(room - len(reply.leases))
-        if self._leasing and room > len(reply.leases):
+        if isolate and not any(lease.isolated for lease in reply.leases):
+            self._host.release_isolation()
+        if self._leasing and self._host.room:
             self._has_room.set()
         else:
             self._has_room.clear()
@@ -157,6 +169,7 @@ class Lane:
             self.last_work = self._store.clock.local()
         self._host.start(reply.leases)
         self._host.cancel(self.slot, reply.cancels)
+        self._took_all_it_asked_for = 0 < room == len(reply.leases)
         return reply
 
     async def _pause(self, reply: ExchangeReply) -> None:

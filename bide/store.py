@@ -46,6 +46,17 @@ from bide.records import Spec
 FORGET_MS: Final = 3_600_000
 """How long the store remembers a silent worker's last exchange."""
 
+_STORE_IN_TROUBLE: Final = (
+    "MISCONF",
+    "NOREPLICAS",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "NOAUTH",
+    "NOPERM",
+)
+"""Error replies that say nothing of the script: the operator has something to mend."""
+
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -118,6 +129,8 @@ def translated(client: redis.Redis | redis.asyncio.Redis) -> Iterator[None]:
     except (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OutOfMemoryError) as error:
         raise StoreUnavailable(f"The store cannot be used: {error}") from error
     except RedisError as error:
+        if str(error).startswith(_STORE_IN_TROUBLE):
+            raise StoreUnavailable(f"The store cannot be used: {error}") from error
         raise ScriptError(f"The store answered: {error}") from error
 
 
@@ -276,7 +289,7 @@ class Store:
         with translated(client):
             reply = await script.run_async(
                 client, self._keys_of("exchange", slot), now_ms, worker, boot, seq,
-                capacity, lease_ms, int(isolate), listen_ms, 1, *flatten_settles(settles),
+                capacity, lease_ms, int(isolate), listen_ms, *flatten_settles(settles),
             )  # fmt: skip
         if reply[0] != b"OK":
             raise ScriptError(f"Worker {worker} has been superseded by a later start of itself.")

@@ -108,14 +108,21 @@ class Worker:
                 lane.nudge()
 
     @property
-    def may_isolate(self) -> bool:
-        return not self._isolated
+    def room(self) -> int:
+        return self._room
+
+    def reserve_isolation(self) -> bool:
+        granted = not self._isolated
+        self._isolated = True
+        return granted
+
+    def release_isolation(self) -> None:
+        self._isolated = False
 
     def start(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
             attempt = Attempt(lease)
             self._attempts[lease.id.slot][lease.id.key] = attempt
-            self._isolated = self._isolated or lease.isolated
             attempt.work = asyncio.create_task(self._work(attempt))
         if leases:
             self._lanes[leases[0].id.slot].watch_cancels(True)
@@ -145,7 +152,7 @@ class Worker:
         if attempts.get(lease.id.key) is attempt:
             del attempts[lease.id.key]
         if lease.isolated:
-            self._isolated = False
+            self.release_isolation()
         if not attempts:
             self._lanes[lease.id.slot].watch_cancels(False)
         self.release(1)
@@ -179,7 +186,7 @@ class Worker:
     async def _until_time_to_leave(self) -> None:
         while not self._stop.is_set():
             try:
-                async with asyncio.timeout(None if self._stays else self._idle_left()):
+                async with asyncio.timeout(None if self._stays else max(0.05, self._idle_left())):
                     await self._stop.wait()
             except TimeoutError:
                 if self._idle_left() <= 0 and await self._may_retire():
@@ -219,7 +226,8 @@ class Worker:
             attempt.stop(StopReason.SHUTDOWN)
         await self._wait_for_attempts(_UNWIND_S)
         for attempt in tuple(self._all_attempts()):
-            self._lanes[attempt.lease.id.slot].settle(attempt.settle(Settlement.HANDED_BACK))
+            if attempt.work is not None and not attempt.work.done():
+                self._lanes[attempt.lease.id.slot].settle(attempt.settle(Settlement.HANDED_BACK))
         for lane in self._lanes.values():
             lane.close()
         _, pending = await asyncio.wait(lanes, timeout=_FAREWELL_S)

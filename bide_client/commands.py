@@ -28,7 +28,7 @@ def submit(client: Client, options: argparse.Namespace) -> int:
         task = submitter.submit(options.name, **args)
     except (ConnectionFailed, ServerFault) as error:
         if _may_be_accepted(error):
-            error.add_note(f"Perhaps it was accepted all the same. To be safe, repeat with --idempotency-key {key}")
+            error.add_note(f"Perhaps it was accepted: to repeat it safely, add --idempotency-key {key}")
         raise
     if options.wait is not None:
         return _wait(task, options)

@@ -20,6 +20,12 @@ from local.line import Failed, Ready, Report, Stopped
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The clone: where app.py is, and where every child runs."""
 
+
+def shown(path: Path) -> str:
+    """A path as a person sees it: within the clone without the clone's own."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
 _decode = msgspec.json.Decoder(Report).decode
 
 

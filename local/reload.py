@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -15,25 +16,69 @@ from local.children import ROOT
 _OWN: Final = ("app.py", "bide", "chalice_app", "workers")
 """The product's own code, within ROOT."""
 
+_CODE: Final = (".py", ".lua")
+
 _STEP_MS: Final = 50
 """Changes that follow each other within this time are one change."""
 
 
 def watched(packages: Iterable[str]) -> list[Path]:
     """Files and folders whose change calls for new processes: ours, and those of the task packages."""
-    return [path for name in _OWN if (path := ROOT / name).exists()] + [
-        place for package in packages if (place := _place(package)) is not None
-    ]
+    places = [_place(package) for package in packages]
+    return [path for path in [*(ROOT / name for name in _OWN), *places] if path is not None and path.exists()]
 
 
-async def changes(packages: Sequence[str]) -> AsyncIterator[list[Path]]:
-    """Yield what was saved, deleted or added, each time that something was."""
-    wanted = watched(packages)
-    folders = {path if path.is_dir() else path.parent for path in wanted}
-    # A single file is watched through its folder, since editors replace files; and not
-    # recursively, since the clone's folder holds the store's data and the .venv.
-    shallow = {path.parent for path in wanted if path.is_file()}
-    deep = [folder for folder in folders if folder not in shallow]
-    is_code = _IsCode(wanted)
-    async for batch in _merged(deep, sorted(shallow), is_code):
-        yield sorted({Path(path) for _, path in batch})
+async def watch(paths: Collection[Path], on_change: Callable[[list[Path]], None]) -> None:
+    """Call `on_change` with the code files that were saved, added or deleted, until cancelled."""
+    folders = [path for path in paths if path.is_dir()]
+    files = [path for path in paths if path.is_file()]
+    async with asyncio.TaskGroup() as group:
+        if folders:
+            group.create_task(_watch(folders, _IsCode(paths), True, on_change))
+        if files:
+            # Through their folders, since editors replace files rather than change them; and not
+            # recursively, since the clone also holds the store's data and the .venv.
+            parents = sorted({path.parent for path in files})
+            group.create_task(_watch(parents, _IsCode(paths), False, on_change))
+
+
+def forget_bytecode(sources: Iterable[Path]) -> None:
+    """Delete what Python has compiled of these files.
+
+    It compares times in whole seconds, and would take a file that was saved twice within
+    one second, with the same length, for unchanged.
+    """
+    for source in sources:
+        if source.suffix == ".py":
+            Path(importlib.util.cache_from_source(str(source))).unlink(missing_ok=True)
+
+
+class _IsCode(DefaultFilter):
+    """Passes code that lies in one of `paths`, or is one of them."""
+
+    def __init__(self, paths: Collection[Path]) -> None:
+        super().__init__()
+        self._paths = paths
+
+    def __call__(self, change: Change, path: str) -> bool:
+        if not path.endswith(_CODE) or not super().__call__(change, path):
+            return False
+        return any(Path(path).is_relative_to(watched_path) for watched_path in self._paths)
+
+
+async def _watch(
+    paths: Iterable[Path], is_code: _IsCode, recursive: bool, on_change: Callable[[list[Path]], None]
+) -> None:
+    async for batch in awatch(*paths, watch_filter=is_code, step=_STEP_MS, recursive=recursive):
+        on_change(sorted({Path(path) for _, path in batch}))
+
+
+def _place(package: str) -> Path | None:
+    """Where a package or module is, found without importing it; None when it is nowhere."""
+    for entry in sys.path:
+        path = Path(entry or ".").resolve().joinpath(*package.split("."))
+        if path.is_dir():
+            return path
+        if path.with_suffix(".py").is_file():
+            return path.with_suffix(".py")
+    return None

@@ -169,6 +169,11 @@ class EmbeddedStore:
             self._guard.dismiss()
             self._guard = None
 
+    def kill(self) -> None:
+        """End it at once; what it has acknowledged is kept."""
+        if self._process is not None:
+            self._process.kill()
+
     def _write_identity(self) -> None:
         draft = self._identity.with_suffix(".draft")
         draft.touch(mode=0o600)

@@ -25,8 +25,7 @@
 -- ARGV[6] lease_ms: how long the leases last
 -- ARGV[7] isolate: 1 when the worker has room for an isolated task
 -- ARGV[8] listen_ms: how long it will block on the bell if it has room left, 0 for not at all
--- ARGV[9] reap: 1 when now_ms is fresh enough to take tasks from others
--- ARGV[10...] settles: id, fence, state to enter, delay_ms and outcome of each, at most 100
+-- ARGV[9...] settles: id, fence, state to enter, delay_ms and outcome of each, at most 100
 -- Returns: {'OK', positions of lost settles, leases (id, spec, attempt, fence, isolated; ...),
 --   ids to cancel, next due time in ms or -1, tasks still ready}
 -- Errors: SUPERSEDED (a later exchange or boot of this worker was seen; nothing was done)
@@ -44,13 +43,13 @@ local listeners, bell, workers, ledgers, signals = KEYS[11], KEYS[12], KEYS[13],
 --- include _prune
 --- include _lease
 --- include _ring
-local SETTLES = 10
+local SETTLES = 9
 local now_ms, worker = tonumber(ARGV[1]), ARGV[2]
 local boot, seq = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local ledger = redis.call('HGET', ledgers, worker)
-local last_boot, last_seq, last_ids = 0, 0, {}
-if ledger then last_boot, last_seq, last_ids = unpack(cmsgpack.unpack(ledger)) end
+local last_boot, last_seq, last_ids, last_isolated = 0, 0, {}, 0
+if ledger then last_boot, last_seq, last_ids, last_isolated = unpack(cmsgpack.unpack(ledger)) end
 if boot < last_boot or (boot == last_boot and seq < last_seq) then return { 'SUPERSEDED' } end
 local again = boot == last_boot and seq == last_seq
 
@@ -69,7 +68,7 @@ if #ARGV >= SETTLES then
 end
 
 promote(now_ms, 100)
-local reaped = ARGV[9] == '1' and reap(now_ms, 100) or 0
+local reaped = reap(now_ms, 100)
 prune(now_ms, 10)
 
 local leases, capacity = {}, tonumber(ARGV[5])
@@ -78,7 +77,8 @@ if again then
   for i, record in ipairs(records) do
     local run = record and cmsgpack.unpack(record)
     if run and run[STATE] == 'running' and run[WORKER] == worker then
-      describe(leases, last_ids[i], redis.call('HGET', specs, last_ids[i]), run, 0)
+      local is_isolated = i <= last_isolated and 1 or 0
+      describe(leases, last_ids[i], redis.call('HGET', specs, last_ids[i]), run, is_isolated)
     end
   end
 elseif capacity > 0 then
@@ -92,7 +92,7 @@ end
 if not again then
   local ids = {}
   for i = 1, #leases, 5 do ids[#ids + 1] = leases[i] end
-  redis.call('HSET', ledgers, worker, cmsgpack.pack({ boot, seq, ids }))
+  redis.call('HSET', ledgers, worker, cmsgpack.pack({ boot, seq, ids, #leases > 0 and leases[5] or 0 }))
 end
 redis.call('ZADD', workers, now_ms, worker)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import struct
 import threading
 import time
 from collections import deque
@@ -155,8 +154,6 @@ def _handler(stub: StubServer) -> type[BaseHTTPRequestHandler]:
             if reply.until is not None:
                 reply.until.wait(10)
             if reply.fault == "drop":
-                # A zero linger makes the close a reset.
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.close_connection = True
                 return
             body = reply.body()

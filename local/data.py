@@ -1,0 +1,53 @@
+"""The folder that holds a stack's data, `.bide/<port>/`: claimed by one stack at a time, forgotten on demand."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from local.children import ROOT, shown
+
+HOME: Final = ROOT / ".bide"
+
+_LOCK: Final = "lock"
+
+
+class DataInUse(Exception):
+    """Another stack runs on this folder; the message names it."""
+
+
+@contextmanager
+def claim(directory: Path) -> Iterator[None]:
+    """Hold the folder, made if missing, for this process; the kernel lets go when it dies. Raises DataInUse."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (directory / _LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise DataInUse(f"{shown(directory)} is in use by process {lock.read().strip() or '?'}") from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def forget() -> tuple[list[str], list[str]]:
+    """Delete the data of every stack that does not run; returns what was deleted and what is in use."""
+    deleted, in_use = [], []
+    for directory in sorted(HOME.iterdir()) if HOME.is_dir() else []:
+        try:
+            with claim(directory):
+                shutil.rmtree(directory)
+            deleted.append(shown(directory))
+        except DataInUse as reason:
+            in_use.append(str(reason))
+    if not in_use and HOME.is_dir():
+        shutil.rmtree(HOME)
+    return deleted, in_use
