@@ -1,4 +1,4 @@
-"""The folder that holds a stack's data, `.bide/<port>/`: claimed by one stack at a time, forgotten on demand."""
+"""The folder of a stack's data, `.bide/<port>/`: claimed by one stack at a time, forgotten on demand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DataInUse(Exception):
 
 @contextmanager
 def claim(directory: Path) -> Iterator[None]:
-    """Hold the folder, made if missing, for this process; the kernel lets go when it dies. Raises DataInUse."""
+    """Hold the folder, made if missing; the kernel lets go when this process dies. Raises DataInUse."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (directory / _LOCK).open("a+") as lock:
         try:

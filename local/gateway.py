@@ -20,10 +20,10 @@ STAGE: Final = "local"
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 """API Gateway's payload limit."""
 
+Headers = Sequence[tuple[str, str]]
+
 _TIMEOUT_SECONDS: Final = 29.0
 """How long API Gateway waits for a Lambda function."""
-
-Headers = Sequence[tuple[str, str]]
 
 
 class Answer(NamedTuple):
@@ -32,6 +32,12 @@ class Answer(NamedTuple):
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+
+
+_NO_ROUTE: Final = Answer(
+    403, [("Content-Type", "application/json")], b'{"message":"Missing Authentication Token"}'
+)
+"""What API Gateway says where an app has no catch-all route."""
 
 
 class Context:
@@ -108,7 +114,7 @@ def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
     return parameters
 
 
-def is_utf8(body: bytes) -> str | None:
+def _text(body: bytes) -> str | None:
     """The body as text, or None when it is not UTF-8."""
     try:
         return body.decode()
@@ -132,7 +138,7 @@ class Gateway:
         """Answer one request; `path` and `query` as they came, percent-encoded."""
         route = self._routes.find(path)
         if route is None:
-            return Answer(403, [("Content-Type", "application/json")], b'{"message":"Missing Authentication Token"}')
+            return _NO_ROUTE
         request_id = str(uuid4())
         event = _event(route, method, path, query, headers, body, source_ip, request_id)
         return _to_answer(self._app(event, Context(request_id)))
@@ -152,12 +158,10 @@ def _event(
     all_headers: dict[str, list[str]] = {}
     for name, value in headers:
         all_headers.setdefault(name, []).append(value)
-    all_parameters: dict[str, list[str]] | None = None
-    if query:
-        all_parameters = {}
-        for name, value in parse_qsl(query, keep_blank_values=True):
-            all_parameters.setdefault(name, []).append(value)
-    text = is_utf8(body)
+    all_parameters: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True) if query else ():
+        all_parameters.setdefault(name, []).append(value)
+    text = _text(body)
     decoded_path = unquote(path) if "%" in path else path
     now = time.time()
     last_headers = {name: values[-1] for name, values in all_headers.items()}
@@ -167,8 +171,8 @@ def _event(
         "httpMethod": method,
         "headers": last_headers,
         "multiValueHeaders": all_headers,
-        "queryStringParameters": all_parameters and {name: values[-1] for name, values in all_parameters.items()},
-        "multiValueQueryStringParameters": all_parameters,
+        "queryStringParameters": {name: values[-1] for name, values in all_parameters.items()} or None,
+        "multiValueQueryStringParameters": all_parameters or None,
         "pathParameters": route.parameters,
         "stageVariables": None,
         "requestContext": {

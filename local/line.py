@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -68,18 +68,17 @@ class Line:
 
     def report(self, report: Report) -> None:
         """Tell the supervisor; silently nothing when it is gone, since this process is ending then."""
-        try:
+        with suppress(OSError):
             self._socket.sendall(msgspec.json.encode(report) + b"\n")
-        except OSError:
-            pass
 
-    def watch(self, on_command: Callable[[str], None] = lambda command: None) -> None:
+    def watch(self, on_command: Callable[[str], object] | None = None) -> None:
         """Call `on_command` in a thread for each command; end this process with the line."""
 
         def read() -> None:
             with self._socket.makefile("r", encoding="ascii") as commands:
                 for command in commands:
-                    on_command(command.strip())
+                    if on_command is not None:
+                        on_command(command.strip())
             os._exit(ORPHANED)
 
         threading.Thread(target=read, name="line", daemon=True).start()

@@ -124,7 +124,7 @@ class EmbeddedStore:
                 stdout=log,
                 stderr=log,
                 cwd=self._directory,
-                preexec_fn=before_exec,  # noqa: PLW1509 - it takes no lock: one system call
+                preexec_fn=before_exec,
                 start_new_session=True,
             )
         assert self._process.stdin is not None

@@ -64,7 +64,7 @@ async def _run(
     ending = _endings(stack, with_parent)
     starting = asyncio.create_task(stack.start())
     try:
-        await asyncio.wait([starting, ending], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             if not starting.result():
                 say("not everything has started; it is tried again, and at each change of the code")
