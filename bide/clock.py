@@ -14,10 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-REFRESH_S: Final = 5.0
-"""Age from which a sample is taken anew, along with the next call."""
 EXPIRY_S: Final = 30.0
-"""Age from which a sample is worthless: clocks drift, machines sleep."""
+"""Age from which a sample is worthless, and the next call asks again: clocks drift, machines sleep."""
 SLOW_S: Final = 1.0
 """A reply that took longer than this is no sample: the process may have been frozen."""
 
@@ -45,16 +43,6 @@ class Clock:
     def discard(self) -> None:
         """Forget the sample, as after a thaw."""
         self._sample = None
-
-    @property
-    def age(self) -> float:
-        """Seconds since the sample; infinite without one."""
-        sample = self._sample
-        return self.local() - sample[1] if sample else float("inf")
-
-    @property
-    def needs_refresh(self) -> bool:
-        return self.age > REFRESH_S
 
     def now_ms(self) -> int | None:
         """The store's time, or None when there is no sample young enough to tell."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from typing import Any
+
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -21,9 +26,49 @@ def _backoff() -> ExponentialBackoff:
     return ExponentialBackoff(cap=0.5, base=0.02)
 
 
+class ThreadConnections(redis.Redis):
+    """A client whose every thread keeps a connection of its own.
+
+    A pool's checkout and its bookkeeping cost as much as the call itself (`make bench
+    ONLY=submit`); a handler's thread makes one call after another and needs neither.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._held = threading.local()
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send one command and return its reply, again after a lost connection, as redis-py does."""
+        connection = self._of_this_thread()
+
+        def ask() -> Any:
+            try:
+                connection.send_command(*args)
+                return self.parse_response(connection, args[0], **options)
+            except ReadOnlyError:
+                # The primary has become a replica: the next call finds the new one.
+                connection.disconnect()
+                raise
+            except ResponseError:
+                raise
+            except BaseException:
+                # An interrupted call would leave its reply to the next one.
+                connection.disconnect()
+                raise
+
+        return connection.retry.call_with_retry(ask, lambda _: None)
+
+    def _of_this_thread(self) -> redis.Connection:
+        held = self._held
+        if getattr(held, "pid", None) != os.getpid():  # a fork must not share its parent's
+            held.pid, held.connection = os.getpid(), self.connection_pool.make_connection()
+        connection: redis.Connection = held.connection
+        return connection
+
+
 def connect(url: str) -> redis.Redis:
-    """A synchronous client with a pool; connects at the first command."""
-    return redis.Redis.from_url(
+    """A synchronous client; each thread connects at its first command."""
+    return ThreadConnections.from_url(
         url,
         protocol=2,
         lib_name=None,

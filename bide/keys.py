@@ -13,7 +13,7 @@ from typing import Final
 
 SLOT_KEYS: Final = (
     "meta", "specs", "runs", "results", "ready", "isolated", "due", "leased", "done",
-    "idempotency", "listeners", "bell", "workers", "ledgers", "signals", "rates",
+    "idempotency", "listeners", "bell", "workers", "ledgers", "signals",
 )  # fmt: skip
 """Names of the keys that each queue's slot has."""
 

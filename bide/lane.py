@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import redis.asyncio
+from redis.exceptions import RedisError
 
 from bide.errors import StoreUnavailable
 from bide.exchange import BATCH, ExchangeReply, Lease, Settle
 from bide.ids import TaskId
-from bide.store import Store, translated
+from bide.store import Store
 
 BLOCK_S: Final = 5
 """How long one BLPOP blocks."""
@@ -190,9 +191,8 @@ class Lane:
             await gate.wait()
             try:
                 async with asyncio.timeout(2 * BLOCK_S):
-                    with translated(self._bell_client):
-                        token = await self._bell_client.blpop([bell], timeout=BLOCK_S)
-            except (StoreUnavailable, TimeoutError) as error:
+                    token = await self._bell_client.blpop([bell], timeout=BLOCK_S)
+            except (RedisError, TimeoutError) as error:
                 _log.warning("bell of %s: %s", self.slot, str(error) or "no answer")
                 await asyncio.sleep(_PAUSE_S)
                 token = (b"", b"")

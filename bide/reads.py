@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from redis.exceptions import RedisError
 
 from bide import scripts
 from bide.errors import TaskNotFound
 from bide.ids import TaskId
 from bide.records import Run, Spec, TaskView
-from bide.store import Store, translated
+from bide.store import Store, translate
 
 _spec = msgspec.msgpack.Decoder(Spec).decode
 _run = msgspec.msgpack.Decoder(Run).decode
@@ -42,8 +43,10 @@ class Reads:
         """
         script = scripts.load("show")
         client = self._store.client
-        with translated(client):
+        try:
             reply = script.run(client, self._store.keys.slot(id.slot, script.keys), id.key)
+        except RedisError as error:
+            raise translate(error, client) from error
         if not reply:
             raise TaskNotFound
         spec = _spec(reply[0])
@@ -54,11 +57,13 @@ class Reads:
     def health(self) -> StoreHealth:
         """Reach the store, and ask what would survive its death."""
         client, local = self._store.client, self._store.clock.local
-        with translated(client):
+        try:
             before = local()
             client.ping()
             ping_ms = (local() - before) * 1000
             info: dict[str, Any] = client.info("server", "persistence")
+        except RedisError as error:
+            raise translate(error, client) from error
         name = "valkey" if "valkey_version" in info else "redis"
         if info.get("aof_enabled"):
             durability = "aof"

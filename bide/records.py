@@ -24,20 +24,20 @@ class Run(msgspec.Struct, frozen=True, array_like=True):
     """How far a task has come. Stored in `runs`, MessagePack, in this order; see lua/_run.lua."""
 
     state: State
-    attempt: int
+    attempt: int = 0
     """Attempts begun: first start, retries and crashes. A task handed back has not begun."""
-    max_attempts: int
-    fence: int
+    max_attempts: int = 1
+    fence: int = 0
     """Token of the latest lease, 0 before the first. Grows with every lease of the slot."""
-    worker: str
+    worker: str = ""
     """Who holds the lease; empty unless running."""
-    retention_ms: int
-    started_ms: int
+    retention_ms: int = 0
+    started_ms: int = 0
     """First start; 0 before it."""
-    finished_ms: int
-    due_ms: int
+    finished_ms: int = 0
+    due_ms: int = 0
     """When a scheduled or retrying task becomes ready; 0 otherwise."""
-    cancelling: int
+    cancelling: int = 0
     """1 once a cancel was asked of a running task."""
 
 

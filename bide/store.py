@@ -7,18 +7,16 @@ nobody but a worker's event loop calls, is a coroutine.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import redis
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
-    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -29,6 +27,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from bide import scripts
 from bide.clock import Clock
 from bide.errors import (
+    BideError,
     Closed,
     IdempotencyConflict,
     RateLimited,
@@ -41,20 +40,14 @@ from bide.errors import (
 from bide.exchange import ExchangeReply, Settle, flatten_settles, read_reply, split_ids
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
-from bide.records import Spec
+from bide.records import Run, Spec
+from bide.state import State
 
 FORGET_MS: Final = 3_600_000
 """How long the store remembers a silent worker's last exchange."""
 
-_STORE_IN_TROUBLE: Final = (
-    "MISCONF",
-    "NOREPLICAS",
-    "CLUSTERDOWN",
-    "MASTERDOWN",
-    "TRYAGAIN",
-    "NOAUTH",
-    "NOPERM",
-)
+_OUT_OF_REACH: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OutOfMemoryError)
+_IN_TROUBLE: Final = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOAUTH", "NOPERM")
 """Error replies that say nothing of the script: the operator has something to mend."""
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -79,8 +72,7 @@ class Submission:
     """16 bytes of a hash over the request: the same key must come with the same one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The store's answer to a submission."""
 
     id: TaskId
@@ -115,23 +107,17 @@ class Upkeep:
     listeners: int
 
 
-@contextmanager
-def translated(client: redis.Redis | redis.asyncio.Redis) -> Iterator[None]:
-    """Turn redis-py's errors into ours."""
-    try:
-        yield
-    except ReadOnlyError as error:
+def translate(error: RedisError, client: redis.Redis | redis.asyncio.Redis) -> BideError:
+    """Our error for one of redis-py's; raise it from the other."""
+    if isinstance(error, ReadOnlyError):
         # The primary has become a replica: no pooled connection leads anywhere useful.
         client.connection_pool.reset()
-        raise StoreUnavailable(f"The store is read-only just now ({error}). Try again.") from error
-    except AuthenticationError as error:
-        raise StoreUnavailable(f"The store refused the password in BIDE_REDIS_URL ({error}).") from error
-    except (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OutOfMemoryError) as error:
-        raise StoreUnavailable(f"The store cannot be used: {error}") from error
-    except RedisError as error:
-        if str(error).startswith(_STORE_IN_TROUBLE):
-            raise StoreUnavailable(f"The store cannot be used: {error}") from error
-        raise ScriptError(f"The store answered: {error}") from error
+        return StoreUnavailable(f"The store is read-only just now ({error}). Try again.")
+    if isinstance(error, AuthenticationError):
+        return StoreUnavailable(f"The store refused the password in BIDE_REDIS_URL ({error}).")
+    if isinstance(error, _OUT_OF_REACH) or str(error).startswith(_IN_TROUBLE):
+        return StoreUnavailable(f"The store cannot be used: {error}")
+    return ScriptError(f"The store answered: {error}")
 
 
 class Store:
@@ -156,10 +142,12 @@ class Store:
         now_ms = self.clock.now_ms()
         if now_ms is None:
             sent = self.clock.local()
-            with translated(self.client):
-                reply = self.client.time()
-            self.clock.record(reply, sent)
-            now_ms = self.clock.now_ms()
+            self.clock.record(self._command("TIME"), sent)
+            return self._told(self.clock.now_ms())
+        return now_ms
+
+    @staticmethod
+    def _told(now_ms: int | None) -> int:
         if now_ms is None:
             raise StoreUnavailable("The store answers too slowly to tell its time. Try again.")
         return now_ms
@@ -173,12 +161,21 @@ class Store:
         """
         now_ms = self.now_ms()
         id = new_id(submission.queue, now_ms, self._random_bytes)
-        run_at_ms = submission.run_at_ms or (now_ms + submission.delay_ms if submission.delay_ms else 0)
-        field = f"{submission.tenant}\0{submission.idempotency_key}" if submission.idempotency_key else ""
-        spec = Spec(submission.name, submission.args, submission.tenant, run_at_ms, field)
+        due_ms = submission.run_at_ms or (submission.delay_ms and now_ms + submission.delay_ms)
+        if due_ms <= now_ms:
+            due_ms = 0
+        key = submission.idempotency_key
+        field = f"{submission.tenant}\0{key}" if key else ""
+        spec = Spec(submission.name, submission.args, submission.tenant, due_ms, field)
+        run = Run(
+            State.SCHEDULED if due_ms else State.READY,
+            max_attempts=submission.max_attempts,
+            retention_ms=submission.retention_ms,
+            due_ms=due_ms,
+        )
         arguments = (
-            now_ms, id.key, _pack(spec), run_at_ms, submission.max_attempts, submission.retention_ms,
-            field, submission.fingerprint, submission.tenant, rate_limit,
+            now_ms, id.key, _pack(spec), _pack(run), due_ms, field, submission.fingerprint,
+            f"rate/{submission.tenant}" if rate_limit else "", rate_limit,
         )  # fmt: skip
         try:
             reply = self._slot_script("submit", submission.queue, *arguments)
@@ -197,12 +194,9 @@ class Store:
         if reply[0] == b"CANCELLED":
             return True
         bell = self.keys.personal_bell(id.slot, reply[1].decode())
-        with translated(self.client):
-            # A hint: the heartbeat brings the cancel in any case, only later.
-            pipe = self.client.pipeline(transaction=False)
-            pipe.rpush(bell, "1")
-            pipe.expire(bell, 60)
-            pipe.execute()
+        # A hint: the heartbeat brings the cancel in any case, only later.
+        self._command("RPUSH", bell, "1")
+        self._command("EXPIRE", bell, 60)
         return False
 
     def hold(self, holder: str, hold_ms: int, budget: int) -> bool:
@@ -212,8 +206,7 @@ class Store:
 
     def release_hold(self, holder: str) -> None:
         """Give the place back."""
-        with translated(self.client):
-            self.client.zrem(self.keys.server(("waits",))[0], holder)
+        self._command("ZREM", self.keys.server(("waits",))[0], holder)
 
     # --- the gate -------------------------------------------------------------------------
 
@@ -248,8 +241,7 @@ class Store:
 
     def gate(self) -> Gate:
         """The server's flag as it stands. A store that has never been told is open."""
-        with translated(self.client):
-            state = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.server(("state",))[0]))
+        state: dict[bytes, bytes] = self._command("HGETALL", self.keys.server(("state",))[0])
         return Gate(
             accepting=state.get(b"accepting", b"1") == b"1",
             reason=state.get(b"reason", b"").decode(),
@@ -281,25 +273,24 @@ class Store:
             first try, which have been running out since.
         Raises ScriptError when this worker's name has been superseded.
         """
-        await self._sample(client)
-        now_ms = self.clock.now_ms()
-        if now_ms is None:
-            raise StoreUnavailable("The store answers too slowly to tell its time. Try again.")
         script = scripts.load("exchange")
-        with translated(client):
+        try:
+            now_ms = await self._now_ms_async(client)
             reply = await script.run_async(
                 client, self._keys_of("exchange", slot), now_ms, worker, boot, seq,
                 capacity, lease_ms, int(isolate), listen_ms, *flatten_settles(settles),
             )  # fmt: skip
+        except RedisError as error:
+            raise translate(error, client) from error
         if reply[0] != b"OK":
             raise ScriptError(f"Worker {worker} has been superseded by a later start of itself.")
         return read_reply(slot, reply, asked_at + lease_ms / 1000)
 
-    async def _sample(self, client: redis.asyncio.Redis) -> None:
-        if self.clock.needs_refresh:
+    async def _now_ms_async(self, client: redis.asyncio.Redis) -> int:
+        if self.clock.now_ms() is None:
             sent = self.clock.local()
-            with translated(client):
-                self.clock.record(await client.time(), sent)
+            self.clock.record(await client.time(), sent)
+        return self._told(self.clock.now_ms())
 
     def heartbeat(
         self, slot: str, worker: str, lease_ms: int, held: Sequence[tuple[bytes, int]]
@@ -320,8 +311,7 @@ class Store:
 
     def slots(self) -> tuple[str, ...]:
         """Every registered slot."""
-        with translated(self.client):
-            names = cast("set[bytes]", self.client.smembers(self.keys.server(("slots",))[0]))
+        names: set[bytes] = self._command("SMEMBERS", self.keys.server(("slots",))[0])
         return tuple(sorted(name.decode() for name in names))
 
     # --- running a script -----------------------------------------------------------------
@@ -336,31 +326,19 @@ class Store:
         return self._script(name, self._keys_of(name, slot), *args)
 
     def _script(self, name: str, keys: Sequence[str], *args: Any) -> Any:
-        script = scripts.load(name)
-        with translated(self.client):
-            if self.clock.needs_refresh:
-                reply = self._with_time(script, keys, args)
-            else:
-                reply = script.run(self.client, keys, *args)
+        try:
+            reply = scripts.load(name).run(self.client, keys, *args)
+        except RedisError as error:
+            raise translate(error, self.client) from error
         if type(reply) is list and reply and type(reply[0]) is bytes and reply[0] in _REFUSALS:
             raise _REFUSALS[reply[0]](*reply[1:])
         return reply
 
-    def _with_time(self, script: scripts.Script, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a script and take a time sample in the same round trip."""
-        sent = self.clock.local()
-        pipe = self.client.pipeline(transaction=False)
-        pipe.time()
-        pipe.evalsha(script.sha, len(keys), *keys, *args)
-        time_reply, reply = pipe.execute(raise_on_error=False)
-        if isinstance(time_reply, Exception):
-            raise time_reply
-        self.clock.record(time_reply, sent)
-        if isinstance(reply, NoScriptError):
-            return script.run(self.client, keys, *args)
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
+    def _command(self, *args: Any) -> Any:
+        try:
+            return self.client.execute_command(*args)
+        except RedisError as error:
+            raise translate(error, self.client) from error
 
 
 _REFUSALS: Final[dict[bytes, Callable[..., Exception]]] = {

@@ -31,8 +31,13 @@ class Answer:
 
 
 def read(response: requests.Response, address: Address, took: float) -> Answer:
-    """The answer in a response, or raise a ProblemError or UnexpectedAnswer."""
+    """The answer in a response, or raise a ProblemError, UnexpectedAnswer or ConnectionFailed."""
     status, headers = response.status_code, response.headers
+    if _is_cut(response):
+        raise ConnectionFailed(
+            f"The connection to the Bide server at {address.url} broke off within the answer.",
+            may_have_arrived=True,
+        )
     retry_after = seconds_from(headers.get("Retry-After"))
     parsed = {} if status == 304 else _json_object(response)
     if status >= 400:
@@ -75,6 +80,14 @@ def no_answer(
         may_have_arrived=False,
         timed_out=timed_out,
     )
+
+
+def _is_cut(response: requests.Response) -> bool:
+    """Whether the body is shorter than announced; urllib3 before 2 does not tell."""
+    announced = response.headers.get("Content-Length", "")
+    if response.status_code == 304 or "Content-Encoding" in response.headers:
+        return False
+    return announced.isdigit() and len(response.content) < int(announced)
 
 
 def _json_object(response: requests.Response) -> dict[str, Any] | None:

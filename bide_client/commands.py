@@ -20,7 +20,7 @@ from bide_client.task import Task
 def submit(client: Client, options: argparse.Namespace) -> int:
     """Submit a task; print its id, or with --wait its result."""
     args = arguments(options.arguments, options.args)
-    key = options.idempotency_key or str(uuid.uuid4())
+    key = str(uuid.uuid4()) if options.idempotency_key is None else options.idempotency_key
     submitter = client.options(
         queue=options.queue, delay=options.delay, run_at=options.run_at, idempotency_key=key
     )

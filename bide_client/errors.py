@@ -1,30 +1,30 @@
 """Everything that the client raises.
 
-    BideError
-    ├── UsageError                 the client was called wrongly (also a ValueError)
-    ├── ConnectionFailed           no answer: refused, timed out, broke off
-    ├── UnexpectedAnswer           an answer, but not one of a Bide server
-    ├── ProblemError               the server answered with a problem (RFC 9457)
-    │   ├── Refused                4xx: the same request will be refused again
-    │   │   ├── InvalidRequest     MALFORMED_JSON, INVALID_REQUEST, METHOD_NOT_ALLOWED,
-    │   │   │   │                  UNSUPPORTED_MEDIA_TYPE, NOT_SUPPORTED_YET
-    │   │   │   ├── InvalidArguments   INVALID_ARGUMENTS
-    │   │   │   ├── UnknownTask        UNKNOWN_TASK
-    │   │   │   ├── UnknownQueue       UNKNOWN_QUEUE
-    │   │   │   └── TooLarge           TOO_LARGE
-    │   │   ├── AccessDenied       UNAUTHENTICATED, FORBIDDEN_HOST
-    │   │   ├── NotFound           NOT_FOUND
-    │   │   │   └── TaskNotFound       TASK_NOT_FOUND
-    │   │   ├── TaskFinished       TASK_FINISHED
-    │   │   ├── IdempotencyConflict    IDEMPOTENCY_CONFLICT
-    │   │   └── RateLimited        RATE_LIMITED
-    │   └── ServerFault            5xx: INTERNAL, NOT_CONFIGURED
-    │       ├── StoreUnavailable   STORE_UNAVAILABLE
-    │       └── ServerClosed       CLOSED
-    ├── TaskError                  the task is done, without a result
-    │   ├── TaskFailed
-    │   └── TaskCancelled
-    └── WaitTimeout                the task is not done yet (also a TimeoutError)
+BideError
+├── UsageError                 the client was called wrongly (also a ValueError)
+├── ConnectionFailed           no answer: refused, timed out, broke off
+├── UnexpectedAnswer           an answer, but not one of a Bide server
+├── ProblemError               the server answered with a problem (RFC 9457)
+│   ├── Refused                4xx: the same request will be refused again
+│   │   ├── InvalidRequest     MALFORMED_JSON, INVALID_REQUEST, METHOD_NOT_ALLOWED,
+│   │   │   │                  UNSUPPORTED_MEDIA_TYPE, NOT_SUPPORTED_YET
+│   │   │   ├── InvalidArguments   INVALID_ARGUMENTS
+│   │   │   ├── UnknownTask        UNKNOWN_TASK
+│   │   │   ├── UnknownQueue       UNKNOWN_QUEUE
+│   │   │   └── TooLarge           TOO_LARGE
+│   │   ├── AccessDenied       UNAUTHENTICATED, FORBIDDEN_HOST
+│   │   ├── NotFound           NOT_FOUND
+│   │   │   └── TaskNotFound       TASK_NOT_FOUND
+│   │   ├── TaskFinished       TASK_FINISHED
+│   │   ├── IdempotencyConflict    IDEMPOTENCY_CONFLICT
+│   │   └── RateLimited        RATE_LIMITED
+│   └── ServerFault            5xx: INTERNAL, NOT_CONFIGURED
+│       ├── StoreUnavailable   STORE_UNAVAILABLE
+│       └── ServerClosed       CLOSED
+├── TaskError                  the task is done, without a result
+│   ├── TaskFailed
+│   └── TaskCancelled
+└── WaitTimeout                the task is not done yet (also a TimeoutError)
 """
 
 from __future__ import annotations

@@ -53,12 +53,14 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line; `run` holds its command. Ends the process on --help, --version and mistakes."""
     parser = build()
-    options, rest = parser.parse_known_args(_wait_bound(argv))
-    if rest and getattr(options, "arguments", None) is not None and not any(w.startswith("-") for w in rest):
-        # argparse leaves key=value words that follow an option unread.
-        options.arguments = [*options.arguments, *rest]
-    elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options, unread = parser.parse_known_args(_wait_bound(argv))
+    if options.command == "submit":
+        # argparse does not read key=value words that follow an option.
+        before, after = _parted(unread)
+        options.arguments += [word for word in before if not word.startswith("-")] + after
+        unread = [word for word in before if word.startswith("-")]
+    if unread:
+        parser.error(f"unrecognized arguments: {' '.join(unread)}")
     return options
 
 
@@ -147,15 +149,21 @@ def _wait_bound(argv: Sequence[str]) -> list[str]:
 
     argparse would take any next word as its value, even the task's name.
     """
+    before, after = _parted(argv)
     words: list[str] = []
-    for index, word in enumerate(argv):
-        if word == "--":
-            return [*words, *argv[index:]]
+    for word in before:
         if words and words[-1] == "--wait" and _NUMBER.fullmatch(word):
             words[-1] = f"--wait={word}"
         else:
             words.append(word)
-    return ["--wait=inf" if word == "--wait" else word for word in words]
+    bound = ["--wait=inf" if word == "--wait" else word for word in words]
+    return [*bound, "--", *after] if after else bound
+
+
+def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words before and after the first `--`, after which nothing is an option."""
+    end = words.index("--") if "--" in words else len(words)
+    return list(words[:end]), list(words[end + 1 :])
 
 
 def _seconds(text: str) -> float:

@@ -21,7 +21,7 @@ import uvloop
 from bide.settings import Settings
 from local.asgi import Application
 from local.gateway import Gateway
-from local.line import DRAIN, SERVE, Line, Ready
+from local.line import DRAIN, SERVE, Line, Problems, Ready
 
 _IDLE_SECONDS: Final = 75
 """How long an idle connection is kept; more than clients and proxies commonly do."""
@@ -98,7 +98,10 @@ def main() -> None:
     with line.starting():
         settings = Settings.from_environ(os.environ)
         from app import app
+        from chalice_app.services import PROVIDER
 
+        problems = PROVIDER.get().registry.problems
+        line.report(Problems(tuple(str(problem) for problem in problems)))
         application = Application(Gateway(app), settings.wait_slots + _SPARE_THREADS)
     uvloop.run(_serve(application, socket.socket(fileno=arguments.socket), line))
     os._exit(0)  # without joining the threads of requests that still wait

@@ -21,9 +21,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 """The clone: where app.py is, and where every child runs."""
 
 
-def shown(path: Path) -> str:
-    """A path as a person sees it: within the clone without the clone's own."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+def shown(text: object) -> str:
+    """A path, or a text with paths, as a person wants to see it: without the clone's own."""
+    return str(text).replace(f"{ROOT}/", "")
 
 
 _decode = msgspec.json.Decoder(Report).decode

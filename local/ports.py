@@ -74,7 +74,7 @@ def holder(port: int) -> str:
     except psutil.AccessDenied:
         connections = []
     for connection in connections:
-        if connection.status != psutil.CONN_LISTEN or connection.laddr.port != port:
+        if connection.status != psutil.CONN_LISTEN or not connection.laddr or connection.laddr.port != port:
             continue
         if connection.pid is None:
             break

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from local.children import Child, Role, spawn
+from local.children import Child, Role, shown, spawn
 from local.line import CANNOT_START, DRAIN, SERVE, Failed, Need, Problems, Report
 
 WORKER: Final = "worker"
@@ -179,13 +179,13 @@ class Supervisor:
             case Problems(problems):
                 self._on_problems(frozenset(problems))
             case Failed(problem):
-                self._say(f"{child.role.name} cannot start: {problem}")
+                self._say(f"{child.role.name} cannot start: {shown(problem)}")
             case Need() if not (self.children(WORKER) or self._coming[WORKER] or self._stopping):
                 self._bring(WORKER, 0.0)
 
     def _on_problems(self, problems: frozenset[str]) -> None:
         for problem in sorted(problems - self._problems):
-            self._say(f"not loaded: {problem}")
+            self._say(f"not loaded: {shown(problem)}")
         if self._problems and not problems:
             self._say("every task module loads again")
         self._problems = problems

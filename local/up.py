@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bide.errors import SettingsError
 from bide.settings import Settings
@@ -64,7 +64,8 @@ async def _run(
     ending = _endings(stack, with_parent)
     starting = asyncio.create_task(stack.start())
     try:
-        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {starting, ending}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             if not starting.result():
                 say("not everything has started; it is tried again, and at each change of the code")

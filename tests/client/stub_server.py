@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -40,7 +41,7 @@ class Asked:
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
     connection: int
     at: float
@@ -101,7 +102,7 @@ class StubServer:
             return self._script.popleft()
         if self.otherwise is not None:
             return self.otherwise(asked)
-        return Reply(500, {"title": "Out of script", "detail": "the stub's script has run out", "code": "STUB"})
+        return Reply(500, {"title": "Out of script", "detail": "the script has run out", "code": "STUB"})
 
 
 class _Server(ThreadingHTTPServer):
@@ -158,8 +159,9 @@ def _handler(stub: StubServer) -> type[BaseHTTPRequestHandler]:
                 return
             body = reply.body()
             kind = "application/json" if reply.status < 400 else "application/problem+json"
+            headers = {"Content-Type": kind, "Content-Length": str(len(body)), **reply.headers}
             self.send_response(reply.status)
-            for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **reply.headers}.items():
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body[: len(body) // 2] if reply.fault == "truncate" else body)

@@ -1,4 +1,4 @@
-"""Connections: kept, replaced when stale, never shared where that is unsafe; and what is said when there is none."""
+"""Connections: kept, replaced when stale, shared only where that is safe; what is said when there is none."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ def test_a_server_that_comes_back_late_is_waited_for() -> None:
 
 
 def test_a_host_that_does_not_resolve_is_named() -> None:
-    with Client("http://nowhere.invalid") as client, pytest.raises(ConnectionFailed, match="does not resolve"):
+    unknown = "http://nowhere.invalid"
+    with Client(unknown) as client, pytest.raises(ConnectionFailed, match="does not resolve"):
         client.server()
 
 

@@ -20,7 +20,15 @@ TIMED_OUT = Reply(504, {"message": "Endpoint request timed out"})
 
 @pytest.mark.parametrize(
     "trouble",
-    [LOST, CUT, GATEWAY, GATEWAY_503, TIMED_OUT, problem(503, "STORE_UNAVAILABLE"), problem(429, "RATE_LIMITED")],
+    [
+        LOST,
+        CUT,
+        GATEWAY,
+        GATEWAY_503,
+        TIMED_OUT,
+        problem(503, "STORE_UNAVAILABLE"),
+        problem(429, "RATE_LIMITED"),
+    ],
     ids=["reply lost", "reply cut", "502", "503 of a gateway", "504", "store unavailable", "429"],
 )
 def test_a_submission_is_tried_again_with_the_same_key(

@@ -169,7 +169,15 @@ def test_a_stage_in_the_url_is_kept(stub: StubServer) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["127.0.0.1:8000", "ftp://host", "http://", "http://host:99999", "http://[1", "http://u:p@host", "http://h/?q"],
+    [
+        "127.0.0.1:8000",
+        "ftp://host",
+        "http://",
+        "http://host:99999",
+        "http://[1",
+        "http://u:p@host",
+        "http://h/?q",
+    ],
 )
 def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match=r"must look like http://127\.0\.0\.1:8000"):

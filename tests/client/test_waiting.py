@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -16,7 +17,7 @@ from .stub_server import Reply, StubServer
 def gaps(stub: StubServer) -> list[float]:
     """Seconds between the requests."""
     times = [asked.at for asked in stub.asked]
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in pairwise(times)]
 
 
 def test_the_result_is_what_the_task_returned(stub: StubServer, client: Client) -> None:

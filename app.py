@@ -1,0 +1,15 @@
+"""Chalice's entry point: assembles the blueprints, and exports every Lambda handler by name."""
+
+from chalice.app import Chalice
+
+from chalice_app import meta, problems, server, tasks
+from chalice_app.routing import close_gaps
+
+app = Chalice(app_name="bide")
+app.register_middleware(problems.rewrite, "http")
+app.register_blueprint(meta.routes)
+app.register_blueprint(tasks.routes)
+app.register_blueprint(server.routes)
+close_gaps(app)
+
+__all__ = ["app"]

@@ -1,0 +1,95 @@
+"""The test bed: an embedded store of the benchmark's own, and what is asked of it in passing."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from bench.errors import BenchFailed
+from bide.clock import Clock
+from bide.connection import connect
+from bide.keys import Keys
+from bide.registry import DEFAULT_QUEUE
+from bide.store import Store, Submission
+from local.store import EmbeddedStore
+
+PREFIX: Final = "bench"
+
+OBSERVING: Final = ("hlen", "info")
+"""Commands that the bench alone sends while it counts commands; no script uses them."""
+
+
+class Bed:
+    """One running store."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client = connect(url)
+        self.keys = Keys(PREFIX)
+        self._results = self.keys.slot(DEFAULT_QUEUE, ("results",))[0]
+
+    def store(self, url: str | None = None) -> Store:
+        """Bide's store on it, over a connection of its own; by way of `url` if given."""
+        return Store(connect(url or self.url), self.keys, Clock())
+
+    def clear(self) -> None:
+        self.client.flushdb()
+
+    def version(self) -> str:
+        """Of the Valkey that runs."""
+        return str(self._info("server")["valkey_version"])
+
+    def results(self) -> int:
+        """How many tasks of the default queue have a result."""
+        count: Any = self.client.hlen(self._results)
+        return int(count)
+
+    def wait_for_results(self, count: int, timeout: float, poll: float) -> float:
+        """Return the monotonic time at which `count` tasks were seen to have a result; looks each `poll` s."""
+        deadline = time.monotonic() + timeout
+        while (there := self.results()) < count:
+            if time.monotonic() > deadline:
+                raise BenchFailed(f"{there} of {count} tasks had a result after {timeout:g} s")
+            time.sleep(poll)
+        return time.monotonic()
+
+    def wait_for_listener(self, bells: int, timeout: float = 10.0) -> None:
+        """Return when `bells` connections block."""
+        deadline = time.monotonic() + timeout
+        while (blocked := self._info("clients")["blocked_clients"]) < bells:
+            if time.monotonic() > deadline:
+                raise BenchFailed(f"{blocked} connections block on a bell after {timeout:g} s, not {bells}")
+            time.sleep(0.002)
+
+    def commands(self) -> int:
+        """How many commands the store has run, inside scripts or not, without our observing."""
+        stats = self._info("commandstats")
+        calls = {name.removeprefix("cmdstat_"): int(stat["calls"]) for name, stat in stats.items()}
+        return sum(count for name, count in calls.items() if name not in OBSERVING)
+
+    def _info(self, section: str) -> dict[str, Any]:
+        info: Any = self.client.info(section)
+        return dict(info)
+
+
+@contextmanager
+def bed() -> Iterator[Bed]:
+    """A store in a temporary folder, as `make up` starts it: append-only file, synced each second."""
+    with tempfile.TemporaryDirectory(prefix="bide-bench-") as folder:
+        store = EmbeddedStore(Path(folder))
+        url = store.start()
+        bed = Bed(url)
+        try:
+            yield bed
+        finally:
+            bed.client.close()
+            store.stop()
+
+
+def submission(name: str, args: str = "{}") -> Submission:
+    """A submission with the defaults of a task that names none."""
+    return Submission(name, args, DEFAULT_QUEUE, "default", max_attempts=3, retention_ms=86_400_000)

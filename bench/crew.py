@@ -1,0 +1,70 @@
+"""Worker processes of a benchmark: started ready to go, let go together, their CPU time read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import psutil
+
+from bench.bed import PREFIX
+from bench.errors import BenchFailed
+from local.children import ROOT
+
+_LEAVE_SECONDS: Final = 10.0
+
+
+class Crew:
+    """Running worker processes. They have imported everything, and wait for `go`."""
+
+    def __init__(self, processes: Sequence[subprocess.Popen[bytes]]) -> None:
+        self._processes = processes
+        self._seen = [psutil.Process(process.pid) for process in processes]
+
+    def go(self) -> None:
+        """Let them work."""
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+
+    def cpu_seconds(self) -> float:
+        """CPU time of all of them since their start, user and system."""
+        return sum(times.user + times.system for times in (process.cpu_times() for process in self._seen))
+
+
+@contextmanager
+def crew(size: int, redis_url: str, tasks: str = "bench.tasks") -> Iterator[Crew]:
+    """`size` workers that know the tasks of package `tasks`; they end with the body."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("BIDE_")}
+    environ |= {"BIDE_REDIS_URL": redis_url, "BIDE_PREFIX": PREFIX, "BIDE_TASKS": tasks}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "bench.worker"],
+            cwd=ROOT,
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(size)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            if process.stdout.readline() != b"ready\n":
+                raise BenchFailed("a worker did not start; its complaint is above")
+        yield Crew(processes)
+    finally:
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        for process in processes:
+            try:
+                process.wait(_LEAVE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,66 @@
+"""README's table of results, made from results/latest.json: `python -m bench.table`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+from bench import report
+from bench.line import Line
+from bench.report import Report
+from local.children import ROOT
+
+README: Final = ROOT / "README.md"
+
+_BEGIN: Final = "<!-- bench:begin -->"
+_END: Final = "<!-- bench:end -->"
+_MARKED: Final = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
+
+
+class NoMarkers(Exception):
+    """The document has no place for the table."""
+
+
+def table(results: Report) -> str:
+    """The table in Markdown, with a line about the machine under it."""
+    rows = ["| | goal | measured | |", "|---|---|---|---|", *map(_row, results.lines)]
+    machine, versions = results.machine, results.versions
+    source = (
+        f"Measured {results.date[:10]} by `make bench` on {machine.cores} cores of {machine.cpu} "
+        f"with {machine.memory_gib:g} GiB: Python {versions.python}, Valkey {versions.valkey}, "
+        f"redis-py {versions.redis_py}."
+    )
+    return "\n".join([*rows, "", source])
+
+
+def _row(line: Line) -> str:
+    verdict = {"pass": "✓", "MISS": "**missed**", "": ""}[line.verdict]
+    goal = line.shown_goal.replace(">=", "≥").replace("<=", "≤")
+    return f"| {line.benchmark}: {line.name} | {goal} | {line.shown_value} | {verdict} |"
+
+
+def with_table(document: str, results: Report) -> str:
+    """The document with the table between its markers. Raises NoMarkers."""
+    if not _MARKED.search(document):
+        raise NoMarkers(f"no place for the table: add {_BEGIN} and {_END}")
+    return _MARKED.sub(lambda _: f"{_BEGIN}\n{table(results)}\n{_END}", document, count=1)
+
+
+def update(readme: Path = README) -> None:
+    """Put the table of the latest report into `readme`. Raises NoMarkers, OSError."""
+    readme.write_text(with_table(readme.read_text(encoding="utf-8"), report.load()), encoding="utf-8")
+
+
+def main() -> int:
+    try:
+        update()
+    except (NoMarkers, OSError) as error:
+        print(f"{README.name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

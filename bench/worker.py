@@ -1,0 +1,32 @@
+"""A worker process that begins on command: `python -m bench.worker`.
+
+Says `ready` once everything is imported, begins to work at the first line on its
+standard input, and leaves in good order at the end of that input. Settings as usual.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from bide import registry
+from bide.settings import Settings
+from bide.worker import Worker
+
+
+def main() -> None:
+    settings = Settings.from_environ(os.environ)
+    worker = Worker(settings, registry.load(settings.tasks, local=True), settings.redis_url)
+    print("ready", flush=True)
+    if os.read(sys.stdin.fileno(), 100):
+        asyncio.run(_work(worker))
+
+
+async def _work(worker: Worker) -> None:
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), worker.stop)
+    await worker.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Who may ask: API keys, and the checks that replace them on one machine."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from bide.settings import Settings
+from chalice_app.errors import ForbiddenHost, NotConfigured, Unauthenticated
+
+LOCAL_TENANT: Final = "default"
+
+_HOSTS: Final = "localhost, 127.0.0.1 and [::1]"
+_LOOPBACK: Final = r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?"
+_HOST: Final = re.compile(_LOOPBACK, re.IGNORECASE)
+_ORIGIN: Final = re.compile(rf"https?://{_LOOPBACK}", re.IGNORECASE)
+_BEARER: Final = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
+
+_HOW_TO_SET_A_KEY: Final = (
+    "No API key is configured. Make one, and its hash, with: "
+    'KEY=$(openssl rand -hex 32); echo "$KEY"; printf %s "$KEY" | openssl dgst -sha256 -r | cut -d" " -f1 '
+    "- then set BIDE_API_KEY_HASHES to the second line, and send the first as `Authorization: Bearer <key>`. "
+    "On one machine, BIDE_LOCAL=1 needs no key."
+)
+
+
+def check_origin(settings: Settings, headers: Mapping[str, str]) -> None:
+    """In local mode, refuse requests that a web page of elsewhere may have caused.
+
+    Keyless mode trusts whoever reaches loopback. A page in a browser does, too: under a
+    host name that its owner pointed at 127.0.0.1, or across origins. Raises ForbiddenHost.
+    """
+    if not settings.local:
+        return
+    if not _HOST.fullmatch(headers.get("host", "")):
+        raise ForbiddenHost(f"This server answers requests for {_HOSTS} only; see the Host header.")
+    origin = headers.get("origin")
+    if origin is not None and not _ORIGIN.fullmatch(origin):
+        raise ForbiddenHost(f"This server answers pages of {_HOSTS} only; see the Origin header.")
+
+
+def authenticate(settings: Settings, headers: Mapping[str, str]) -> str:
+    """The tenant whose key the request carries. Raises NotConfigured, Unauthenticated."""
+    if settings.local:
+        return LOCAL_TENANT
+    if not settings.api_key_hashes:
+        raise NotConfigured(_HOW_TO_SET_A_KEY)
+    sent = headers.get("authorization")
+    if sent is None:
+        raise Unauthenticated
+    bearer = _BEARER.fullmatch(sent)
+    if bearer is None:
+        raise Unauthenticated("The Authorization header must be `Bearer <key>`.")
+    digest = hashlib.sha256(bearer[1].encode("utf-8", "surrogatepass")).hexdigest()
+    tenant = None
+    for owner, accepted in settings.api_key_hashes:  # all of them: time must not tell which one matched
+        if hmac.compare_digest(digest, accepted):
+            tenant = owner
+    if tenant is None:
+        raise Unauthenticated("The API key is not accepted.")
+    return tenant

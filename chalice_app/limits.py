@@ -1,0 +1,31 @@
+"""Every public constant of the API. docs/http-api.md and /openapi.json repeat them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+API_VERSION: Final = "1.0.0"
+
+MAX_BODY_BYTES: Final = 256 * 1024
+MAX_DEPTH: Final = 64
+"""Levels of arrays and objects in a body, the outermost included."""
+
+MAX_NAME_LENGTH: Final = 128
+MAX_QUEUE_LENGTH: Final = 64
+MAX_DELAY_SECONDS: Final = 365 * 86_400
+"""How far ahead a task may be scheduled, by `delay` or by `run_at`."""
+MAX_KEY_LENGTH: Final = 255
+"""Of an Idempotency-Key: visible ASCII characters."""
+MAX_WAIT_SECONDS: Final = 20
+"""What `Prefer: wait=n` is cut down to."""
+
+MAX_REASON_LENGTH: Final = 500
+MAX_CLOSED_SECONDS: Final = 86_400
+"""The longest `retry_after` of a closed server."""
+
+LONGEST_RETRY_AFTER: Final = 30
+"""Seconds; the longest guess for a task whose end is not known."""
+CLOSED_RETRY_AFTER: Final = 30
+"""Seconds, where whoever closed the server gave no hint."""
+STORE_RETRY_AFTER: Final = 1
+"""Seconds, while the store cannot be reached."""

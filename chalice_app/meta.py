@@ -1,0 +1,68 @@
+"""What is open to all: links, health, and the description of the API."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from chalice.app import Response
+
+from bide.errors import StoreUnavailable
+from chalice_app import wire
+from chalice_app.errors import NotFound
+from chalice_app.requests import base_path
+from chalice_app.routing import Call, Routes
+
+routes: Final = Routes()
+
+_DOCS: Final = Path(__file__).with_name("http-api.md")
+"""A link to docs/http-api.md; packages hold the text itself."""
+
+_LINKS: Final = {
+    "docs": "/docs",
+    "openapi": "/openapi.json",
+    "tasks": "/v1/tasks",
+    "server": "/v1/server",
+    "health": "/healthz",
+}
+
+
+@routes.get("/", public=True)
+def index(call: Call) -> Response:
+    """List where to go on."""
+    base = base_path(call.request, "/")
+    links = {name: base + path for name, path in _LINKS.items()}
+    return wire.respond(200, msgspec.json.encode({"service": "bide", "links": links}))
+
+
+@routes.get("/docs", public=True)
+def show_docs(_: Call) -> Response:
+    """Show the description of the API for people."""
+    try:
+        text = _DOCS.read_text(encoding="utf-8")
+    except OSError as error:
+        raise NotFound("No documentation is installed here; see GET /openapi.json.") from error
+    return Response(body=text, headers={"Content-Type": "text/plain; charset=utf-8"})
+
+
+@routes.get("/healthz", public=True)
+def show_health(call: Call) -> Response:
+    """Say whether the server can work, and what its store would survive."""
+    try:
+        store = call.services.reads.health()
+    except StoreUnavailable as error:
+        # Open to all: the reason may name hosts that are nobody's business.
+        raise error if call.services.settings.local else StoreUnavailable() from error
+    problems = [str(problem) for problem in call.services.registry.problems]
+    tasks = {"registered": len(call.services.registry.definitions), "problems": problems}
+    return wire.respond(200, msgspec.json.encode({"status": "ok", "store": store, "tasks": tasks}))
+
+
+@routes.get("/openapi.json", public=True)
+def show_openapi(call: Call) -> Response:
+    """Describe the API, with the arguments of each registered task (OpenAPI 3.1)."""
+    openapi = importlib.import_module("chalice_app.openapi")
+    document = openapi.document(call.services, base_path(call.request, "/openapi.json"))
+    return wire.respond(200, msgspec.json.encode(document))

@@ -1,0 +1,25 @@
+"""When asking again may tell something new. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from bide.records import TaskView
+from bide.state import State
+from chalice_app.limits import LONGEST_RETRY_AFTER
+
+
+def retry_after(view: TaskView, now_ms: int) -> int:
+    """Seconds for `Retry-After` of a task, by the store's time `now_ms`; 0 is "very soon".
+
+    A task that waits for its time is due then. One that could run, or does, is likely to
+    go on for a part of what it has taken so far: a quarter, so that a client learns of the
+    end late by at most that.
+    """
+    run = view.run
+    if run.state.done or run.cancelling:
+        return 0
+    if run.state in (State.SCHEDULED, State.RETRYING):
+        return max(0, math.ceil((run.due_ms - now_ms) / 1000))
+    since_ms = run.started_ms or max(view.submitted_ms, view.spec.run_at_ms)
+    return min(LONGEST_RETRY_AFTER, max(0, now_ms - since_ms) // 4000)

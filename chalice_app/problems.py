@@ -1,0 +1,156 @@
+"""Errors as answers (RFC 9457). The only place that knows which error is which HTTP status."""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from chalice.app import Request, Response
+
+from bide.errors import (
+    BideError,
+    Closed,
+    IdempotencyConflict,
+    InvalidArguments,
+    RateLimited,
+    StoreUnavailable,
+    TaskFinished,
+    TaskNotFound,
+    TooLarge,
+    UnknownQueue,
+    UnknownTask,
+)
+from chalice_app.errors import (
+    FieldError,
+    ForbiddenHost,
+    InvalidFields,
+    InvalidRequest,
+    MalformedJson,
+    MethodNotAllowed,
+    NotConfigured,
+    NotFound,
+    NotSupportedYet,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
+from chalice_app.limits import CLOSED_RETRY_AFTER, STORE_RETRY_AFTER
+
+MEDIA_TYPE: Final = "application/problem+json"
+INTERNAL: Final = "INTERNAL"
+
+STATUS: Final[Mapping[type[BideError], int]] = {
+    MalformedJson: 400,
+    InvalidRequest: 400,
+    Unauthenticated: 401,
+    ForbiddenHost: 403,
+    NotFound: 404,
+    TaskNotFound: 404,
+    MethodNotAllowed: 405,
+    TaskFinished: 409,
+    TooLarge: 413,
+    UnsupportedMediaType: 415,
+    IdempotencyConflict: 422,
+    InvalidArguments: 422,
+    InvalidFields: 422,
+    NotSupportedYet: 422,
+    UnknownQueue: 422,
+    UnknownTask: 422,
+    RateLimited: 429,
+    Closed: 503,
+    NotConfigured: 503,
+    StoreUnavailable: 503,
+}
+"""Anything else is a fault of ours: 500."""
+
+_log = logging.getLogger("bide.api")
+_encode = msgspec.json.Encoder().encode
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body. Its `type` is "about:blank" by omission: `code` says what happened."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: tuple[FieldError, ...] = ()
+    request_id: str = ""
+    """Of an INTERNAL one; the log has it too."""
+
+
+def answer(error: Exception, request: Request | None, headers: Mapping[str, str] = {}) -> Response:
+    """The answer to a request that ended in `error`, with extra `headers`."""
+    status = STATUS.get(type(error)) if isinstance(error, BideError) else None
+    if status is None or not isinstance(error, BideError):
+        return _internal(error, request)
+    problem = Problem(HTTPStatus(status).phrase, status, error.message, error.code, _field_errors(error))
+    return _response(problem, {**_headers(error), **headers})
+
+
+def rewrite(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    """Middleware: turns what Chalice itself answers into problems."""
+    response = get_response(request)
+    if response.status_code < 400 or response.headers.get("Content-Type") == MEDIA_TYPE:
+        return response
+    if response.status_code == 405:
+        allowed = _allowed(response.headers)
+        return answer(MethodNotAllowed(request.method, allowed) if allowed else NotFound(), request)
+    if response.status_code == 415:
+        return answer(UnsupportedMediaType(), request)
+    return _internal(None, request)
+
+
+def closed_retry_after(error: Closed) -> int:
+    """Seconds that a refused client should wait."""
+    return error.retry_after or CLOSED_RETRY_AFTER
+
+
+def _internal(error: Exception | None, request: Request | None) -> Response:
+    request_id = str((request.context if request else {}).get("requestId") or secrets.token_hex(8))
+    path = request.path if request else "an unknown path"
+    _log.error("Request %s for %s failed", request_id, path, exc_info=error)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    detail = f"The server failed; its log tells more under request {request_id}."
+    return _response(Problem(status.phrase, status.value, detail, INTERNAL, request_id=request_id), {})
+
+
+def _response(problem: Problem, headers: Mapping[str, str]) -> Response:
+    body = _encode(problem).decode()
+    return Response(body=body, status_code=problem.status, headers={"Content-Type": MEDIA_TYPE, **headers})
+
+
+def _field_errors(error: BideError) -> tuple[FieldError, ...]:
+    match error:
+        case InvalidFields():
+            return error.fields
+        case InvalidArguments():
+            return (FieldError(f"/args{error.pointer}", error.message),)
+        case UnknownTask():
+            return (FieldError("/name", error.message),)
+        case UnknownQueue():
+            return (FieldError("/queue", error.message),)
+    return ()
+
+
+def _headers(error: BideError) -> dict[str, str]:
+    match error:
+        case Closed():
+            return {"Retry-After": str(closed_retry_after(error))}
+        case RateLimited():
+            return {"Retry-After": str(math.ceil(error.retry_after_ms / 1000))}
+        case StoreUnavailable():
+            return {"Retry-After": str(STORE_RETRY_AFTER)}
+        case MethodNotAllowed():
+            return {"Allow": ", ".join(error.allowed)}
+        case Unauthenticated():
+            return {"WWW-Authenticate": 'Bearer realm="bide"'}
+    return {}
+
+
+def _allowed(headers: Mapping[str, Any]) -> list[str]:
+    return [method for method in str(headers.get("Allow", "")).split(", ") if method]

@@ -1,0 +1,144 @@
+"""Reading requests: bodies as strict JSON within limits, and the headers that matter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, TypeVar
+from urllib.parse import unquote
+
+import msgspec
+from chalice.app import Request
+
+from bide.errors import TaskNotFound, TooLarge
+from bide.ids import TaskId, parse_id
+from chalice_app import fields
+from chalice_app.errors import FieldError, InvalidFields, InvalidRequest, MalformedJson, UnsupportedMediaType
+from chalice_app.limits import MAX_BODY_BYTES, MAX_DEPTH, MAX_KEY_LENGTH, MAX_WAIT_SECONDS
+
+_JSON: Final = re.compile(r'application/json\s*(?:;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_KEY: Final = re.compile(rf"[!-~]{{1,{MAX_KEY_LENGTH}}}")
+_WAIT: Final = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,18})"?\s*(?=$|[,;])', re.IGNORECASE)
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+
+_Body = TypeVar("_Body", bound=msgspec.Struct)
+
+
+def read_body(request: Request, decoder: msgspec.json.Decoder[_Body]) -> _Body:
+    """The body, a JSON object that fits the decoder's type.
+
+    A missing Content-Type passes for JSON. Raises UnsupportedMediaType, TooLarge,
+    MalformedJson, InvalidRequest (too deep) and InvalidFields.
+    """
+    raw = _raw_body(request)
+    content_type = request.headers.get("content-type")
+    if content_type and content_type != "application/json" and not _JSON.fullmatch(content_type):
+        raise UnsupportedMediaType
+    if not raw:
+        raise MalformedJson("The body is empty; a JSON object is expected.")
+    try:
+        body = decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        _check_depth(raw)
+        raise fields.explain(raw, decoder.type, error) from error
+    except msgspec.DecodeError as error:
+        raise MalformedJson(_sentence(str(error))) from error
+    except UnicodeDecodeError as error:
+        raise MalformedJson("The body is not JSON: it is not UTF-8.") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    _check_depth(raw)
+    return body
+
+
+def expect_no_body(request: Request) -> None:
+    """Take an empty body or an empty JSON object. Raises as `read_body` does."""
+    if _raw_body(request):
+        read_body(request, _EMPTY)
+
+
+class _Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+_EMPTY: Final = msgspec.json.Decoder(_Empty)
+
+
+def _raw_body(request: Request) -> bytes:
+    try:
+        raw = request.raw_body
+    except ValueError as error:  # broken Base64, or half of a surrogate pair in the event
+        raise MalformedJson("The body is not JSON: it is not UTF-8.") from error
+    if len(raw) > MAX_BODY_BYTES:
+        raise TooLarge(f"The body has {len(raw)} bytes; at most {MAX_BODY_BYTES} are taken.")
+    return raw if isinstance(raw, bytes) else raw.encode()
+
+
+def _check_depth(raw: bytes) -> None:
+    """Refuse valid JSON that is nested too deeply, as later readers recurse."""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return
+    brackets = _STRING.sub(b"", raw).translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):  # each round takes the innermost level away
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    if brackets:
+        raise _too_deep()
+
+
+def _too_deep() -> InvalidRequest:
+    return InvalidRequest(f"The body is nested too deeply: at most {MAX_DEPTH} levels are taken.")
+
+
+def _sentence(message: str) -> str:
+    """msgspec's words, with "truncated" also meaning a string that ends inside an escape."""
+    if message == "Input data was truncated":
+        return "The body is not JSON: it ends too early, or holds half of a surrogate pair."
+    return f"The body is not JSON: {message.removeprefix('JSON is malformed: ')}."
+
+
+def task_id(text: str) -> TaskId:
+    """The id in a path. Raises TaskNotFound for what is none, as no task has such an id."""
+    id = parse_id(unquote(text) if "%" in text else text)
+    if id is None:
+        raise TaskNotFound("There is no such task: this is no task id.")
+    return id
+
+
+def idempotency_key(headers: Mapping[str, str]) -> str:
+    """The Idempotency-Key, empty without one. Raises InvalidRequest."""
+    key = headers.get("idempotency-key")
+    if key is None:
+        return ""
+    if not _KEY.fullmatch(key):
+        raise InvalidRequest(f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} visible ASCII characters.")
+    return key
+
+
+def wait_seconds(headers: Mapping[str, str]) -> int:
+    """The n of `Prefer: wait=n`, cut down to the limit; 0 without one, or with one that makes no sense."""
+    preferences = headers.get("prefer")
+    if preferences is None:
+        return 0
+    match = _WAIT.search(preferences)
+    return min(int(match[1]), MAX_WAIT_SECONDS) if match else 0
+
+
+def matches(headers: Mapping[str, str], etag: str) -> bool:
+    """Whether If-None-Match names this entity tag (with its quotes), or any."""
+    sent = headers.get("if-none-match")
+    return sent is not None and (etag in sent or sent.strip() == "*")
+
+
+def base_path(request: Request, path: str) -> str:
+    """What stands before `path` in the URL: empty, or a stage of API Gateway such as `/api`."""
+    full = str(request.context.get("path", path))
+    prefix = full.rstrip("/").removesuffix(path.rstrip("/"))
+    return prefix if _PREFIX.fullmatch(prefix) else ""
+
+
+def require(condition: bool, pointer: str, detail: str) -> None:
+    """Raise InvalidFields unless the condition holds."""
+    if not condition:
+        raise InvalidFields([FieldError(pointer, detail)])

@@ -1,0 +1,98 @@
+"""Routes: who may call a view, what it is given, and how its errors are answered."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chalice.app import Blueprint, Chalice, Request, Response
+
+from chalice_app import auth, problems
+from chalice_app.errors import MethodNotAllowed, NotFound
+from chalice_app.services import PROVIDER, Services
+
+METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+"""All that API Gateway passes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One admitted request. `tenant` is empty where a route is open to all."""
+
+    request: Request
+    services: Services
+    tenant: str
+
+
+View = Callable[..., Response]
+"""Takes the Call, and the path's parameters by name."""
+
+
+class Routes(Blueprint):
+    """A blueprint whose views take a Call, and whose errors become problems.
+
+    The name given to Blueprint is "app", not the module's: Lambda then imports app.py,
+    where the middleware is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("app")
+
+    def get(self, path: str, *, public: bool = False) -> Callable[[View], View]:
+        """Register a view for GET and HEAD; the HTTP server in front drops the body of the latter."""
+        return self._register(path, ["GET", "HEAD"], public)
+
+    def post(self, path: str) -> Callable[[View], View]:
+        """Register a view for POST."""
+        return self._register(path, ["POST"], public=False)
+
+    def _register(self, path: str, methods: list[str], public: bool) -> Callable[[View], View]:
+        def register(view: View) -> View:
+            # No content types: Chalice would refuse bodiless requests for theirs.
+            self.route(path, methods=methods, content_types=[])(_guarded(self, view, public))
+            return view
+
+        return register
+
+
+def _guarded(routes: Blueprint, view: View, public: bool) -> Callable[..., Response]:
+    @functools.wraps(view)
+    def handler(**parameters: str) -> Response:
+        request = routes.current_request
+        try:
+            services = PROVIDER.get()
+            auth.check_origin(services.settings, request.headers)
+            tenant = "" if public else auth.authenticate(services.settings, request.headers)
+            return view(Call(request, services, tenant), **parameters)
+        except Exception as error:
+            return problems.answer(error, request)
+
+    return handler
+
+
+def close_gaps(app: Chalice) -> None:
+    """Answer what no route answers: 405 for other methods of a path, 404 for other paths.
+
+    API Gateway calls the handler only for methods and paths that it was told of, and
+    answers 403 "Missing Authentication Token" for the rest. Comes after all other routes.
+    """
+    gaps = Blueprint("app")
+
+    def refuse_method(call: Call, **_: str) -> Response:
+        """Refuse a method."""
+        served = app.routes[call.request.path].items()
+        allowed = [method for method, entry in served if entry.view_function is not refusal]
+        raise MethodNotAllowed(call.request.method, allowed)
+
+    def refuse_path(_: Call) -> Response:
+        """Refuse a path."""
+        raise NotFound
+
+    refusal: Any = _guarded(gaps, refuse_method, public=True)
+    for path, served in tuple(app.routes.items()):
+        unserved = [method for method in METHODS if method not in served]
+        gaps.route(path, methods=unserved, content_types=[])(refusal)
+    gaps.route("/{proxy+}", methods=list(METHODS), content_types=[])(_guarded(gaps, refuse_path, public=True))
+    app.register_blueprint(gaps)

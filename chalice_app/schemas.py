@@ -1,0 +1,123 @@
+"""JSON Schemas of what the API answers, for /openapi.json."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bide.state import State
+
+Schema = dict[str, Any]
+
+_TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+_TIME_OR_NULL: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
+
+
+def _record(description: str, properties: dict[str, Schema], optional: tuple[str, ...] = ()) -> Schema:
+    """An object that may have more properties in later versions."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "description": description, "properties": properties, "required": required}
+
+
+_ERROR: Final = _record(
+    "Why an attempt failed.",
+    {"code": {"type": "string"}, "message": {"type": "string"}, "traceback": {"type": "string"}},
+    optional=("traceback",),
+)
+
+_TASK: Final = _record(
+    "A task as it stood when the server answered.",
+    {
+        "id": {"type": "string"},
+        "name": {"type": "string"},
+        "queue": {"type": "string"},
+        "state": {
+            "type": "string",
+            "description": f"One of {', '.join(State)}. Later versions have more: rely on `done`.",
+        },
+        "done": {"type": "boolean", "description": "Whether the state is final."},
+        "args": {"type": "object"},
+        "result": {"description": "What the task returned; null until it has succeeded."},
+        "error": {
+            "description": "Why the latest attempt failed; null when none did, or the task has succeeded.",
+            "oneOf": [{"type": "null"}, _ERROR],
+        },
+        "attempt": {"type": "integer", "minimum": 0, "description": "Attempts begun."},
+        "max_attempts": {"type": "integer", "minimum": 1},
+        "submitted_at": _TIME,
+        "started_at": _TIME_OR_NULL,
+        "finished_at": _TIME_OR_NULL,
+        "run_at": {**_TIME_OR_NULL, "description": "When it was, or is, due to start; null for at once."},
+    },
+)
+
+_SERVER: Final = _record(
+    "Whether the server accepts submissions.",
+    {
+        "accepting": {"type": "boolean"},
+        "reason": {"type": "string", "description": "Why it does not; empty when it does."},
+        "retry_after": {"type": ["integer", "null"], "description": "Seconds that refused clients are told."},
+        "epoch": {"type": "integer", "description": "Grows with every change."},
+        "changed_at": _TIME_OR_NULL,
+    },
+)
+
+_HEALTH: Final = _record(
+    "The server can work.",
+    {
+        "status": {"const": "ok"},
+        "store": _record(
+            "What the store says of itself.",
+            {
+                "server": {"type": "string"},
+                "version": {"type": "string"},
+                "durability": {"type": "string", "description": "What its death would spare."},
+                "ping_ms": {"type": "number"},
+            },
+        ),
+        "tasks": _record(
+            "The registered tasks.",
+            {
+                "registered": {"type": "integer"},
+                "problems": {"type": "array", "items": {"type": "string"}},
+            },
+        ),
+    },
+)
+
+_LINKS: Final = _record(
+    "Where to go on.",
+    {
+        "service": {"const": "bide"},
+        "links": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+)
+
+_PROBLEM: Final = _record(
+    "What went wrong (RFC 9457).",
+    {
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "What went wrong, in one stable word."},
+        "errors": {
+            "type": "array",
+            "items": _record(
+                "What is wrong with one field.",
+                {
+                    "pointer": {"type": "string", "description": "JSON pointer (RFC 6901) into the body."},
+                    "detail": {"type": "string"},
+                },
+            ),
+        },
+        "request_id": {"type": "string", "description": "Names the request in the server's log."},
+    },
+    optional=("errors", "request_id"),
+)
+
+SCHEMAS: Final[dict[str, Schema]] = {
+    "Task": _TASK,
+    "Server": _SERVER,
+    "Health": _HEALTH,
+    "Links": _LINKS,
+    "Problem": _PROBLEM,
+}

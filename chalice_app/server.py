@@ -1,0 +1,47 @@
+"""The gate: whether the server accepts submissions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from chalice.app import Response
+from msgspec import Meta
+
+from chalice_app import wire
+from chalice_app.limits import MAX_CLOSED_SECONDS, MAX_REASON_LENGTH
+from chalice_app.requests import expect_no_body, read_body
+from chalice_app.routing import Call, Routes
+
+routes: Final = Routes()
+
+
+class CloseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/server/close`."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=MAX_REASON_LENGTH)]
+    retry_after: Annotated[int, Meta(ge=0, le=MAX_CLOSED_SECONDS)] = 0
+    """Seconds; 0 is no hint."""
+
+
+_CLOSE: Final = msgspec.json.Decoder(CloseBody)
+
+
+@routes.get("/v1/server")
+def show_server(call: Call) -> Response:
+    """Show whether the server accepts submissions."""
+    return wire.respond(200, wire.gate_json(call.services.store.gate()))
+
+
+@routes.post("/v1/server/close")
+def close_server(call: Call) -> Response:
+    """Refuse submissions from now on, in all queues and processes."""
+    body = read_body(call.request, _CLOSE)
+    return wire.respond(200, wire.gate_json(call.services.store.close(body.reason, body.retry_after)))
+
+
+@routes.post("/v1/server/open")
+def open_server(call: Call) -> Response:
+    """Accept submissions again."""
+    expect_no_body(call.request)
+    return wire.respond(200, wire.gate_json(call.services.store.open()))

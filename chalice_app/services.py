@@ -1,0 +1,75 @@
+"""What the views need, built once per process, at the first request."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bide import registry
+from bide.clock import Clock
+from bide.connection import connect
+from bide.errors import RegistryError, SettingsError
+from bide.keys import Keys
+from bide.reads import Reads
+from bide.registry import Registry
+from bide.settings import Settings
+from bide.store import Store
+from chalice_app.errors import NotConfigured
+
+
+@dataclass(frozen=True)
+class Services:
+    """Immutable, and safe to share between threads and across a fork (redis-py's pool starts anew)."""
+
+    settings: Settings
+    store: Store
+    reads: Reads
+    registry: Registry
+    queues: frozenset[str]
+    """Every queue that may be submitted to."""
+
+
+def build(settings: Settings) -> Services:
+    """Services for these settings; connects only when first used. Raises SettingsError, RegistryError."""
+    if not settings.redis_url:
+        raise SettingsError(["BIDE_REDIS_URL is not set: it says where the store is, as rediss://host:6379/0"])
+    try:
+        client = connect(settings.redis_url)
+    except ValueError as error:
+        raise SettingsError([f"BIDE_REDIS_URL cannot be read: {error}"]) from error
+    store = Store(client, Keys(settings.prefix), Clock())
+    tasks = registry.load(settings.tasks, local=settings.local, strict=not settings.local)
+    return Services(settings, store, Reads(store), tasks, frozenset({*tasks.queues, *settings.queues}))
+
+
+class Provider:
+    """Builds the services when they are first asked for. Thread-safe."""
+
+    def __init__(self, build: Callable[[], Services]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._services: Services | None = None
+
+    def get(self) -> Services:
+        """The services. Raises NotConfigured, which says what to set; the next call tries again."""
+        services = self._services
+        if services is not None:
+            return services
+        with self._lock:
+            if self._services is None:
+                try:
+                    self._services = self._build()
+                except (SettingsError, RegistryError) as error:
+                    raise NotConfigured(error.message) from error
+            return self._services
+
+    def use(self, services: Services | None) -> None:
+        """Serve these from now on; None builds them anew at the next request."""
+        self._services = services
+
+
+PROVIDER: Final = Provider(lambda: build(Settings.from_environ(os.environ)))
+"""The process's services: the one object that views share."""

@@ -1,0 +1,103 @@
+"""The body of `POST /v1/tasks`, and what becomes of it: a Submission for the store."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+from chalice.app import Request
+from msgspec import UNSET, Meta, UnsetType
+
+from bide.errors import UnknownQueue
+from bide.ids import TaskId
+from bide.records import Run, Spec, TaskView
+from bide.registry import Definition
+from bide.state import State
+from bide.store import Submission
+from chalice_app.errors import FieldError, InvalidFields
+from chalice_app.limits import MAX_DELAY_SECONDS, MAX_NAME_LENGTH, MAX_QUEUE_LENGTH
+from chalice_app.requests import idempotency_key, read_body
+from chalice_app.services import Services
+
+_FINGERPRINT_BYTES: Final = 16
+
+
+class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The JSON object. Of two fields of one name the last counts."""
+
+    name: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]
+    args: dict[str, Any] = {}
+    queue: Annotated[str, Meta(max_length=MAX_QUEUE_LENGTH)] | UnsetType = UNSET
+    delay: Annotated[float, Meta(ge=0, le=MAX_DELAY_SECONDS)] | UnsetType = UNSET
+    """Seconds."""
+    run_at: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
+
+
+_DECODER: Final = msgspec.json.Decoder(SubmissionBody)
+_encode = msgspec.json.Encoder().encode
+_encode_canonical = msgspec.json.Encoder(order="sorted").encode
+
+
+def read_submission(request: Request, services: Services, tenant: str) -> Submission:
+    """The validated submission in a request.
+
+    Raises what `read_body` raises, UnknownTask, UnknownQueue, InvalidArguments, and
+    InvalidRequest for a bad Idempotency-Key.
+    """
+    key = idempotency_key(request.headers)
+    body = read_body(request, _DECODER)
+    definition = services.registry.get(body.name)
+    queue = definition.queue if body.queue is UNSET else body.queue
+    if queue not in services.queues:
+        raise UnknownQueue(queue, sorted(services.queues))
+    delay_ms = 0 if body.delay is UNSET else round(body.delay * 1000)
+    run_at_ms = 0 if body.run_at is UNSET else _run_at_ms(body, body.run_at, services)
+    args = _encode(body.args).decode()
+    definition.decode_args(args)
+    return Submission(
+        name=body.name,
+        args=args,
+        queue=queue,
+        tenant=tenant,
+        max_attempts=definition.retry.max_attempts,
+        retention_ms=_retention_ms(definition, services),
+        delay_ms=delay_ms,
+        run_at_ms=run_at_ms,
+        idempotency_key=key,
+        fingerprint=_fingerprint(body, queue, delay_ms, run_at_ms) if key else b"",
+    )
+
+
+def accepted_view(submission: Submission, id: TaskId) -> TaskView:
+    """The task as `Store.submit` has just recorded it, without asking the store again."""
+    submitted_ms = id.submitted_ms
+    due_ms = submission.run_at_ms or (submission.delay_ms and submitted_ms + submission.delay_ms)
+    if due_ms <= submitted_ms:
+        due_ms = 0
+    state = State.SCHEDULED if due_ms else State.READY
+    run = Run(state, max_attempts=submission.max_attempts, due_ms=due_ms)
+    spec = Spec(submission.name, submission.args, submission.tenant, due_ms, "")
+    return TaskView(str(id), id.slot, spec, run, b"", submitted_ms)
+
+
+def _run_at_ms(body: SubmissionBody, run_at: datetime, services: Services) -> int:
+    if body.delay is not UNSET:
+        raise InvalidFields([FieldError("/run_at", "Give delay or run_at, not both.")])
+    run_at_ms = max(0, round(run_at.timestamp() * 1000))
+    if run_at_ms > services.store.now_ms() + MAX_DELAY_SECONDS * 1000:
+        days = MAX_DELAY_SECONDS // 86_400
+        raise InvalidFields([FieldError("/run_at", f"A task can be scheduled at most {days} days ahead.")])
+    return run_at_ms
+
+
+def _retention_ms(definition: Definition, services: Services) -> int:
+    own = definition.retention_ms
+    return services.settings.retention_seconds * 1000 if own is None else own
+
+
+def _fingerprint(body: SubmissionBody, queue: str, delay_ms: int, run_at_ms: int) -> bytes:
+    """Equal for bodies that mean the same, however they are spelt."""
+    canonical = _encode_canonical((body.name, body.args, queue, delay_ms, run_at_ms))
+    return hashlib.sha256(canonical).digest()[:_FINGERPRINT_BYTES]

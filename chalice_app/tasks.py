@@ -1,0 +1,82 @@
+"""Submit a task, ask how it is, cancel it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chalice.app import Response
+
+from bide.errors import RateLimited
+from bide.ids import TaskId
+from bide.records import TaskView
+from chalice_app import predict, problems, ratelimit, wire
+from chalice_app.requests import base_path, expect_no_body, matches, task_id, wait_seconds
+from chalice_app.routing import Call, Routes
+from chalice_app.submission import accepted_view, read_submission
+from chalice_app.waiting import wait_until_done
+
+routes: Final = Routes()
+
+_PATH: Final = "/v1/tasks"
+
+
+@routes.post(_PATH)
+def submit_task(call: Call) -> Response:
+    """Accept a task: 202, or 200 when the client waited and it is done."""
+    services, limit = call.services, call.services.settings.rate_limit
+    submission = read_submission(call.request, services, call.tenant)
+    try:
+        accepted = services.store.submit(submission, rate_limit=limit)
+    except RateLimited as error:
+        return problems.answer(error, call.request, ratelimit.headers(limit, 0, error.retry_after_ms))
+    id = accepted.id
+    headers = {"Location": f"{base_path(call.request, _PATH)}{_PATH}/{id}"}
+    if accepted.burst_left is not None:
+        headers |= ratelimit.headers(limit, accepted.burst_left)
+    view = services.reads.task(id, call.tenant) if accepted.seen else accepted_view(submission, id)
+    view, waited = _wait(call, view, id)
+    headers |= waited
+    if waited and view.run.state.done:
+        return wire.respond(200, wire.task_json(view), headers)
+    now_ms = services.store.clock.now_ms() or view.submitted_ms
+    headers["Retry-After"] = str(predict.retry_after(view, now_ms))
+    return wire.respond(202, wire.task_json(view), headers)
+
+
+@routes.get(f"{_PATH}/{{id}}")
+def show_task(call: Call, id: str) -> Response:
+    """Show a task: 200, or 304 when the client has it as it is."""
+    asked = task_id(id)
+    view, headers = _wait(call, call.services.reads.task(asked, call.tenant), asked)
+    tag = wire.etag(view)
+    headers["ETag"] = tag
+    if not view.run.state.done:
+        headers["Retry-After"] = _retry_after(call, view)
+    if matches(call.request.headers, tag):
+        return wire.not_modified(headers)
+    return wire.respond(200, wire.task_json(view), headers)
+
+
+@routes.post(f"{_PATH}/{{id}}/cancel")
+def cancel_task(call: Call, id: str) -> Response:
+    """Cancel a task: 200 when it is cancelled, 202 when its worker has been asked to."""
+    asked = task_id(id)
+    expect_no_body(call.request)
+    cancelled = call.services.store.cancel(asked, call.tenant)
+    view = call.services.reads.task(asked, call.tenant)
+    if cancelled or view.run.state.done:
+        return wire.respond(200, wire.task_json(view))
+    return wire.respond(202, wire.task_json(view), {"Retry-After": _retry_after(call, view)})
+
+
+def _wait(call: Call, view: TaskView, id: TaskId) -> tuple[TaskView, dict[str, str]]:
+    """Hold the request if it prefers so; returns the task as it is then, and the header that says so."""
+    seconds = wait_seconds(call.request.headers)
+    if seconds == 0:
+        return view, {}
+    view, honoured = wait_until_done(call.services, view, id, seconds, call.request.lambda_context)
+    return view, {"Preference-Applied": f"wait={seconds}"} if honoured else {}
+
+
+def _retry_after(call: Call, view: TaskView) -> str:
+    return str(predict.retry_after(view, call.services.store.now_ms()))

@@ -1,0 +1,104 @@
+"""The JSON forms: a task, the server's gate, times; and the responses that carry them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+from chalice.app import Response
+from msgspec import Raw
+
+from bide.records import TaskView
+from bide.state import State
+from bide.store import Gate
+
+MEDIA_TYPE: Final = "application/json"
+
+_EPOCH: Final = datetime(1970, 1, 1)
+_encode = msgspec.json.Encoder().encode
+
+
+class TaskJson(msgspec.Struct, frozen=True):
+    """A task on the wire. docs/http-api.md describes each field."""
+
+    id: str
+    name: str
+    queue: str
+    state: State
+    done: bool
+    args: Raw
+    result: Raw | None
+    error: Raw | None
+    attempt: int
+    max_attempts: int
+    submitted_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    run_at: str | None
+
+
+class GateJson(msgspec.Struct, frozen=True):
+    """Whether the server accepts submissions."""
+
+    accepting: bool
+    reason: str
+    retry_after: int | None
+    epoch: int
+    changed_at: str | None
+
+
+def task_json(view: TaskView) -> bytes:
+    """The body that shows a task."""
+    spec, run = view.spec, view.run
+    outcome = Raw(view.outcome) if view.outcome else None
+    succeeded = run.state is State.SUCCEEDED
+    return _encode(
+        TaskJson(
+            id=view.id,
+            name=spec.name,
+            queue=view.queue,
+            state=run.state,
+            done=run.state.done,
+            args=Raw(spec.args.encode()),
+            result=outcome if succeeded else None,
+            error=None if succeeded else outcome,
+            attempt=run.attempt,
+            max_attempts=run.max_attempts,
+            submitted_at=time_text(view.submitted_ms),
+            started_at=time_text(run.started_ms),
+            finished_at=time_text(run.finished_ms),
+            run_at=time_text(run.due_ms or spec.run_at_ms),
+        )
+    )
+
+
+def etag(view: TaskView) -> str:
+    """A strong entity tag: of all that can change in `task_json`.
+
+    A lease, a settle, a promotion and a reap each change the state, the fence or the attempt.
+    """
+    run = view.run
+    return f'"{run.state}-{run.attempt}-{run.fence}-{run.due_ms}"'
+
+
+def gate_json(gate: Gate) -> bytes:
+    """The body that shows the gate."""
+    retry_after = gate.retry_after or None
+    return _encode(GateJson(gate.accepting, gate.reason, retry_after, gate.epoch, time_text(gate.changed_ms)))
+
+
+def time_text(ms: int) -> str | None:
+    """RFC 3339 in UTC with milliseconds; None for 0, which stands for "not yet"."""
+    return f"{(_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec='milliseconds')}Z" if ms else None
+
+
+def respond(status: int, body: bytes, headers: Mapping[str, str] = {}) -> Response:
+    """A JSON response; the gateway wants text."""
+    return Response(body=body.decode(), status_code=status, headers={"Content-Type": MEDIA_TYPE, **headers})
+
+
+def not_modified(headers: Mapping[str, str]) -> Response:
+    """A 304 response, which has no body."""
+    return Response(body="", status_code=304, headers={**headers})
