@@ -40,23 +40,22 @@ class ThreadConnections(redis.Redis):
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command and return its reply, again after a lost connection, as redis-py does."""
         connection = self._of_this_thread()
+        return connection.retry.call_with_retry(lambda: self._ask(connection, args, options), lambda _: None)
 
-        def ask() -> Any:
-            try:
-                connection.send_command(*args)
-                return self.parse_response(connection, args[0], **options)
-            except ReadOnlyError:
-                # The primary has become a replica: the next call finds the new one.
-                connection.disconnect()
-                raise
-            except ResponseError:
-                raise
-            except BaseException:
-                # An interrupted call would leave its reply to the next one.
-                connection.disconnect()
-                raise
-
-        return connection.retry.call_with_retry(ask, lambda _: None)
+    def _ask(self, connection: redis.Connection, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        try:
+            connection.send_command(*args)
+            return super().parse_response(connection, args[0], **options)
+        except ReadOnlyError:
+            # The primary has become a replica: the next call finds the new one.
+            connection.disconnect()
+            raise
+        except ResponseError:
+            raise
+        except BaseException:
+            # An interrupted call would leave its reply to the next one.
+            connection.disconnect()
+            raise
 
     def _of_this_thread(self) -> redis.Connection:
         held = self._held

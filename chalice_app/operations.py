@@ -1,0 +1,183 @@
+"""The operations of the API for /openapi.json: parameters, bodies, and every answer each may give."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from chalice_app import limits
+from chalice_app.problems import MEDIA_TYPE as PROBLEM_TYPE
+from chalice_app.problems import STATUS
+from chalice_app.schemas import Schema
+from chalice_app.server import CloseBody
+from chalice_app.wire import MEDIA_TYPE
+
+_ID: Final[Schema] = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[a-z0-9_-]{1,64}~[0-9a-v]{26}$"},
+}
+_KEY: Final[Schema] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A repeat with the same key and body is answered with the task of the first.",
+    "schema": {"type": "string", "pattern": f"^[!-~]{{1,{limits.MAX_KEY_LENGTH}}}$"},
+}
+_PREFER: Final[Schema] = {
+    "name": "Prefer",
+    "in": "header",
+    "description": f"`wait=n` (RFC 7240): answer when the task is done, or after n seconds; "
+    f"at most {limits.MAX_WAIT_SECONDS}.",
+    "schema": {"type": "string"},
+    "example": "wait=5",
+}
+_IF_NONE_MATCH: Final[Schema] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The ETag of the last answer: 304 while the task has not changed.",
+    "schema": {"type": "string"},
+}
+
+HEADERS: Final[dict[str, Schema]] = {
+    "Location": {"description": "The task.", "schema": {"type": "string"}},
+    "Retry-After": {
+        "description": "Seconds after which asking again may tell something new; 0 is very soon.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "ETag": {"description": "Changes whenever the task does.", "schema": {"type": "string"}},
+    "Preference-Applied": {"description": "The `wait` that was honoured.", "schema": {"type": "string"}},
+    "RateLimit": {"description": "Submissions left; only with a limit.", "schema": {"type": "string"}},
+    "RateLimit-Policy": {"description": "The limit, if there is one.", "schema": {"type": "string"}},
+    "Allow": {"schema": {"type": "string"}},
+    "WWW-Authenticate": {"schema": {"type": "string"}},
+}
+_PROBLEM_HEADERS: Final[dict[int, tuple[str, ...]]] = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
+    503: ("Retry-After",),
+}
+_BODY: Final = (400, 413, 415, 422)
+"""What may be wrong with a body."""
+_RATE: Final = ("RateLimit", "RateLimit-Policy")
+_WAITED: Final = "Preference-Applied"
+
+
+def paths(submission: Schema) -> Schema:
+    """All paths; `submission` is the schema of what may be submitted."""
+    return {
+        "/": {"get": _open("index", "Links.", _answer(200, "Links.", "Links"))},
+        "/docs": {"get": _open("showDocs", "This API, for people.", _MARKDOWN, 404)},
+        "/openapi.json": {"get": _open("showOpenapi", "This document.", _DOCUMENT)},
+        "/healthz": {"get": _open("showHealth", "Whether it can work.", _answer(200, "It can.", "Health"))},
+        "/v1/tasks": {"post": _submit(submission)},
+        "/v1/tasks/{id}": {"parameters": [_ID], "get": _show()},
+        "/v1/tasks/{id}/cancel": {"parameters": [_ID], "post": _cancel()},
+        "/v1/server": {"get": _operation("showServer", "Show whether submissions are accepted.", _SERVER)},
+        "/v1/server/close": {
+            "post": {
+                **_operation("closeServer", "Refuse submissions.", _SERVER, *_BODY),
+                "requestBody": {"required": True, "content": _json(_CLOSE)},
+            }
+        },
+        "/v1/server/open": {
+            "post": {
+                **_operation("openServer", "Accept submissions again.", _SERVER, *_BODY),
+                "requestBody": _NO_BODY,
+            }
+        },
+    }
+
+
+def problem_responses() -> dict[str, Schema]:
+    """Every problem response, by the name that operations refer to."""
+    statuses = sorted({500, *STATUS.values()})
+    return {_problem_name(status): _problem(status) for status in statuses}
+
+
+def _submit(submission: Schema) -> Schema:
+    done = _answer(200, "It is done; the client waited.", "Task", "Location", *_RATE, _WAITED)
+    accepted = _answer(202, "It is recorded.", "Task", "Location", "Retry-After", *_RATE, _WAITED)
+    return {
+        **_operation("submitTask", "Submit a task.", done | accepted, *_BODY, 429),
+        "parameters": [_KEY, _PREFER],
+        "requestBody": {"required": True, "content": _json(submission)},
+    }
+
+
+def _show() -> Schema:
+    shown = _answer(200, "The task.", "Task", "ETag", "Retry-After", _WAITED)
+    unchanged = _answer(304, "The task has not changed.", None, "ETag", "Retry-After", _WAITED)
+    return {
+        **_operation("showTask", "Show a task.", shown | unchanged, 404),
+        "parameters": [_IF_NONE_MATCH, _PREFER],
+    }
+
+
+def _cancel() -> Schema:
+    cancelled = _answer(200, "It is cancelled.", "Task")
+    asked = _answer(202, "It runs; its worker has been asked.", "Task", "Retry-After")
+    return {
+        **_operation("cancelTask", "Cancel a task.", cancelled | asked, *_BODY, 404, 409),
+        "requestBody": _NO_BODY,
+    }
+
+
+def _operation(id: str, summary: str, answers: Schema, *problems: int) -> Schema:
+    """An operation for key holders; every one may also meet 401, 403, 500 and 503."""
+    statuses = sorted({401, 403, 500, 503, *problems})
+    references = {str(status): _reference("responses", _problem_name(status)) for status in statuses}
+    return {"operationId": id, "summary": summary, "responses": answers | references}
+
+
+def _open(id: str, summary: str, answers: Schema, *problems: int) -> Schema:
+    """An operation that is open to all."""
+    operation = _operation(id, summary, answers, *problems)
+    del operation["responses"]["401"]
+    return {**operation, "security": []}
+
+
+def _answer(status: int, description: str, schema: str | None, *headers: str) -> Schema:
+    response: Schema = {"description": description}
+    if headers:
+        response["headers"] = {name: _reference("headers", name) for name in headers}
+    if schema is not None:
+        response["content"] = _json(_reference("schemas", schema))
+    return {str(status): response}
+
+
+def _problem(status: int) -> Schema:
+    codes = sorted({error.code for error, mapped in STATUS.items() if mapped == status}) or ["INTERNAL"]
+    headers = {name: _reference("headers", name) for name in _PROBLEM_HEADERS.get(status, ())}
+    return {
+        "description": f"{HTTPStatus(status).phrase}: {', '.join(codes)}.",
+        **({"headers": headers} if headers else {}),
+        "content": {PROBLEM_TYPE: {"schema": _reference("schemas", "Problem")}},
+    }
+
+
+def _problem_name(status: int) -> str:
+    return HTTPStatus(status).phrase.replace(" ", "")
+
+
+def _reference(kind: str, name: str) -> Schema:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _json(schema: Schema) -> Schema:
+    return {MEDIA_TYPE: {"schema": schema}}
+
+
+_SERVER: Final = _answer(200, "The server's state.", "Server")
+_CLOSE: Final = msgspec.json.schema_components([CloseBody])[1]["CloseBody"]
+_NO_BODY: Final[Schema] = {
+    "required": False,
+    "content": _json({"type": "object", "additionalProperties": False}),
+}
+_DOCUMENT: Final[Schema] = {"200": {"description": "OpenAPI 3.1.", "content": _json({"type": "object"})}}
+_MARKDOWN: Final[Schema] = {
+    "200": {"description": "Markdown.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
