@@ -54,14 +54,16 @@ def _round_trips(store: Bed, calls: int) -> Line:
 
 def _rates(store: Bed, rounds: int, calls: int) -> Iterator[Line]:
     submitting = store.store()
-    bare = connect(store.url)
+    bare = redis.Redis.from_url(store.url)
+    lean = connect(store.url)
     sides = (lambda: _ours(submitting.submit, calls)), _bare(bare, calls)
     with core_awake():
         for side in sides:
             side()  # warm up
         pairs = alternate(rounds, *sides)
-    submitting.client.close()
-    bare.close()
+        over_ours = [_bare(lean, calls)() for _ in range(3)]
+    for client in (submitting.client, bare, lean):
+        client.close()
     ours, theirs = zip(*pairs, strict=True)
     ratios = [own / reference for own, reference in pairs]
     note = f"{rounds} rounds of {calls:,} each"
@@ -70,7 +72,8 @@ def _rates(store: Bed, rounds: int, calls: int) -> Iterator[Line]:
         spread(ratios), note,
     )  # fmt: skip
     yield Line("submit", "Store.submit, one after another", median(ours), "/s", spread=spread(ours))
-    yield Line("submit", "the bare EVALSHA, one after another", median(theirs), "/s", spread=spread(theirs))
+    yield Line("submit", "the bare EVALSHA, redis-py's own client", median(theirs), "/s", spread=spread(theirs))
+    yield Line("submit", "the bare EVALSHA, Bide's connection", median(over_ours), "/s", spread=spread(over_ours))
 
 
 def _ours(submit: Callable[..., object], calls: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -43,9 +44,10 @@ class ThreadConnections(redis.Redis):
         return connection.retry.call_with_retry(lambda: self._ask(connection, args, options), lambda _: None)
 
     def _ask(self, connection: redis.Connection, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        parse: Callable[..., Any] = super().parse_response
         try:
             connection.send_command(*args)
-            return super().parse_response(connection, args[0], **options)
+            return parse(connection, args[0], **options)
         except ReadOnlyError:
             # The primary has become a replica: the next call finds the new one.
             connection.disconnect()
