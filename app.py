@@ -6,6 +6,7 @@ from chalice_app import meta, problems, server, tasks
 from chalice_app.routing import close_gaps
 
 app = Chalice(app_name="bide")
+app.api.binary_types = []  # all is text: Chalice need not look for binary types in each request
 app.register_middleware(problems.rewrite, "http")
 app.register_blueprint(meta.routes)
 app.register_blueprint(tasks.routes)

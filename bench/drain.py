@@ -26,7 +26,7 @@ _TIMEOUT_SECONDS: Final = 60.0
 
 
 def measure(quick: bool) -> Iterator[Line]:
-    rounds, tasks, sets = (3, 5_000, 4_000) if quick else (5, 20_000, 15_000)
+    rounds, tasks, sets = (3, 15_000, 8_000) if quick else (5, 40_000, 20_000)
     drains: list[tuple[float, float]] = []
     bare: list[float] = []
     with bed() as store, core_awake():

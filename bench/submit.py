@@ -37,7 +37,7 @@ _SUBMISSION: Final = submission("noop", '{"value":12345}')
 def measure(quick: bool) -> Iterator[Line]:
     with bed() as store:
         yield _round_trips(store, 50 if quick else 500)
-        yield from _rates(store, rounds=4 if quick else 12, calls=500 if quick else 1500)
+        yield from _rates(store, rounds=10 if quick else 40, calls=500 if quick else 1000)
 
 
 def _round_trips(store: Bed, calls: int) -> Line:

@@ -17,8 +17,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 CONNECT_S = 2.0
-REPLY_S = 5.0
-_RETRIES = 3
+REPLY_S = 3.0
+_RETRIES = 2
 _RETRIED = (RedisConnectionError, RedisTimeoutError)
 """A repeated script answers as the first time did, so that every call may be retried."""
 

@@ -17,12 +17,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+import msgspec
 
 from bide.errors import BideError
 
 
-class FieldError(NamedTuple):
+class FieldError(msgspec.Struct, frozen=True):
     """What is wrong with one field of a body; `pointer` is a JSON pointer (RFC 6901)."""
 
     pointer: str

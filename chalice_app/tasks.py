@@ -30,12 +30,11 @@ def submit_task(call: Call) -> Response:
     except RateLimited as error:
         return problems.answer(error, call.request, ratelimit.headers(limit, 0, error.retry_after_ms))
     id = accepted.id
-    headers = {"Location": f"{base_path(call.request, _PATH)}{_PATH}/{id}"}
-    if accepted.burst_left is not None:
-        headers |= ratelimit.headers(limit, accepted.burst_left)
     view = services.reads.task(id, call.tenant) if accepted.seen else accepted_view(submission, id)
     view, waited = _wait(call, view, id)
-    headers |= waited
+    headers = {"Location": f"{base_path(call.request, _PATH)}{_PATH}/{view.id}", **waited}
+    if accepted.burst_left is not None:
+        headers |= ratelimit.headers(limit, accepted.burst_left)
     if waited and view.run.state.done:
         return wire.respond(200, wire.task_json(view), headers)
     now_ms = services.store.clock.now_ms() or view.submitted_ms
