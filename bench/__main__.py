@@ -25,6 +25,7 @@ BENCHMARKS: Final[dict[str, Callable[[bool], Iterator[Line]]]] = {
 
 MISSED: Final = 1
 """Exit code when a goal is missed or a benchmark failed."""
+INTERRUPTED: Final = 130
 
 
 def main() -> int:
@@ -64,4 +65,7 @@ def _run(names: list[str], quick: bool) -> tuple[list[Line], bool]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ class Bed:
         return int(count)
 
     def wait_for_results(self, count: int, timeout: float, poll: float) -> float:
-        """Return the monotonic time at which `count` tasks were seen to have a result; looks each `poll` s."""
+        """Look each `poll` seconds until `count` tasks have a result; returns the monotonic time of that."""
         deadline = time.monotonic() + timeout
         while (there := self.results()) < count:
             if time.monotonic() > deadline:
@@ -88,6 +89,12 @@ def bed() -> Iterator[Bed]:
         finally:
             bed.client.close()
             store.stop()
+
+
+def environ(redis_url: str, tasks: str) -> dict[str, str]:
+    """The environment of a process on the test bed: none of the user's settings but these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BIDE_")}
+    return {**kept, "BIDE_REDIS_URL": redis_url, "BIDE_PREFIX": PREFIX, "BIDE_TASKS": tasks}
 
 
 def submission(name: str, args: str = "{}") -> Submission:

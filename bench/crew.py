@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from typing import Final
 
 import psutil
 
-from bench.bed import PREFIX
+from bench.bed import environ
 from bench.errors import BenchFailed
 from local.children import ROOT
 
@@ -34,19 +33,18 @@ class Crew:
 
     def cpu_seconds(self) -> float:
         """CPU time of all of them since their start, user and system."""
-        return sum(times.user + times.system for times in (process.cpu_times() for process in self._seen))
+        times = [process.cpu_times() for process in self._seen]
+        return float(sum(of_one.user + of_one.system for of_one in times))
 
 
 @contextmanager
 def crew(size: int, redis_url: str, tasks: str = "bench.tasks") -> Iterator[Crew]:
     """`size` workers that know the tasks of package `tasks`; they end with the body."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("BIDE_")}
-    environ |= {"BIDE_REDIS_URL": redis_url, "BIDE_PREFIX": PREFIX, "BIDE_TASKS": tasks}
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "bench.worker"],
             cwd=ROOT,
-            env=environ,
+            env=environ(redis_url, tasks),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -55,9 +55,7 @@ def measure(quick: bool) -> Iterator[Line]:
 
 def fill(submitting: Store, tasks: int) -> list[bytes]:
     """Submit `noop` tasks, each with its number as argument; returns their ids in the store."""
-    return [
-        submitting.submit(submission("noop", f'{{"value":{number}}}')).id.key for number in range(tasks)
-    ]
+    return [submitting.submit(submission("noop", f'{{"value":{number}}}')).id.key for number in range(tasks)]
 
 
 def _drain(store: Bed, tasks: int) -> tuple[float, float]:

@@ -1,5 +1,123 @@
-"""placeholder"""
+"""The HTTP API of the whole stack, as `make up` runs it: how many submissions a second, and how fast."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
-from bench.line import Line
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bench.bed import Bed, bed, environ
+from bench.errors import BenchFailed
+from bench.line import Line, at_least, at_most
+from bench.load import CONNECTIONS, Load
+from bench.sample import median, percentile, spread
+from bide.registry import DEFAULT_QUEUE
+from bide.settings import Settings
+from local import ports
+from local.children import ROOT
+from local.stack import Stack
+
+_FINISH_SECONDS: Final = 30.0
+"""How long the workers may take to finish what was submitted."""
+_SPARE_SECONDS: Final = 30.0
+"""How much longer than asked the load generator may take."""
+
+
 def measure(quick: bool) -> Iterator[Line]:
-    yield from ()
+    with bed() as store, tempfile.TemporaryDirectory(prefix="bide-bench-") as folder:
+        yield from asyncio.run(_with_stack(store, Path(folder), quick))
+
+
+async def _with_stack(store: Bed, folder: Path, quick: bool) -> list[Line]:
+    settings = environ(store.url, "workers.tasks")
+    with ports.listen(ports.free_port()) as listener:
+        stack = Stack(Settings.from_environ(settings), settings, listener, folder, _complain)
+        try:
+            if not await stack.start():
+                raise BenchFailed("the stack did not start; its complaint is above")
+            return await _measure(_Api(stack.url, store), quick)
+        finally:
+            await stack.stop()
+
+
+class _Api:
+    """The running API, loaded round by round."""
+
+    def __init__(self, url: str, store: Bed) -> None:
+        self._url = url
+        self._store = store
+        self._accepted = 0
+
+    async def load(self, seconds: float, rate: float | None = None) -> tuple[Load, float]:
+        """One round; returns what came of it, and the seconds that the workers had then still to do.
+
+        Raises BenchFailed unless every submission was accepted and has the right result.
+        """
+        load = await self._generate(seconds, rate)
+        answered = time.monotonic()
+        if load.refused:
+            raise BenchFailed(f"{len(load.refused)} submissions were refused, first: {load.refused[0]}")
+        self._accepted += len(load.accepted)
+        finished = await asyncio.to_thread(
+            self._store.wait_for_results, self._accepted, _FINISH_SECONDS, 0.01
+        )
+        await asyncio.to_thread(self._check)
+        return load, finished - answered
+
+    async def _generate(self, seconds: float, rate: float | None) -> Load:
+        command = ["-m", "bench.load", self._url, "--seconds", str(seconds), "--first", str(self._accepted)]
+        if rate is not None:
+            command += ["--rate", str(rate)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            async with asyncio.timeout(seconds + _SPARE_SECONDS):
+                printed, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            raise BenchFailed("the load generator failed; its complaint is above")
+        return msgspec.json.decode(printed, type=Load)
+
+    def _check(self) -> None:
+        """Every number that was submitted has come back as a result."""
+        results: Any = self._store.client.hvals(self._store.keys.slot(DEFAULT_QUEUE, ("results",))[0])
+        if sorted(map(msgspec.json.decode, results)) != list(range(self._accepted)):
+            raise BenchFailed("a task that was submitted over HTTP has a wrong result")
+
+
+async def _measure(api: _Api, quick: bool) -> list[Line]:
+    rounds, seconds = (1, 3.0) if quick else (3, 6.0)
+    await api.load(1.0)  # warm up
+    saturated = [await api.load(seconds) for _ in range(rounds)]
+    rates = [len(load.accepted) / load.seconds for load, _ in saturated]
+    behind_ms = [behind * 1000 for _, behind in saturated]
+    half = median(rates) / 2
+    paced = [(await api.load(seconds, half))[0].latencies_ms for _ in range(rounds)]
+    p50, p99 = ([percentile(latencies, p) for latencies in paced] for p in (50, 99))
+    note = f"{rounds} x {seconds:g} s, {CONNECTIONS} connections"
+    return [
+        Line(
+            "http", "submits at saturation", median(rates), "/s", at_least(1000), spread(rates),
+            f"{note}; every result checked",
+        ),
+        Line("http", "last result after the last answer", max(behind_ms), "ms", spread=spread(behind_ms)),
+        Line(
+            "http", "submit at half of that, p50", median(p50), "ms", at_most(4), spread(p50),
+            f"{note}, open loop of {half:,.0f}/s",
+        ),
+        Line("http", "submit at half of that, p99", median(p99), "ms", at_most(25), spread(p99)),
+    ]  # fmt: skip
+
+
+def _complain(text: str) -> None:
+    print(f"stack: {text}", file=sys.stderr, flush=True)

@@ -19,8 +19,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import psutil
 import uvloop
@@ -35,6 +36,8 @@ THREADS: Final = 32
 
 _WARM_UP_SECONDS: Final = 0.5
 _START_SECONDS: Final = 10.0
+_SPARE_SECONDS: Final = 10.0
+"""How much longer than meant a run may take."""
 
 _BODY: Final = b'{"name":"echo","args":{"value":1}}'
 
@@ -68,8 +71,8 @@ class Candidate:
 
 _TARGET: Final = "bench.http_target"
 _UVICORN: Final = (
-    "uvicorn", f"{_TARGET}:asgi", "--port", "{port}", "--http", "httptools", "--loop", "uvloop", "--lifespan", "off",
-    "--no-access-log", "--log-level", "error",
+    "uvicorn", f"{_TARGET}:asgi", "--port", "{port}", "--http", "httptools", "--loop", "uvloop",
+    "--lifespan", "off", "--no-access-log", "--log-level", "error",
 )  # fmt: skip
 _GRANIAN: Final = ("granian", "--port", "{port}", "--no-access-log", "--log-level", "error")
 
@@ -122,8 +125,7 @@ class _Connection(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -132,7 +134,9 @@ class _Connection(asyncio.Protocol):
         if not end or len(body) < int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0]):
             return
         if not head.startswith(b"HTTP/1.1 202 "):
-            raise SystemExit(f"unexpected answer: {self._received!r}")
+            self._closed.set_exception(ConnectionError(f"unexpected answer: {self._received!r}"))
+            self._transport.close()
+            return
         now = time.perf_counter()
         self._load.latencies.append(now - self._sent)
         if now < self._load.until:
@@ -140,8 +144,9 @@ class _Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._closed.set_result(None)
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._closed.done():
+            self._closed.set_exception(exc) if exc else self._closed.set_result(None)
 
     def _send(self) -> None:
         self._received = b""
@@ -157,9 +162,10 @@ async def _run_load(port: int, seconds: float, in_thread: bool) -> list[float]:
     loop = asyncio.get_running_loop()
     load = Load(time.perf_counter() + seconds, request)
     ends = [loop.create_future() for _ in range(CONNECTIONS)]
-    for end in ends:
-        await loop.create_connection(lambda end=end: _Connection(load, end), ports.LOOPBACK, port)
-    await asyncio.gather(*ends)
+    async with asyncio.timeout(seconds + _SPARE_SECONDS):
+        for end in ends:
+            await loop.create_connection(partial(_Connection, load, end), ports.LOOPBACK, port)
+        await asyncio.gather(*ends)
     return load.latencies
 
 

@@ -27,7 +27,9 @@ _app = Chalice("bench")
 
 @_app.route("/v1/tasks", methods=["POST"])
 def _submit() -> Response:
-    _store.evalsha(_script, 1, "bench", "field", _app.current_request.raw_body)
+    request = _app.current_request
+    assert request is not None
+    _store.evalsha(_script, 1, "bench", "field", request.raw_body)
     return Response(_BODY, headers={"Content-Type": "application/json", "Retry-After": "1"}, status_code=202)
 
 

@@ -64,10 +64,6 @@ def at_most(bound: float) -> Goal:
 
 def shown(value: float, unit: str) -> str:
     """A number with three significant digits, or all of those before the point."""
-    if value == round(value) or abs(value) >= 100:
-        number = f"{value:,.0f}"
-    else:
-        number = f"{value:.3g}"
-    if unit in ("x", "%"):
-        return f"{number}{'' if unit == 'x' else ' '}{unit}"
-    return f"{number} {unit}".rstrip()
+    whole = value == round(value) or abs(value) >= 100
+    number = f"{value:,.0f}" if whole else f"{value:.3g}"
+    return f"{number}x" if unit == "x" else f"{number} {unit}".rstrip()

@@ -53,17 +53,16 @@ def _round_trips(store: Bed, calls: int) -> Line:
 
 
 def _rates(store: Bed, rounds: int, calls: int) -> Iterator[Line]:
-    submitting = store.store()
-    bare = redis.Redis.from_url(store.url)
-    lean = connect(store.url)
-    sides = (lambda: _ours(submitting.submit, calls)), _bare(bare, calls)
+    submitting, bare, lean = store.store(), redis.Redis.from_url(store.url), connect(store.url)
+    sides = _ours(submitting.submit, calls), _bare(bare, calls)
     with core_awake():
         for side in sides:
             side()  # warm up
         pairs = alternate(rounds, *sides)
         over_ours = [_bare(lean, calls)() for _ in range(3)]
-    for client in (submitting.client, bare, lean):
-        client.close()
+    submitting.client.close()
+    bare.close()
+    lean.close()
     ours, theirs = zip(*pairs, strict=True)
     ratios = [own / reference for own, reference in pairs]
     note = f"{rounds} rounds of {calls:,} each"
@@ -72,18 +71,28 @@ def _rates(store: Bed, rounds: int, calls: int) -> Iterator[Line]:
         spread(ratios), note,
     )  # fmt: skip
     yield Line("submit", "Store.submit, one after another", median(ours), "/s", spread=spread(ours))
-    yield Line("submit", "the bare EVALSHA, redis-py's own client", median(theirs), "/s", spread=spread(theirs))
-    yield Line("submit", "the bare EVALSHA, Bide's connection", median(over_ours), "/s", spread=spread(over_ours))
+    yield Line(
+        "submit", "the bare EVALSHA, redis-py's own client", median(theirs), "/s", spread=spread(theirs)
+    )
+    yield Line(
+        "submit", "the bare EVALSHA, Bide's connection", median(over_ours), "/s", spread=spread(over_ours)
+    )
 
 
-def _ours(submit: Callable[..., object], calls: int) -> float:
-    started = time.perf_counter()
-    for _ in range(calls):
-        submit(_SUBMISSION)
-    return calls / (time.perf_counter() - started)
+def _ours(submit: Callable[..., object], calls: int) -> Callable[[], float]:
+    """A round of submits; returns how many there were a second."""
+
+    def run() -> float:
+        started = time.perf_counter()
+        for _ in range(calls):
+            submit(_SUBMISSION)
+        return calls / (time.perf_counter() - started)
+
+    return run
 
 
 def _bare(client: redis.Redis, calls: int) -> Callable[[], float]:
+    """A round of bare scripts, with arguments made beforehand; returns how many there were a second."""
     sha = str(client.script_load(_BARE))
     keys = [f"bare:{{q.default}}:{name}" for name in ("meta", "specs", "runs", "ready")]
 

@@ -14,6 +14,7 @@ from bench.line import Line, at_most
 from bench.relay import relay
 from bench.sample import median, percentile, spread
 from bench.spinner import core_awake
+from bide.lane import REFRESH_S
 from bide.registry import DEFAULT_QUEUE
 
 _SEED: Final = 2
@@ -26,7 +27,7 @@ _SUBMISSION: Final = submission("clock")
 
 
 def measure(quick: bool) -> Iterator[Line]:
-    samples = 60 if quick else 300
+    samples = 40 if quick else 300
     with bed() as store:
         awake = _samples(store, samples, core_kept_awake=True)
         asleep = _samples(store, samples, core_kept_awake=False)
@@ -36,7 +37,7 @@ def measure(quick: bool) -> Iterator[Line]:
         )  # fmt: skip
         yield Line("wakeup", "idle to start, p99", percentile(awake, 99), "ms")
         yield Line("wakeup", "idle to start with both cores left to sleep, p50", median(asleep), "ms")
-        yield from _idle(store, seconds=8.0 if quick else 22.0)
+        yield from _idle(store, seconds=6.0 if quick else REFRESH_S + 2)
 
 
 def _samples(store: Bed, count: int, *, core_kept_awake: bool) -> list[float]:

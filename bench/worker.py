@@ -24,7 +24,13 @@ def main() -> None:
 
 
 async def _work(worker: Worker) -> None:
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), worker.stop)
+    loop = asyncio.get_running_loop()
+
+    def leave() -> None:
+        loop.remove_reader(sys.stdin.fileno())
+        worker.stop()
+
+    loop.add_reader(sys.stdin.fileno(), leave)
     await worker.run()
 
 

@@ -92,8 +92,10 @@ class ProblemError(BideError):
         for error in self.errors:
             detail = str(error.get("detail", ""))
             pointer = str(error.get("pointer", ""))
-            if detail not in self.detail or pointer not in self.detail:
+            if detail not in self.detail:
                 lines.append(f"  {pointer}: {detail}")
+            elif pointer not in self.detail:
+                lines.append(f"  at {pointer}")
         return lines
 
 

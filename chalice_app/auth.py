@@ -14,7 +14,7 @@ from chalice_app.errors import ForbiddenHost, NotConfigured, Unauthenticated
 LOCAL_TENANT: Final = "default"
 
 _HOSTS: Final = "localhost, 127.0.0.1 and [::1]"
-_LOOPBACK: Final = r"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?"
+_LOOPBACK: Final = r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?"
 _HOST: Final = re.compile(_LOOPBACK, re.IGNORECASE)
 _ORIGIN: Final = re.compile(rf"https?://{_LOOPBACK}", re.IGNORECASE)
 _BEARER: Final = re.compile(r"bearer +(\S+) *", re.IGNORECASE)

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 import msgspec
 
 from bide.errors import BideError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from chalice.app import Request, Response
@@ -92,16 +92,12 @@ def answer(error: Exception, request: Request | None, headers: Mapping[str, str]
     return _response(problem, {**_headers(error), **headers})
 
 
-def rewrite(request: Request, get_response: Callable[[Request], Response]) -> Response:
-    """Middleware: turns what Chalice itself answers into problems."""
-    response = get_response(request)
+def rewritten(response: Response, request: Request | None, allowed: Sequence[str]) -> Response:
+    """The response, or a problem in place of what Chalice itself answers; `allowed` methods the path has."""
     if response.status_code < 400 or response.headers.get("Content-Type") == MEDIA_TYPE:
         return response
-    if response.status_code == 405:
-        allowed = _allowed(response.headers)
+    if response.status_code == 405 and request is not None:
         return answer(MethodNotAllowed(request.method, allowed) if allowed else NotFound(), request)
-    if response.status_code == 415:
-        return answer(UnsupportedMediaType(), request)
     return _internal(None, request)
 
 
@@ -150,7 +146,3 @@ def _headers(error: BideError) -> dict[str, str]:
         case Unauthenticated():
             return {"WWW-Authenticate": 'Bearer realm="bide"'}
     return {}
-
-
-def _allowed(headers: Mapping[str, Any]) -> list[str]:
-    return [method for method in str(headers.get("Allow", "")).split(", ") if method]

@@ -16,11 +16,13 @@ from chalice_app import fields
 from chalice_app.errors import FieldError, InvalidFields, InvalidRequest, MalformedJson, UnsupportedMediaType
 from chalice_app.limits import MAX_BODY_BYTES, MAX_DEPTH, MAX_KEY_LENGTH, MAX_WAIT_SECONDS
 
-_JSON: Final = re.compile(r'application/json\s*(?:;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
+_JSON: Final = "application/json"
+_CHARSET: Final = re.compile(r';\s*charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_ALL_ELSE: Final = bytes(set(range(256)) - set(b"[]{}"))
 _KEY: Final = re.compile(rf"[!-~]{{1,{MAX_KEY_LENGTH}}}")
-_WAIT: Final = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,18})"?\s*(?=$|[,;])', re.IGNORECASE)
+_WAIT: Final = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,18})"?\s*(?=$|[,;])', re.IGNORECASE)
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
@@ -34,7 +36,7 @@ def read_body(request: Request, decoder: msgspec.json.Decoder[_Body]) -> _Body:
     """
     raw = _raw_body(request)
     content_type = request.headers.get("content-type")
-    if content_type and content_type != "application/json" and not _JSON.fullmatch(content_type):
+    if content_type and content_type != _JSON and not _is_json(content_type):
         raise UnsupportedMediaType
     if not raw:
         raise MalformedJson("The body is empty; a JSON object is expected.")
@@ -66,6 +68,12 @@ class _Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _EMPTY: Final = msgspec.json.Decoder(_Empty)
 
 
+def _is_json(content_type: str) -> bool:
+    charset = _CHARSET.search(content_type)
+    named = content_type.partition(";")[0].strip().lower() == _JSON
+    return named and (charset is None or charset[1].lower() == "utf-8")
+
+
 def _raw_body(request: Request) -> bytes:
     try:
         raw = request.raw_body
@@ -80,9 +88,9 @@ def _check_depth(raw: bytes) -> None:
     """Refuse valid JSON that is nested too deeply, as later readers recurse."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return
-    brackets = _STRING.sub(b"", raw).translate(None, _NO_BRACKETS)
+    brackets = _STRING.sub(b"", raw).translate(_BRACKETS, _ALL_ELSE)
     for _ in range(MAX_DEPTH):  # each round takes the innermost level away
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        brackets = brackets.replace(b"[]", b"")
     if brackets:
         raise _too_deep()
 

@@ -78,21 +78,25 @@ def close_gaps(app: Chalice) -> None:
     API Gateway calls the handler only for methods and paths that it was told of, and
     answers 403 "Missing Authentication Token" for the rest. Comes after all other routes.
     """
+    served = {path: tuple(entries) for path, entries in app.routes.items()}
     gaps = Blueprint("app")
 
     def refuse_method(call: Call, **_: str) -> Response:
         """Refuse a method."""
-        served = app.routes[call.request.path].items()
-        allowed = [method for method, entry in served if entry.view_function is not refusal]
-        raise MethodNotAllowed(call.request.method, allowed)
+        raise MethodNotAllowed(call.request.method, served[call.request.path])
 
     def refuse_path(_: Call) -> Response:
         """Refuse a path."""
         raise NotFound
 
-    refusal: Any = _guarded(gaps, refuse_method, public=True)
-    for path, served in tuple(app.routes.items()):
-        unserved = [method for method in METHODS if method not in served]
-        gaps.route(path, methods=unserved, content_types=[])(refusal)
+    def answer_in_kind(request: Request | None, get_response: Callable[[Any], Response]) -> Response:
+        """What Chalice itself answers, too, is a problem (RFC 9457)."""
+        allowed = served.get(request.path, ()) if request else ()
+        return problems.rewritten(get_response(request), request, allowed)
+
+    for path, methods in served.items():
+        unserved = [method for method in METHODS if method not in methods]
+        gaps.route(path, methods=unserved, content_types=[])(_guarded(gaps, refuse_method, public=True))
     gaps.route("/{proxy+}", methods=list(METHODS), content_types=[])(_guarded(gaps, refuse_path, public=True))
     app.register_blueprint(gaps)
+    app.register_middleware(answer_in_kind, "http")

@@ -22,7 +22,7 @@ from chalice_app.errors import NotConfigured
 
 @dataclass(frozen=True)
 class Services:
-    """Immutable, and safe to share between threads and across a fork (redis-py's pool starts anew)."""
+    """Immutable, and safe to share between threads and across a fork (each has connections of its own)."""
 
     settings: Settings
     store: Store

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from bide.errors import StoreUnavailable
@@ -37,7 +38,14 @@ class Waited(NamedTuple):
 
 
 def wait_until_done(
-    services: Services, view: TaskView, id: TaskId, seconds: int, context: LambdaContext | None
+    services: Services,
+    view: TaskView,
+    id: TaskId,
+    seconds: int,
+    context: LambdaContext | None,
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Waited:
     """Look at the task again and again for up to `seconds`, if that may help.
 
@@ -61,23 +69,16 @@ def wait_until_done(
     if not held:
         return Waited(view, honoured=False)
     try:
-        return Waited(_watch(services, view, id, time.monotonic() + left), honoured=True)
-    finally:
-        _release(services, holder)
-
-
-def _watch(services: Services, view: TaskView, id: TaskId, deadline: float) -> TaskView:
-    pause = FIRST_PAUSE
-    while not view.run.state.done and (left := deadline - time.monotonic()) > 0:
-        time.sleep(min(pause, left))
-        pause = min(pause * _GROWTH, LONGEST_PAUSE)
-        try:
+        pause, deadline = FIRST_PAUSE, monotonic() + left
+        while (left := deadline - monotonic()) > 0:
+            sleep(min(pause, left))
+            pause = min(pause * _GROWTH, LONGEST_PAUSE)
             view = services.reads.task(id, view.spec.tenant)
-        except StoreUnavailable:
-            break
-    return view
-
-
-def _release(services: Services, holder: str) -> None:
-    with contextlib.suppress(StoreUnavailable):  # the place frees itself
-        services.store.release_hold(holder)
+            if view.run.state.done:
+                break
+    except StoreUnavailable:
+        pass  # what is known by now is still an answer
+    finally:
+        with contextlib.suppress(StoreUnavailable):  # the place frees itself
+            services.store.release_hold(holder)
+    return Waited(view, honoured=True)

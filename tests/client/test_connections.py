@@ -131,6 +131,15 @@ def test_a_server_that_does_not_answer_is_given_up(stub: StubServer) -> None:
     never.set()
 
 
+def test_the_time_a_poll_is_held_comes_on_top_of_the_read_timeout(stub: StubServer) -> None:
+    release = threading.Event()
+    reply = succeeded("held")
+    stub.plays(accepted(), Reply(200, reply.json, until=release))
+    with Client(stub.url, read_timeout=0.2, patience=0) as client:
+        threading.Timer(0.6, release.set).start()
+        assert client.submit("echo").result() == "held"
+
+
 def test_an_error_that_the_caller_was_handling_is_no_cause(stub: StubServer) -> None:
     stub.plays(Reply(fault="drop"))
     with Client(stub.url, patience=0) as client:

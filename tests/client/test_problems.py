@@ -60,6 +60,20 @@ def test_wrong_fields_are_pointed_at(stub: StubServer, client: Client) -> None:
     assert str(caught.value) == "The arguments do not fit.\n  /args/seconds: expected a number"
 
 
+def test_what_the_detail_says_already_is_not_repeated(stub: StubServer, client: Client) -> None:
+    wrong = [{"pointer": "/args/seconds", "detail": "Expected `float`."}]
+    stub.plays(
+        problem(422, "INVALID_ARGUMENTS", "Expected `float`.", errors=wrong),
+        problem(422, "INVALID_ARGUMENTS", "Expected `float`. It is /args/seconds", errors=wrong),
+    )
+    said = []
+    for _ in range(2):
+        with pytest.raises(errors.InvalidArguments) as caught:
+            client.submit("sleep", seconds="long")
+        said.append(str(caught.value))
+    assert said == ["Expected `float`.\n  at /args/seconds", "Expected `float`. It is /args/seconds"]
+
+
 def test_the_whole_problem_is_kept(stub: StubServer, client: Client) -> None:
     stub.plays(problem(422, "UNKNOWN_TASK", "Did you mean 'echo'?", nearest="echo"))
     with pytest.raises(errors.UnknownTask) as caught:

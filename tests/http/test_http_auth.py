@@ -1,0 +1,175 @@
+"""Who may ask: keys outside local mode, and Host and Origin within it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+
+import pytest
+from api_client import Api
+from chalice.test import Client
+
+from bide.settings import Settings
+from chalice_app.services import Services
+
+PROTECTED = [
+    ("POST", "/v1/tasks"),
+    ("GET", "/v1/tasks/x"),
+    ("POST", "/v1/tasks/x/cancel"),
+    ("GET", "/v1/server"),
+    ("POST", "/v1/server/close"),
+    ("POST", "/v1/server/open"),
+]
+OPEN = ["/", "/docs", "/healthz", "/openapi.json"]
+NOWHERE = {"host": "api.example.com", "origin": "https://www.example.com"}
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+@pytest.fixture
+def public(serve: Callable[[Settings], Services], settings: Settings, client: Client) -> Api:
+    """The app outside local mode, with the keys of two tenants."""
+    hashes = (("default", _hash("first")), ("acme", _hash("second")))
+    serve(dataclasses.replace(settings, local=False, api_key_hashes=hashes))
+    return Api(client, NOWHERE)
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+def test_without_a_key_a_route_is_closed(public: Api, method: str, path: str) -> None:
+    reply = public.request(method, path)
+    assert (reply.status, reply.code) == (401, "UNAUTHENTICATED")
+    assert reply.headers["www-authenticate"] == 'Bearer realm="bide"'
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_without_a_key_links_health_and_descriptions_are_open(public: Api, path: str) -> None:
+    assert public.get(path).status == 200
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer first", "bearer first", "BEARER   first", "Bearer second", "Bearer first "]
+)
+def test_a_key_opens(public: Api, header: str) -> None:
+    assert public.get("/v1/server", authorization=header).status == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        "Bearer First",
+        "Bearer first second",
+        "Bearer firs",
+        "Bearer firstt",
+        f"Bearer {_hash('first')}",
+        "Basic first",
+        "Basic Zmlyc3Q6",
+        "first",
+        "Bearer \x00",
+        "Bearer ä",
+        "Bearer \ud800",
+        "Bearer " + "x" * 60_000,
+    ],
+)
+def test_any_other_header_does_not(public: Api, header: str) -> None:
+    reply = public.get("/v1/server", authorization=header)
+    assert (reply.status, reply.code) == (401, "UNAUTHENTICATED")
+
+
+def test_the_key_names_the_tenant(public: Api) -> None:
+    body = b'{"name":"house.keep"}'
+    first = public.submit_raw(body, authorization="Bearer first", idempotency_key="k")
+    second = public.submit_raw(body, authorization="Bearer second", idempotency_key="k")
+    assert first.json["id"] != second.json["id"]
+    path = second.headers["location"]
+    assert public.get(path, authorization="Bearer second").status == 200
+    assert public.get(path, authorization="Bearer first").code == "TASK_NOT_FOUND"
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+def test_without_hashes_the_answer_says_how_to_make_one(
+    serve: Callable[[Settings], Services], settings: Settings, client: Client, method: str, path: str
+) -> None:
+    serve(dataclasses.replace(settings, local=False))
+    reply = Api(client, NOWHERE).request(method, path, headers={"Authorization": "Bearer x"})
+    assert (reply.status, reply.code) == (503, "NOT_CONFIGURED")
+    assert "BIDE_API_KEY_HASHES" in reply.json["detail"]
+    assert "openssl" in reply.json["detail"]
+
+
+def test_tasks_that_reach_out_are_not_there_outside_local_mode(public: Api, services: Services) -> None:
+    assert "reach_out" in services.registry.definitions  # as the local fixture, built later, has it
+
+
+def test_local_mode_needs_no_key(api: Api) -> None:
+    assert api.submit("reach_out", {"url": "http://localhost"}).status == 202
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:8000", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:65535"]
+)
+def test_local_mode_answers_under_the_names_of_loopback(api: Api, host: str) -> None:
+    assert api.get("/v1/server", host=host).status == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        None,
+        "",
+        "example.com",
+        "localhost.example.com",
+        "localhost:8000.example.com",
+        "127.0.0.1.nip.io",
+        "127.0.0.2",
+        "0.0.0.0",
+        "::1",
+        "[::1",
+        "localhost:",
+        "localhost:x",
+        "localhost:123456",
+        "localhost\n",
+        "localhost, example.com",
+        "user@localhost",
+        "localhost/",
+        "\x00",
+        "localhost:٣",
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/server", "/", "/nowhere"])
+def test_local_mode_refuses_every_other_host(api: Api, host: str | None, path: str) -> None:
+    reply = api.get(path, host=host)
+    assert (reply.status, reply.code) == (403, "FORBIDDEN_HOST")
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:8443"])
+def test_local_mode_answers_pages_of_this_machine(api: Api, origin: str) -> None:
+    assert api.get("/v1/server", origin=origin).status == 200
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "null",
+        "https://example.com",
+        "http://localhost.example.com",
+        "file://",
+        "localhost",
+        "http://localhost/",
+    ],
+)
+def test_local_mode_refuses_every_other_page(api: Api, origin: str) -> None:
+    reply = api.post("/v1/tasks", {"name": "house.keep"}, origin=origin)
+    assert (reply.status, reply.code) == (403, "FORBIDDEN_HOST")
+
+
+def test_a_wrong_method_is_refused_to_other_hosts_as_well(api: Api) -> None:
+    reply = api.request("DELETE", "/v1/tasks", headers={"Host": "example.com"})
+    assert (reply.status, reply.code) == (403, "FORBIDDEN_HOST")

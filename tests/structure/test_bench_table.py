@@ -1,0 +1,42 @@
+"""README's table of results is the one that the latest report makes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from bench import report, table
+from bench.__main__ import BENCHMARKS
+from bench.line import Line, at_most
+from bench.table import NoMarkers, with_table
+
+
+def test_readme_shows_the_latest_report() -> None:
+    readme = table.README.read_text(encoding="utf-8")
+    assert with_table(readme, report.load()) == readme, "run `python -m bench.table`"
+
+
+def test_the_latest_report_is_of_a_full_run() -> None:
+    latest = report.load()
+    assert not latest.quick
+    assert {line.benchmark for line in latest.lines} == set(BENCHMARKS)
+
+
+def test_the_table_names_what_was_missed() -> None:
+    slow = Line("http", "submit, p50", 7.5, "ms", at_most(4))
+    latest = msgspec.structs.replace(report.load(), lines=(slow,))
+    row = next(row for row in table.table(latest).splitlines() if "submit, p50" in row)
+    assert row == "| http: submit, p50 | ≤ 4 ms | 7.5 ms | **missed** |"
+
+
+def test_a_readme_without_a_place_for_the_table_is_refused() -> None:
+    with pytest.raises(NoMarkers, match="bench:begin"):
+        with_table("# Bide\n", report.load())
+
+
+def test_only_what_stands_between_the_markers_changes() -> None:
+    before = "above <!-- bench:begin -->old<!-- bench:end --> below <!-- other -->"
+    after = with_table(before, report.load())
+    assert after.startswith("above <!-- bench:begin -->\n|")
+    assert after.endswith("<!-- bench:end --> below <!-- other -->")
+    assert "old" not in after
