@@ -24,9 +24,6 @@ from bide_client.errors import (
     ServerClosed,
     ServerFault,
     StoreUnavailable,
-    TaskCancelled,
-    TaskError,
-    TaskFailed,
     TaskFinished,
     TaskNotFound,
     TooLarge,
@@ -34,8 +31,8 @@ from bide_client.errors import (
     UnknownQueue,
     UnknownTask,
     UsageError,
-    WaitTimeout,
 )
+from bide_client.outcomes import TaskCancelled, TaskError, TaskFailed, WaitTimeout
 from bide_client.status import ServerStatus, TaskStatus
 from bide_client.submission import Options, Submitter
 from bide_client.task import Task

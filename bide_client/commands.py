@@ -12,7 +12,8 @@ import uuid
 from bide_client import exit_codes, render
 from bide_client.arguments import arguments
 from bide_client.client import Client
-from bide_client.errors import BideError, ConnectionFailed, ServerClosed, ServerFault, WaitTimeout
+from bide_client.errors import BideError, ConnectionFailed, ServerClosed, ServerFault
+from bide_client.outcomes import WaitTimeout
 from bide_client.status import ServerStatus, TaskStatus
 from bide_client.task import Task
 

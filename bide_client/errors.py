@@ -1,4 +1,4 @@
-"""Everything that the client raises.
+"""Everything that the client raises. Those about a task's end stand in `outcomes`.
 
 BideError
 ├── UsageError                 the client was called wrongly (also a ValueError)
@@ -31,10 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from bide_client.status import TaskStatus
+from typing import Any, Final
 
 
 class BideError(Exception):
@@ -157,44 +154,6 @@ class StoreUnavailable(ServerFault):
 
 class ServerClosed(ServerFault):
     """The server takes no submissions; `detail` holds the reason its operator gave."""
-
-
-class TaskError(BideError):
-    """The task is done and has no result. `task_status` is its final status."""
-
-    def __init__(self, message: str, task_status: TaskStatus) -> None:
-        self.task_status = task_status
-        super().__init__(message)
-
-
-class TaskFailed(TaskError):
-    """The task failed for good. `code`, `message` and `traceback` say why."""
-
-    def __init__(self, task_status: TaskStatus) -> None:
-        error = task_status.error or {}
-        self.code = str(error.get("code") or "FAILED")
-        self.message = str(error.get("message") or f"it is {task_status.state}")
-        traceback = error.get("traceback")
-        self.traceback: str | None = traceback if isinstance(traceback, str) and traceback else None
-        super().__init__(f"Task {task_status.id} failed: {self.code}: {self.message}", task_status)
-
-
-class TaskCancelled(TaskError):
-    """The task was cancelled."""
-
-    def __init__(self, task_status: TaskStatus) -> None:
-        super().__init__(f"Task {task_status.id} was cancelled", task_status)
-
-
-class WaitTimeout(BideError, TimeoutError):
-    """The task was not done in time; it goes on. `task_status` is the latest one, None if none came."""
-
-    def __init__(self, task_id: str, timeout: float, task_status: TaskStatus | None) -> None:
-        self.task_id = task_id
-        self.timeout = timeout
-        self.task_status = task_status
-        state = task_status.state if task_status else "not known to be done"
-        super().__init__(f"Task {task_id} is still {state} after {timeout:g} s")
 
 
 _BY_CODE: Final[Mapping[str, type[ProblemError]]] = MappingProxyType(

@@ -10,14 +10,8 @@ from urllib.parse import quote
 
 from bide_client import pace
 from bide_client.answer import Answer
-from bide_client.errors import (
-    ConnectionFailed,
-    TaskCancelled,
-    TaskFailed,
-    TaskFinished,
-    UsageError,
-    WaitTimeout,
-)
+from bide_client.errors import ConnectionFailed, TaskFinished, UsageError
+from bide_client.outcomes import TaskCancelled, TaskFailed, WaitTimeout
 from bide_client.status import TaskStatus
 from bide_client.transport import Transport
 

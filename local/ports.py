@@ -73,14 +73,16 @@ def holder(port: int) -> str:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:
         connections = []
-    for connection in connections:
-        if connection.status != psutil.CONN_LISTEN or not connection.laddr or connection.laddr.port != port:
-            continue
-        if connection.pid is None:
-            break
+    holders = {
+        connection.pid
+        for connection in connections
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+    }
+    for pid in holders - {None}:
         try:
-            command = " ".join(psutil.Process(connection.pid).cmdline())
+            process = psutil.Process(pid)
+            if process.ppid() not in holders:  # else its parent handed the socket down
+                return f"it is held by process {pid}: {' '.join(process.cmdline())}"
         except psutil.Error:
-            break
-        return f"it is held by process {connection.pid}: {command}"
+            continue
     return "it is held by a process that you may not see"

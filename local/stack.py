@@ -17,6 +17,9 @@ from local.supervisor import API, TICK, WORKER, Supervisor
 
 _STORE_STOP_SECONDS: Final = 1.0
 
+_GRACE_SECONDS: Final = 6.0
+"""How long workers may go on with their tasks at most, of the ten seconds that Ctrl-C has."""
+
 _STORE_PAUSES: Final = (0.0, 0.2, 1.0, 5.0)
 """Seconds before the store is started again, by how often that failed in a row."""
 
@@ -57,7 +60,12 @@ class Stack:
                 Role(API, ("--socket", str(listener)), (listener,)),
             ],
             {WORKER: self._settings.workers_min, TICK: 1, API: self._settings.api_processes},
-            {**self._environ, "BIDE_LOCAL": "1", "BIDE_REDIS_URL": redis_url},
+            {
+                **self._environ,
+                "BIDE_LOCAL": "1",
+                "BIDE_REDIS_URL": redis_url,
+                "BIDE_GRACE_SECONDS": f"{min(self._settings.grace_seconds, _GRACE_SECONDS):g}",
+            },
             self._say,
         )
         paths = watched(self._settings.tasks)

@@ -8,7 +8,7 @@ import re
 import pytest
 
 import bide_client
-from bide_client import Client, errors
+from bide_client import Client, errors, outcomes
 
 from .replies import accepted, problem
 from .stub_server import Reply, StubServer
@@ -131,15 +131,15 @@ def test_every_error_is_drawn_in_the_tree_under_its_parent() -> None:
                 drawn[match[2]] = parents[depth - 1]
     classes = {
         name: kind.__mro__[1].__name__
-        for name, kind in vars(errors).items()
+        for name, kind in (vars(errors) | vars(outcomes)).items()
         if inspect.isclass(kind) and issubclass(kind, errors.BideError) and kind is not errors.BideError
     }
     assert drawn == classes
 
 
 def test_everything_public_is_exported() -> None:
-    classes = [kind for kind in vars(errors).values() if inspect.isclass(kind)]
-    own = {kind.__name__ for kind in classes if kind.__module__ == errors.__name__}
+    classes = [kind for part in (errors, outcomes) for kind in vars(part).values() if inspect.isclass(kind)]
+    own = {kind.__name__ for kind in classes if kind.__module__ in (errors.__name__, outcomes.__name__)}
     assert own <= set(bide_client.__all__)
 
 

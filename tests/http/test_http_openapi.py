@@ -12,9 +12,11 @@ import pytest
 import schemathesis
 from api_client import Api
 from chalice.test import Client
-from hypothesis import HealthCheck, seed
+from hypothesis import HealthCheck, given, seed
 from hypothesis import settings as hypothesis_settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -28,6 +30,22 @@ from chalice_app import openapi
 from chalice_app.problems import STATUS
 from chalice_app.routing import METHODS
 from chalice_app.services import Services
+
+OPERATIONS = [
+    (path, method)
+    for path, entries in app.routes.items()
+    for method, entry in entries.items()
+    if not entry.view_name.startswith("refuse") and method != "HEAD"
+]
+"""Every path and method that is served."""
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
 
 
 @pytest.fixture
@@ -60,13 +78,7 @@ def test_every_route_is_described_and_nothing_else(document: dict[str, Any]) -> 
         for method in operations
         if method.upper() in METHODS
     }
-    served = {
-        (path, method)
-        for path, entries in app.routes.items()
-        for method, entry in entries.items()
-        if not entry.view_name.startswith("refuse") and method != "HEAD"
-    }
-    assert described == served
+    assert described == set(OPERATIONS)
 
 
 def test_every_status_of_a_problem_is_described(document: dict[str, Any]) -> None:
@@ -133,27 +145,33 @@ def test_behind_a_stage_the_server_has_its_prefix(services: Services) -> None:
     assert openapi.document(services, "/api")["servers"] == [{"url": "/api"}]
 
 
-@pytest.fixture
-def described(port: int) -> Any:
-    """The description, over a real socket."""
-    return schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
+MODES = [(*operation, GenerationMode.POSITIVE) for operation in OPERATIONS] + [
+    (path, method, GenerationMode.NEGATIVE)
+    for path, method in OPERATIONS
+    if method == "POST" or "{" in path  # the others take nothing that could be wrong
+]
 
 
-schema = schemathesis.pytest.from_fixture("described")
+@pytest.mark.parametrize(("path", "method", "mode"), MODES)
+def test_whatever_is_sent_the_answer_is_as_described(
+    api: Api, port: int, path: str, method: str, mode: GenerationMode
+) -> None:
+    """Over a real socket: requests that fit the description, and others that do not."""
+    described = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
+    task = api.submit().json["id"]
+    statuses = []
 
-
-@seed(20261123)
-@schema.parametrize()
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-def test_whatever_is_sent_the_answer_is_as_described(case: schemathesis.Case) -> None:
-    if case.headers and "Prefer" in case.headers:
-        case.headers["Prefer"] = case.headers["Prefer"].replace("wait", "wait-not")
-    case.call_and_validate(
-        checks=[
-            schemathesis.checks.not_a_server_error,
-            status_code_conformance,
-            content_type_conformance,
-            response_headers_conformance,
-            response_schema_conformance,
-        ]
+    @seed(20261123)
+    @hypothesis_settings(
+        max_examples=50, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
+    @given(case=described[path][method].as_strategy(generation_mode=mode))
+    def check(case: schemathesis.Case) -> None:
+        case.headers.pop("Prefer", None)  # tests of their own wait
+        if mode is GenerationMode.POSITIVE and "{id}" in path:
+            case.path_parameters["id"] = task
+        statuses.append(case.call_and_validate(checks=CHECKS).status_code)
+
+    check()
+    expected = 2 if mode is GenerationMode.POSITIVE else 4
+    assert any(status // 100 == expected for status in statuses), statuses

@@ -37,7 +37,6 @@ def _exchange(port: int, request: bytes) -> bytes:
     """What the server answers to these bytes until it closes the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
         raw.sendall(request)
-        raw.shutdown(socket.SHUT_WR)
         answer = b""
         while part := raw.recv(65_536):
             answer += part

@@ -1,0 +1,192 @@
+"""What starts, what is started again, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+import requests
+from stack_process import StackProcess, gone
+
+from local import ports
+from local.children import ROOT
+
+Start = Callable[..., StackProcess]
+
+
+def test_it_prints_a_curl_line_that_works(stack: StackProcess) -> None:
+    if not shutil.which("curl"):
+        pytest.skip("there is no curl")
+    first = next(index for index, line in enumerate(stack.lines) if line.strip().startswith("curl "))
+    command = "\n".join(stack.lines[first : first + 2])
+    answer = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=30)
+    assert '"result":"hello"' in answer.stdout
+
+
+def test_it_prints_a_bide_command_that_works(stack: StackProcess) -> None:
+    line = stack.wait_for(r"\.venv/bin/bide").strip()
+    words = [sys.executable, "-m", "bide_client", *line.split()[1:]]
+    answer = subprocess.run(words, capture_output=True, text=True, timeout=30, cwd=ROOT)
+    assert answer.stdout.strip() == '"hello"'
+
+
+@pytest.mark.parametrize(
+    ("role", "count"), [("local.worker", 2), ("local.api", 2), ("local.tick", 1), ("bide-store", 1)]
+)
+def test_every_process_names_its_role(stack: StackProcess, role: str, count: int) -> None:
+    assert len(stack.members(role)) == count
+
+
+@pytest.mark.parametrize(
+    ("role", "word"),
+    [("local.worker", "worker"), ("local.api", "api"), ("local.tick", "tick"), ("bide-store", "store")],
+)
+def test_a_killed_process_is_replaced_and_the_stack_says_so(
+    stack: StackProcess, role: str, word: str
+) -> None:
+    before = stack.members(role)
+    seen = len(stack.lines)
+    before[0].kill()
+    stack.wait_for(rf"{word} {before[0].pid} .*start", after=seen)
+    stack.wait_for(rf"{word} \d+ started", after=seen)
+    assert len(stack.members(role)) == len(before)
+    assert stack.submit("echo", value=role).json()["result"] == role
+
+
+def test_tasks_survive_the_death_of_the_store(stack: StackProcess) -> None:
+    task = stack.submit("echo", value="kept").json()["id"]
+    seen = len(stack.lines)
+    stack.members("bide-store")[0].kill()
+    stack.wait_for(r"store \d+ started", after=seen)
+    assert stack.show(task)["result"] == "kept"
+
+
+def test_a_taken_port_ends_with_code_2_and_names_the_holder(stack: StackProcess) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "local", "up", "--port", str(stack.port)],
+        cwd=ROOT, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert second.returncode == 2
+    assert f"process {stack.process.pid}: " in second.stderr
+    assert "local up" in second.stderr
+
+
+def test_wrong_settings_end_with_code_2_and_are_named_together() -> None:
+    environ = {**os.environ, "BIDE_WORKERS_MAX": "none", "BIDE_REDIS_URL": "ftp://here"}
+    command = [sys.executable, "-m", "local", "up", "--port", str(ports.free_port())]
+    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 2
+    assert "BIDE_WORKERS_MAX" in ended.stderr
+    assert "BIDE_REDIS_URL" in ended.stderr
+
+
+def test_two_stacks_run_side_by_side_in_one_clone(stack: StackProcess, start: Start) -> None:
+    other = start().ready()
+    task = stack.submit("echo", value="mine").json()["id"]
+    assert stack.show(task)["result"] == "mine"
+    assert other.show(task)["code"] == "TASK_NOT_FOUND"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the store may need its guard's time")
+def test_killing_the_supervisor_leaves_nothing(start: Start) -> None:
+    stack = start().ready()
+    family = stack.everyone()
+    assert len(family) == 7
+    stack.process.kill()
+    stack.process.wait()
+    assert gone(family[1:])
+
+
+def test_killing_the_supervisor_ends_even_frozen_children(start: Start) -> None:
+    stack = start().ready()
+    family = stack.everyone()
+    for child in family[1:]:
+        child.suspend()
+    stack.process.kill()
+    stack.process.wait()
+    assert gone(family[1:])
+
+
+def test_ctrl_c_ends_everything_in_time_and_keeps_the_tasks(start: Start) -> None:
+    stack = start().ready()
+    finished = stack.submit("echo", value="before").json()["id"]
+    running = stack.submit("sleep", wait=0, seconds=60).json()["id"]
+    delayed = requests.post(
+        f"{stack.url}/v1/tasks", json={"name": "echo", "args": {"value": "later"}, "delay": 3600}, timeout=10
+    ).json()["id"]
+    while stack.show(running)["state"] != "running":
+        time.sleep(0.02)
+    family = stack.everyone()
+    assert stack.interrupt() < 10
+    assert stack.process.returncode == 0
+    assert gone(family)
+
+    again = start(stack.port).ready()
+    assert again.show(finished)["result"] == "before"
+    assert again.show(running)["state"] in ("ready", "running")
+    assert again.show(running)["attempt"] == 1
+    assert again.show(delayed)["state"] == "scheduled"
+
+
+def test_a_second_ctrl_c_ends_it_at_once(start: Start) -> None:
+    stack = start().ready()
+    running = stack.submit("sleep", wait=0, seconds=60).json()["id"]
+    while stack.show(running)["state"] != "running":
+        time.sleep(0.02)
+    family = stack.everyone()
+    stack.process.send_signal(signal.SIGINT)
+    stack.wait_for("stopping")
+    assert stack.interrupt() < 1
+    assert gone(family)
+
+
+def test_sigterm_stops_like_ctrl_c(start: Start) -> None:
+    stack = start().ready()
+    family = stack.everyone()
+    stack.process.terminate()
+    assert stack.process.wait(10) == 0
+    assert gone(family)
+
+
+def test_a_store_left_behind_is_ended_before_the_next_start(start: Start) -> None:
+    stack = start().ready()
+    stack.submit("echo", value=1)
+    store = stack.members("bide-store")[0]
+    leftover = psutil.Popen(
+        ["bide-store", "-"], executable=store.exe(), stdin=subprocess.PIPE, cwd=store.cwd()
+    )  # stands in for a store that outlived its supervisor
+    identity = f"{store.cwd()}/store.json"
+    stack.interrupt()
+    port = ports.free_port()
+    assert leftover.stdin is not None
+    leftover.stdin.write(f'port {port}\nrequirepass secret\nproc-title-template "bide-store"\n'.encode())
+    leftover.stdin.close()
+    with open(identity, "w") as file:
+        file.write(f'{{"pid": {leftover.pid}, "port": {port}, "password": "secret"}}')
+    start(stack.port).ready()
+    assert leftover.wait(5) == 0
+
+
+def test_without_a_minimum_workers_leave_and_one_comes_for_a_task(start: Start) -> None:
+    stack = start(BIDE_WORKERS_MIN="0", BIDE_IDLE_SECONDS="0.2", BIDE_TICK_SECONDS="0.1").ready()
+    assert stack.members("local.worker") == []
+    assert stack.submit("echo", value="woken", wait=20).json()["result"] == "woken"
+    assert gone(stack.members("local.worker"))
+    assert not any("worker" in line and "killed" in line for line in stack.lines)
+
+
+def test_an_own_store_is_used_where_its_url_is_given(stack: StackProcess, start: Start) -> None:
+    environ = next(
+        variables["BIDE_REDIS_URL"] for variables in [stack.members("local.worker")[0].environ()]
+    )
+    guest = start(BIDE_REDIS_URL=environ).ready()
+    assert guest.members("bide-store") == []
+    task = guest.submit("echo", value="shared").json()["id"]
+    assert stack.show(task)["result"] == "shared"
