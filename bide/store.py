@@ -85,18 +85,6 @@ class Accepted(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """Whether the server accepts submissions."""
-
-    accepting: bool
-    reason: str
-    retry_after: int
-    """Seconds; 0 is no hint."""
-    epoch: int
-    changed_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Upkeep:
     """What one tick of a slot did, and what it found."""
 
@@ -142,7 +130,7 @@ class Store:
         now_ms = self.clock.now_ms()
         if now_ms is None:
             sent = self.clock.local()
-            self.clock.record(self._command("TIME"), sent)
+            self.clock.record(self.command("TIME"), sent)
             return self._told(self.clock.now_ms())
         return now_ms
 
@@ -178,10 +166,10 @@ class Store:
             f"rate/{submission.tenant}" if rate_limit else "", rate_limit,
         )  # fmt: skip
         try:
-            reply = self._slot_script("submit", submission.queue, *arguments)
+            reply = self.slot_script("submit", submission.queue, *arguments)
         except Unregistered:
             self.register(submission.queue)
-            reply = self._slot_script("submit", submission.queue, *arguments)
+            reply = self.slot_script("submit", submission.queue, *arguments)
         _, key, new, listeners, left = reply
         return Accepted(TaskId(submission.queue, key), new == 0, listeners, left if left >= 0 else None)
 
@@ -190,65 +178,29 @@ class Store:
 
         Raises TaskNotFound, TaskFinished.
         """
-        reply = self._slot_script("cancel", id.slot, self.now_ms(), id.key, tenant)
+        reply = self.slot_script("cancel", id.slot, self.now_ms(), id.key, tenant)
         if reply[0] == b"CANCELLED":
             return True
         bell = self.keys.personal_bell(id.slot, reply[1].decode())
         # A hint: the heartbeat brings the cancel in any case, only later.
-        self._command("RPUSH", bell, "1")
-        self._command("EXPIRE", bell, 60)
+        self.command("RPUSH", bell, "1")
+        self.command("EXPIRE", bell, 60)
         return False
 
     def hold(self, holder: str, hold_ms: int, budget: int) -> bool:
         """Take one of `budget` places for requests that are held open; False when all are taken."""
         keys = self.keys.server(("waits",))
-        return bool(self._script("hold", keys, self.now_ms(), holder, hold_ms, budget) == 1)
+        return bool(self.script("hold", keys, self.now_ms(), holder, hold_ms, budget) == 1)
 
     def release_hold(self, holder: str) -> None:
         """Give the place back."""
-        self._command("ZREM", self.keys.server(("waits",))[0], holder)
-
-    # --- the gate -------------------------------------------------------------------------
+        self.command("ZREM", self.keys.server(("waits",))[0], holder)
 
     def register(self, slot: str) -> None:
-        """Make a slot known and let it in on the gate."""
+        """Make a slot known to the server, and copy the server's gate into it."""
         keys = self.keys.server(("state", "slots"))
-        accepting, reason, retry_after, epoch = self._script("register", keys, self.now_ms(), slot)
-        self._slot_script("apply_gate", slot, accepting, reason, retry_after, epoch)
-
-    def close(self, reason: str, retry_after: int = 0) -> Gate:
-        """Refuse submissions. When this returns, no process anywhere accepts one.
-
-        Raises StoreUnavailable, naming the slots that have not confirmed.
-        """
-        return self._set_gate("0", reason, retry_after)
-
-    def open(self) -> Gate:
-        """Accept submissions again."""
-        return self._set_gate("1", "", 0)
-
-    def _set_gate(self, accepting: str, reason: str, retry_after: int) -> Gate:
-        keys = self.keys.server(("state", "slots"))
-        epoch, slots = self._script("gate", keys, self.now_ms(), accepting, reason, retry_after)
-        unconfirmed = sorted(slot.decode() for slot in slots)
-        for slot in tuple(unconfirmed):
-            try:
-                self._slot_script("apply_gate", slot, accepting, reason, retry_after, epoch)
-            except StoreUnavailable as error:
-                raise StoreUnavailable(f"Queues not yet told: {', '.join(unconfirmed)}. {error}") from error
-            unconfirmed.remove(slot)
-        return self.gate()
-
-    def gate(self) -> Gate:
-        """The server's flag as it stands. A store that has never been told is open."""
-        state: dict[bytes, bytes] = self._command("HGETALL", self.keys.server(("state",))[0])
-        return Gate(
-            accepting=state.get(b"accepting", b"1") == b"1",
-            reason=state.get(b"reason", b"").decode(),
-            retry_after=int(state.get(b"retry_after", 0)),
-            epoch=int(state.get(b"epoch", 0)),
-            changed_ms=int(state.get(b"changed_ms", 0)),
-        )
+        accepting, reason, retry_after, epoch = self.script("register", keys, self.now_ms(), slot)
+        self.slot_script("apply_gate", slot, accepting, reason, retry_after, epoch)
 
     # --- for workers and the tick ---------------------------------------------------------
 
@@ -296,22 +248,22 @@ class Store:
         self, slot: str, worker: str, lease_ms: int, held: Sequence[tuple[bytes, int]]
     ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         """Renew the leases `held` (id, fence), at most BATCH; return those lost and those to cancel."""
-        lost, cancels = self._slot_script(
+        lost, cancels = self.slot_script(
             "heartbeat", slot, self.now_ms(), worker, lease_ms, *chain.from_iterable(held)
         )
         return split_ids(lost), split_ids(cancels)
 
     def tick(self, slot: str) -> Upkeep:
         """Upkeep of one slot: up to 100 tasks of each kind."""
-        return Upkeep(*self._slot_script("tick", slot, self.now_ms(), FORGET_MS))
+        return Upkeep(*self.slot_script("tick", slot, self.now_ms(), FORGET_MS))
 
     def retire(self, slot: str, worker: str, window_ms: int, *, forced: bool) -> bool:
         """Take a worker off the slot's lists; False, unless forced, when there is work for it."""
-        return bool(self._slot_script("retire", slot, self.now_ms(), worker, window_ms, int(forced)) == 1)
+        return bool(self.slot_script("retire", slot, self.now_ms(), worker, window_ms, int(forced)) == 1)
 
     def slots(self) -> tuple[str, ...]:
         """Every registered slot."""
-        names: set[bytes] = self._command("SMEMBERS", self.keys.server(("slots",))[0])
+        names: set[bytes] = self.command("SMEMBERS", self.keys.server(("slots",))[0])
         return tuple(sorted(name.decode() for name in names))
 
     # --- running a script -----------------------------------------------------------------
@@ -322,10 +274,12 @@ class Store:
             keys = self._slot_keys[name, slot] = self.keys.slot(slot, scripts.load(name).keys)
         return keys
 
-    def _slot_script(self, name: str, slot: str, *args: Any) -> Any:
-        return self._script(name, self._keys_of(name, slot), *args)
+    def slot_script(self, name: str, slot: str, *args: Any) -> Any:
+        """Run a script of one slot; what it refuses is raised."""
+        return self.script(name, self._keys_of(name, slot), *args)
 
-    def _script(self, name: str, keys: Sequence[str], *args: Any) -> Any:
+    def script(self, name: str, keys: Sequence[str], *args: Any) -> Any:
+        """Run a script on these keys; what it refuses is raised."""
         try:
             reply = scripts.load(name).run(self.client, keys, *args)
         except RedisError as error:
@@ -334,7 +288,8 @@ class Store:
             raise _REFUSALS[reply[0]](*reply[1:])
         return reply
 
-    def _command(self, *args: Any) -> Any:
+    def command(self, *args: Any) -> Any:
+        """Run a single command."""
         try:
             return self.client.execute_command(*args)
         except RedisError as error:

@@ -1,17 +1,17 @@
 """Errors of the edge itself: the request never reached the core.
 
-    BideError
-    └── EdgeError
-        ├── MalformedJson          MALFORMED_JSON
-        ├── InvalidRequest         INVALID_REQUEST
-        │   └── InvalidFields      INVALID_REQUEST
-        │       └── NotSupportedYet    NOT_SUPPORTED_YET
-        ├── Unauthenticated        UNAUTHENTICATED
-        ├── NotConfigured          NOT_CONFIGURED
-        ├── ForbiddenHost          FORBIDDEN_HOST
-        ├── NotFound               NOT_FOUND
-        ├── MethodNotAllowed       METHOD_NOT_ALLOWED
-        └── UnsupportedMediaType   UNSUPPORTED_MEDIA_TYPE
+BideError
+└── EdgeError
+    ├── MalformedJson          MALFORMED_JSON
+    ├── InvalidRequest         INVALID_REQUEST
+    │   └── InvalidFields      INVALID_REQUEST
+    │       └── NotSupportedYet    NOT_SUPPORTED_YET
+    ├── Unauthenticated        UNAUTHENTICATED
+    ├── NotConfigured          NOT_CONFIGURED
+    ├── ForbiddenHost          FORBIDDEN_HOST
+    ├── NotFound               NOT_FOUND
+    ├── MethodNotAllowed       METHOD_NOT_ALLOWED
+    └── UnsupportedMediaType   UNSUPPORTED_MEDIA_TYPE
 """
 
 from __future__ import annotations

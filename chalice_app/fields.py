@@ -10,10 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from bide.errors import InvalidArguments
-from chalice_app.errors import EdgeError, FieldError, InvalidFields, NotSupportedYet
-
-LATER: Final = frozenset({"priority", "expires", "callback_url", "tags", "unique"})
-"""Fields of a submission that a later version takes."""
+from chalice_app.errors import FieldError, InvalidFields, NotSupportedYet
 
 _MOST: Final = 10
 """Fields that are listed at most."""
@@ -22,32 +19,34 @@ _MAX_DIGITS: Final = 4300
 _OUT_OF_RANGE: Final = f"Number out of range: integers have up to {_MAX_DIGITS} digits, others fit a double."
 
 
-def explain(
-    raw: bytes, type: type[msgspec.Struct], error: msgspec.ValidationError
-) -> EdgeError | InvalidArguments:
-    """The error to raise for a body that is JSON but was refused with `error`."""
-    try:
-        body = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        pointer = _number_out_of_range(raw)
-        if pointer is None:
-            return InvalidFields([FieldError("", f"{error}.")])
-        if pointer.startswith("/args"):
-            return InvalidArguments(_OUT_OF_RANGE, pointer.removeprefix("/args"))
-        return InvalidFields([FieldError(pointer, _OUT_OF_RANGE)])
+def explain(body: Any, kind: type[msgspec.Struct], error: msgspec.ValidationError) -> InvalidFields:
+    """What to raise for a body that was refused with `error` where one like `kind` is expected.
+
+    `kind.LATER` may name fields that a later version takes.
+    """
     if not isinstance(body, dict):
         return InvalidFields([FieldError("", "The body must be a JSON object.")])
-    wrong = list(_wrong_fields(body, type))
-    unknown = [name for name in body if name not in type.__struct_fields__]
-    later = [FieldError(_pointer(name), "Not supported yet.") for name in unknown if name in LATER]
-    wrong += [FieldError(_pointer(name), "There is no such field.") for name in unknown if name not in LATER]
-    if later and not wrong:
-        return NotSupportedYet(later)
-    return InvalidFields([*wrong, *later][:_MOST] or [FieldError("", f"{error}.")])
+    later: frozenset[str] = getattr(kind, "LATER", frozenset())
+    unknown = [name for name in body if name not in kind.__struct_fields__]
+    unsupported = [FieldError(_pointer(name), "Not supported yet.") for name in unknown if name in later]
+    wrong = list(_wrong_fields(body, kind))
+    wrong += [FieldError(_pointer(name), "There is no such field.") for name in unknown if name not in later]
+    if unsupported and not wrong:
+        return NotSupportedYet(unsupported)
+    return InvalidFields([*wrong, *unsupported][:_MOST] or [FieldError("", f"{error}.")])
 
 
-def _wrong_fields(body: dict[str, Any], type: type[msgspec.Struct]) -> Iterator[FieldError]:
-    for field in msgspec.structs.fields(type):
+def explain_number(raw: bytes) -> InvalidFields | InvalidArguments:
+    """What to raise for a body with a number out of range: it points at the first, if it can be found."""
+    pointer = _number_out_of_range(raw)
+    field, _, rest = pointer.removeprefix("/").partition("/")
+    if field == "args" and rest:
+        return InvalidArguments(_OUT_OF_RANGE, f"/{rest}")
+    return InvalidFields([FieldError(pointer, _OUT_OF_RANGE)])
+
+
+def _wrong_fields(body: dict[str, Any], kind: type[msgspec.Struct]) -> Iterator[FieldError]:
+    for field in msgspec.structs.fields(kind):
         if field.name not in body:
             if field.required:
                 yield FieldError(_pointer(field.name), "This field is required.")
@@ -62,13 +61,12 @@ def _pointer(*path: str | int) -> str:
     return "".join("/" + str(part)[:100].replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def _number_out_of_range(raw: bytes) -> str | None:
-    """A pointer to the first number that cannot be held."""
+def _number_out_of_range(raw: bytes) -> str:
     try:
         body = json.loads(raw, parse_int=_integer, parse_float=_float)
-        return next((_pointer(*path) for path in _paths_of_too_big(body)), None)
+        return next((_pointer(*path) for path in _paths_of_too_big(body)), "")
     except (ValueError, RecursionError):
-        return None
+        return ""
 
 
 class _TooBig:

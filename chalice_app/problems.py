@@ -88,6 +88,8 @@ def answer(error: Exception, request: Request | None, headers: Mapping[str, str]
     status = STATUS.get(type(error)) if isinstance(error, BideError) else None
     if status is None or not isinstance(error, BideError):
         return _internal(error, request)
+    if status >= 500 and not isinstance(error, Closed):
+        _log.error("%s: %s", error.code, error.__cause__ or error)
     problem = Problem(HTTPStatus(status).phrase, status, error.message, error.code, _field_errors(error))
     return _response(problem, {**_headers(error), **headers})
 
@@ -99,11 +101,6 @@ def rewritten(response: Response, request: Request | None, allowed: Sequence[str
     if response.status_code == 405 and request is not None:
         return answer(MethodNotAllowed(request.method, allowed) if allowed else NotFound(), request)
     return _internal(None, request)
-
-
-def closed_retry_after(error: Closed) -> int:
-    """Seconds that a refused client should wait."""
-    return error.retry_after or CLOSED_RETRY_AFTER
 
 
 def _internal(error: Exception | None, request: Request | None) -> Response:
@@ -136,7 +133,7 @@ def _field_errors(error: BideError) -> tuple[FieldError, ...]:
 def _headers(error: BideError) -> dict[str, str]:
     match error:
         case Closed():
-            return {"Retry-After": str(closed_retry_after(error))}
+            return {"Retry-After": str(error.retry_after or CLOSED_RETRY_AFTER)}
         case RateLimited():
             return {"Retry-After": str(math.ceil(error.retry_after_ms / 1000))}
         case StoreUnavailable():

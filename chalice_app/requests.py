@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 from urllib.parse import unquote
 
 import msgspec
 from chalice.app import Request
 
-from bide.errors import TaskNotFound, TooLarge
+from bide.errors import BideError, TaskNotFound, TooLarge
 from bide.ids import TaskId, parse_id
 from chalice_app import fields
-from chalice_app.errors import FieldError, InvalidFields, InvalidRequest, MalformedJson, UnsupportedMediaType
+from chalice_app.errors import InvalidRequest, MalformedJson, UnsupportedMediaType
 from chalice_app.limits import MAX_BODY_BYTES, MAX_DEPTH, MAX_KEY_LENGTH, MAX_WAIT_SECONDS
 
 _JSON: Final = "application/json"
@@ -26,6 +26,7 @@ _WAIT: Final = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,18})"?\s*(?=$|[,;
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
+_Decoded = TypeVar("_Decoded")
 
 
 def read_body(request: Request, decoder: msgspec.json.Decoder[_Body]) -> _Body:
@@ -41,16 +42,9 @@ def read_body(request: Request, decoder: msgspec.json.Decoder[_Body]) -> _Body:
     if not raw:
         raise MalformedJson("The body is empty; a JSON object is expected.")
     try:
-        body = decoder.decode(raw)
+        body = _decode(raw, decoder.decode)
     except msgspec.ValidationError as error:
-        _check_depth(raw)
-        raise fields.explain(raw, decoder.type, error) from error
-    except msgspec.DecodeError as error:
-        raise MalformedJson(_sentence(str(error))) from error
-    except UnicodeDecodeError as error:
-        raise MalformedJson("The body is not JSON: it is not UTF-8.") from error
-    except RecursionError as error:
-        raise _too_deep() from error
+        raise _explained(raw, decoder.type, error) from error
     _check_depth(raw)
     return body
 
@@ -66,6 +60,30 @@ class _Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _EMPTY: Final = msgspec.json.Decoder(_Empty)
+
+
+def _decode(raw: bytes, decode: Callable[[bytes], _Decoded]) -> _Decoded:
+    """The body as JSON. Raises msgspec.ValidationError where it is JSON, but not what is expected."""
+    try:
+        return decode(raw)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError as error:
+        raise MalformedJson(_sentence(str(error))) from error
+    except UnicodeDecodeError as error:
+        raise MalformedJson("The body is not JSON: it is not UTF-8.") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+
+
+def _explained(raw: bytes, kind: type[msgspec.Struct], error: msgspec.ValidationError) -> BideError:
+    """What to raise for a refused body: the decoder stopped at the first thing that did not fit."""
+    try:
+        body = _decode(raw, msgspec.json.decode)
+    except msgspec.ValidationError:
+        return fields.explain_number(raw)
+    _check_depth(raw)
+    return fields.explain(body, kind, error)
 
 
 def _is_json(content_type: str) -> bool:
@@ -144,9 +162,3 @@ def base_path(request: Request, path: str) -> str:
     full = str(request.context.get("path", path))
     prefix = full.rstrip("/").removesuffix(path.rstrip("/"))
     return prefix if _PREFIX.fullmatch(prefix) else ""
-
-
-def require(condition: bool, pointer: str, detail: str) -> None:
-    """Raise InvalidFields unless the condition holds."""
-    if not condition:
-        raise InvalidFields([FieldError(pointer, detail)])

@@ -30,18 +30,18 @@ _CLOSE: Final = msgspec.json.Decoder(CloseBody)
 @routes.get("/v1/server")
 def show_server(call: Call) -> Response:
     """Show whether the server accepts submissions."""
-    return wire.respond(200, wire.gate_json(call.services.store.gate()))
+    return wire.respond(200, wire.gate_json(call.services.gatekeeper.read()))
 
 
 @routes.post("/v1/server/close")
 def close_server(call: Call) -> Response:
     """Refuse submissions from now on, in all queues and processes."""
     body = read_body(call.request, _CLOSE)
-    return wire.respond(200, wire.gate_json(call.services.store.close(body.reason, body.retry_after)))
+    return wire.respond(200, wire.gate_json(call.services.gatekeeper.close(body.reason, body.retry_after)))
 
 
 @routes.post("/v1/server/open")
 def open_server(call: Call) -> Response:
     """Accept submissions again."""
     expect_no_body(call.request)
-    return wire.respond(200, wire.gate_json(call.services.store.open()))
+    return wire.respond(200, wire.gate_json(call.services.gatekeeper.open()))

@@ -12,6 +12,7 @@ from bide import registry
 from bide.clock import Clock
 from bide.connection import connect
 from bide.errors import RegistryError, SettingsError
+from bide.gate import Gatekeeper
 from bide.keys import Keys
 from bide.reads import Reads
 from bide.registry import Registry
@@ -27,6 +28,7 @@ class Services:
     settings: Settings
     store: Store
     reads: Reads
+    gatekeeper: Gatekeeper
     registry: Registry
     queues: frozenset[str]
     """Every queue that may be submitted to."""
@@ -35,14 +37,17 @@ class Services:
 def build(settings: Settings) -> Services:
     """Services for these settings; connects only when first used. Raises SettingsError, RegistryError."""
     if not settings.redis_url:
-        raise SettingsError(["BIDE_REDIS_URL is not set: it says where the store is, as rediss://host:6379/0"])
+        raise SettingsError(
+            ["BIDE_REDIS_URL is not set: it says where the store is, as rediss://host:6379/0"]
+        )
     try:
         client = connect(settings.redis_url)
     except ValueError as error:
         raise SettingsError([f"BIDE_REDIS_URL cannot be read: {error}"]) from error
     store = Store(client, Keys(settings.prefix), Clock())
     tasks = registry.load(settings.tasks, local=settings.local, strict=not settings.local)
-    return Services(settings, store, Reads(store), tasks, frozenset({*tasks.queues, *settings.queues}))
+    queues = frozenset({*tasks.queues, *settings.queues})
+    return Services(settings, store, Reads(store), Gatekeeper(store), tasks, queues)
 
 
 class Provider:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 from chalice.app import Request
@@ -26,6 +26,9 @@ _FINGERPRINT_BYTES: Final = 16
 
 class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The JSON object. Of two fields of one name the last counts."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"priority", "expires", "callback_url", "tags", "unique"})
+    """Fields that a later version takes."""
 
     name: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]
     args: dict[str, Any] = {}

@@ -10,9 +10,9 @@ import msgspec
 from chalice.app import Response
 from msgspec import Raw
 
+from bide.gate import Gate
 from bide.records import TaskView
 from bide.state import State
-from bide.store import Gate
 
 MEDIA_TYPE: Final = "application/json"
 

@@ -21,7 +21,7 @@ import uvloop
 from bide.settings import Settings
 from local.asgi import Application
 from local.gateway import Gateway
-from local.line import DRAIN, SERVE, Line, Problems, Ready
+from local.line import DRAIN, SERVE, Line, Problems, Ready, Stopped
 
 _IDLE_SECONDS: Final = 75
 """How long an idle connection is kept; more than clients and proxies commonly do."""
@@ -72,10 +72,13 @@ class Server(uvicorn.Server):
         self._stop_accepting()
         self.should_exit = True
 
-    async def drain(self) -> None:
-        """Accept no more, answer what comes on open connections, then `stop`."""
+    def drain(self) -> None:
+        """Accept no more, answer once more on each open connection, then `stop`."""
         self._stop_accepting()
         self._application.draining = True
+        self._drain = asyncio.create_task(self._stop_when_drained())
+
+    async def _stop_when_drained(self) -> None:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         while self.server_state.connections and loop.time() < begun + _DRAIN_SECONDS:
@@ -112,13 +115,15 @@ async def _serve(application: Application, listener: socket.socket, line: Line) 
     serving = asyncio.Event()
     server = Server(application, on_ready=serving.set)
     permitted = asyncio.Event()
-    drains: set[asyncio.Task[None]] = set()
 
     def on_command(command: str) -> None:
         if command == SERVE:
             permitted.set()
+        elif command == DRAIN and serving.is_set():
+            server.drain()
+            line.report(Stopped())
         elif command == DRAIN:
-            drains.add(loop.create_task(server.drain()))
+            os._exit(0)
 
     loop.add_signal_handler(signal.SIGTERM, lambda: server.stop() if serving.is_set() else os._exit(0))
     line.watch(lambda command: loop.call_soon_threadsafe(on_command, command))

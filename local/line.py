@@ -38,7 +38,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Stopped(msgspec.Struct, frozen=True, tag=True):
-    """A worker takes no more tasks; it goes on with those that it has."""
+    """A worker takes no more tasks, or an API process no more connections; it goes on with what it has."""
 
 
 class Need(msgspec.Struct, frozen=True, tag=True):

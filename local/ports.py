@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -70,19 +70,22 @@ def listen_from(first: int, tries: int = 100) -> socket.socket:
 def holder(port: int) -> str:
     """Who listens on this port, in words: process id and command, as far as they may be seen."""
     try:
-        connections = psutil.net_connections(kind="tcp")
-    except psutil.AccessDenied:
-        connections = []
-    holders = {
-        connection.pid
-        for connection in connections
-        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-    }
-    for pid in holders - {None}:
-        try:
-            process = psutil.Process(pid)
-            if process.ppid() not in holders:  # else its parent handed the socket down
-                return f"it is held by process {pid}: {' '.join(process.cmdline())}"
-        except psutil.Error:
-            continue
-    return "it is held by a process that you may not see"
+        found = [c.pid for c in psutil.net_connections(kind="tcp") if _listens(c, port)]
+        process = psutil.Process(next(pid for pid in found if pid is not None))
+        while (parent := process.parent()) is not None and _holds(parent, port):
+            process = parent  # it has handed the socket down
+        return f"it is held by process {process.pid}: {' '.join(process.cmdline())}"
+    except (psutil.Error, StopIteration):
+        return "it is held by a process that you may not see"
+
+
+def _listens(connection: Any, port: int) -> bool:
+    listens = connection.status == psutil.CONN_LISTEN and connection.laddr
+    return bool(listens and connection.laddr.port == port)
+
+
+def _holds(process: psutil.Process, port: int) -> bool:
+    try:
+        return any(_listens(connection, port) for connection in process.net_connections(kind="tcp"))
+    except psutil.Error:
+        return False

@@ -40,6 +40,9 @@ proc-title-template "{title} {{listen-addr}}"
 
 _POLL_SECONDS: Final = 0.005
 
+_LEFTOVER_SECONDS: Final = 5.0
+"""How long a store that was left behind may take to end."""
+
 
 class StoreFailed(Exception):
     """The embedded store did not start; the message ends with the last lines of its log."""
@@ -190,14 +193,25 @@ class EmbeddedStore:
         except (OSError, ValueError, TypeError, IndexError, psutil.NoSuchProcess):
             return
         _ask(left.port, left.password, "SHUTDOWN")
-        try:
-            process.wait(5)
-        except psutil.TimeoutExpired:
+        if not _ended(process, _LEFTOVER_SECONDS):
             process.kill()
-            process.wait(5)
+            _ended(process, _LEFTOVER_SECONDS)
 
     def _log_tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
+
+
+def _ended(process: psutil.Process, timeout: float) -> bool:
+    """Whether a process ends within `timeout` seconds; one that nobody has reaped counts."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        try:
+            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(_POLL_SECONDS)
+    return False
 
 
 def _ask(port: int, password: str, command: str) -> bytes:

@@ -6,6 +6,7 @@ A restart follows at once, then after growing pauses while a role keeps dying yo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ _START_SECONDS: Final = 30.0
 """How long a new generation may take until it is ready."""
 
 _LET_GO_SECONDS: Final = 2.0
-"""How long a replaced worker may take until it leases nothing more."""
+"""How long a replaced process may take until it takes on nothing more."""
 
 _STOP_SECONDS: Final = 8.5
 """How long children may take to stop, of the ten seconds that Ctrl-C has."""
@@ -65,7 +66,7 @@ class Supervisor:
     async def start(self) -> bool:
         """Start everything; True when all of it is ready, False when a part could not start (yet)."""
         first = [await self._add(name) for name in self._roles for _ in range(self._wanted[name])]
-        await _all_ready(first)
+        await _all_set([child.ready for child in first], _START_SECONDS)
         for child in first:
             child.command(SERVE)
         return all(child.serves for child in first)
@@ -81,7 +82,7 @@ class Supervisor:
                     task.cancel()
             fresh = {name: await self._generation(name) for name in self._roles}
             everyone = [child for children in fresh.values() for child in children]
-            await _all_ready(everyone)
+            await _all_set([child.ready for child in everyone], _START_SECONDS)
             self._trial -= set(everyone)
             if not all(child.serves for child in everyone):
                 for child in everyone:
@@ -136,11 +137,7 @@ class Supervisor:
                 child.command(DRAIN)
             else:
                 child.signal(signal.SIGTERM)
-        if old and old[0].role.name == WORKER:
-            waits = [asyncio.create_task(child.stopped.wait()) for child in old]
-            await asyncio.wait(waits, timeout=_LET_GO_SECONDS)
-            for wait in waits:
-                wait.cancel()
+        await _all_set([child.stopped for child in old], _LET_GO_SECONDS)
 
     async def _follow(self, child: Child) -> None:
         code = await child.follow(self._on_report)
@@ -191,12 +188,12 @@ class Supervisor:
         self._problems = problems
 
 
-async def _all_ready(children: Sequence[Child]) -> None:
-    waits = [asyncio.create_task(child.ready.wait()) for child in children]
-    if waits:
-        await asyncio.wait(waits, timeout=_START_SECONDS)
-    for wait in waits:
-        wait.cancel()
+async def _all_set(events: Sequence[asyncio.Event], timeout: float) -> None:
+    """Wait until all of these are set, at most `timeout` seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            for event in events:
+                await event.wait()
 
 
 def _ending(code: int) -> str:

@@ -8,11 +8,31 @@ from typing import Any
 
 import pytest
 from api_client import Api
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from app import app
 from chalice_app.limits import MAX_BODY_BYTES, MAX_DEPTH
 
 ECHO = b'{"name":"echo","args":{"value":%s}}'
+
+
+VALID = b'{"name":"order","args":{"lines":[{"sku":"\\u00e9\xc3\xa9","count":1}]},"delay":1.5e0,"queue":"vms"}'
+
+
+@given(start=st.integers(0, len(VALID)), end=st.integers(0, len(VALID)), instead=st.binary(max_size=8))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_becomes_of_a_body_on_its_way_it_is_answered(
+    api: Api, start: int, end: int, instead: bytes
+) -> None:
+    reply = api.submit_raw(VALID[:start] + instead + VALID[end:])
+    assert reply.status in (202, 400, 422), reply.body
+
+
+@given(body=st.binary(max_size=60))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_answered(api: Api, body: bytes) -> None:
+    assert api.submit_raw(body).status in (400, 422)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +75,10 @@ ECHO = b'{"name":"echo","args":{"value":%s}}'
         ECHO % b'"\\ud800 and more text after it"',
         ECHO % b'"\\udc00\\ud800"',
         ECHO % b'"\\u12"',
+        b'{"name":1,"nonsense":2,"x":"\xff"}',
+        b'{"name":1,"nonsense":2,',
+        b'{"name":1,"x":"\\ud800"}',
+        b'{"name":1,"x":NaN}',
         b"%PDF-1.7",
         b"<xml/>",
         b"name=echo&args=1",

@@ -11,6 +11,7 @@ from chalice.app import Blueprint
 
 from app import app
 from bide.errors import ScriptError, StoreUnavailable
+from bide.gate import Gatekeeper
 from bide.store import Store
 from chalice_app import meta, problems, server, tasks
 from chalice_app.routing import METHODS
@@ -146,7 +147,7 @@ def test_a_fault_of_ours_is_a_500_that_names_the_log_entry_and_no_more(
     def broken(*_: object, **__: object) -> None:
         raise fault
 
-    monkeypatch.setattr(Store, "gate", broken)
+    monkeypatch.setattr(Gatekeeper, "read", broken)
     reply = api.get("/v1/server")
     assert (reply.status, reply.code) == (500, "INTERNAL")
     assert reply.json["request_id"] in reply.json["detail"]
@@ -158,7 +159,7 @@ def test_a_fault_of_ours_is_a_500_that_names_the_log_entry_and_no_more(
 
 
 def test_the_request_id_is_api_gateways_own(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Store, "gate", lambda _: 1 / 0)
+    monkeypatch.setattr(Gatekeeper, "read", lambda _: 1 / 0)
     response = app(_event("GET", "/v1/server"), None)
     assert json.loads(response["body"])["request_id"] == "r-1"
 

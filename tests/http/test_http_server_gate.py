@@ -91,6 +91,7 @@ def test_any_reason_comes_back_as_it_was_and_never_in_a_header(api: Api, reason:
         ({"reason": "x", "retry_after": True}, ["/retry_after"]),
         ({"reason": "x", "retry_after": 1.5}, ["/retry_after"]),
         ({"retry_after": None, "until": 1}, ["/reason", "/retry_after", "/until"]),
+        ({"reason": "x", "tags": []}, ["/tags"]),
     ],
 )
 def test_a_wrong_body_leaves_the_server_open(api: Api, body: dict[str, object], pointers: list[str]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from stack_process import Package, StackProcess
+
+from local.children import ROOT
 
 
 @pytest.fixture
@@ -14,8 +17,8 @@ def start() -> Iterator[Callable[..., StackProcess]]:
     """Starts stacks that end with the test."""
     stacks: list[StackProcess] = []
 
-    def begin(port: int | None = None, **environ: str) -> StackProcess:
-        stacks.append(StackProcess(port, **environ))
+    def begin(port: int | None = None, root: Path = ROOT, **environ: str) -> StackProcess:
+        stacks.append(StackProcess(port, root, **environ))
         return stacks[-1]
 
     yield begin
@@ -31,6 +34,16 @@ def stack() -> Iterator[StackProcess]:
         yield stack.ready()
     finally:
         stack.end()
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A copy of the code that a stack runs, to be broken at will."""
+    folder = tmp_path / "clone"
+    for name in ("bide", "bide_client", "chalice_app", "workers", "local"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "app.py", folder)
+    return folder
 
 
 @pytest.fixture

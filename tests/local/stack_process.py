@@ -18,21 +18,22 @@ import requests
 
 from local import ports
 from local.children import ROOT
-from local.data import HOME
 
 
 class StackProcess:
     """Starts on construction; `ready()` returns when it says that it is up. `end()` leaves nothing behind."""
 
-    def __init__(self, port: int | None = None, **environ: str) -> None:
+    def __init__(self, port: int | None = None, root: Path = ROOT, **environ: str) -> None:
+        """`root` is the clone that it runs in; `environ` is added to the environment."""
         self.port = port or ports.free_port()
+        self._data = root / ".bide" / str(self.port)
         self.url = f"http://{ports.LOOPBACK}:{self.port}"
         self.lines: list[str] = []
         self._news = threading.Condition()
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BIDE_")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "local", "up", "--port", str(self.port)],
-            cwd=ROOT,
+            cwd=root,
             env={**clean, "PYTHONUNBUFFERED": "1", **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -87,6 +88,10 @@ class StackProcess:
         shown: dict[str, Any] = requests.get(f"{self.url}/v1/tasks/{task}", timeout=10).json()
         return shown
 
+    def wait_until_running(self, task: str) -> None:
+        while self.show(task)["state"] != "running":
+            time.sleep(0.02)
+
     def interrupt(self) -> float:
         """Ctrl-C; returns the seconds until the supervisor has ended."""
         begun = time.monotonic()
@@ -99,7 +104,7 @@ class StackProcess:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        shutil.rmtree(HOME / str(self.port), ignore_errors=True)
+        shutil.rmtree(self._data, ignore_errors=True)
 
     def _read(self) -> None:
         assert self.process.stdout is not None

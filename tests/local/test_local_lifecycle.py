@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import psutil
@@ -94,7 +93,9 @@ def test_two_stacks_run_side_by_side_in_one_clone(stack: StackProcess, start: St
     assert other.show(task)["code"] == "TASK_NOT_FOUND"
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the store may need its guard's time")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="elsewhere the store may need its guard's time"
+)
 def test_killing_the_supervisor_leaves_nothing(start: Start) -> None:
     stack = start().ready()
     family = stack.everyone()
@@ -121,8 +122,7 @@ def test_ctrl_c_ends_everything_in_time_and_keeps_the_tasks(start: Start) -> Non
     delayed = requests.post(
         f"{stack.url}/v1/tasks", json={"name": "echo", "args": {"value": "later"}, "delay": 3600}, timeout=10
     ).json()["id"]
-    while stack.show(running)["state"] != "running":
-        time.sleep(0.02)
+    stack.wait_until_running(running)
     family = stack.everyone()
     assert stack.interrupt() < 10
     assert stack.process.returncode == 0
@@ -138,8 +138,7 @@ def test_ctrl_c_ends_everything_in_time_and_keeps_the_tasks(start: Start) -> Non
 def test_a_second_ctrl_c_ends_it_at_once(start: Start) -> None:
     stack = start().ready()
     running = stack.submit("sleep", wait=0, seconds=60).json()["id"]
-    while stack.show(running)["state"] != "running":
-        time.sleep(0.02)
+    stack.wait_until_running(running)
     family = stack.everyone()
     stack.process.send_signal(signal.SIGINT)
     stack.wait_for("stopping")
@@ -183,10 +182,8 @@ def test_without_a_minimum_workers_leave_and_one_comes_for_a_task(start: Start) 
 
 
 def test_an_own_store_is_used_where_its_url_is_given(stack: StackProcess, start: Start) -> None:
-    environ = next(
-        variables["BIDE_REDIS_URL"] for variables in [stack.members("local.worker")[0].environ()]
-    )
-    guest = start(BIDE_REDIS_URL=environ).ready()
+    url = stack.members("local.worker")[0].environ()["BIDE_REDIS_URL"]
+    guest = start(BIDE_REDIS_URL=url).ready()
     assert guest.members("bide-store") == []
     task = guest.submit("echo", value="shared").json()["id"]
     assert stack.show(task)["result"] == "shared"
