@@ -1,8 +1,8 @@
 """Compares HTTP servers for quick mode: `python -m bench.http_servers [--seconds N]`.
 
 Each one serves the app of `bench.http_target` from one process to 32 keep-alive
-connections, which ask again as soon as they are answered. CPU is that of the server
-process, per request. The servers that Bide does not use are in bench/requirements.txt.
+connections, which ask again as soon as they are answered; the servers take turns. CPU
+is that of the server process, per request. The servers that Bide does not use are in bench/requirements.txt.
 docs/decisions/0002 holds a run's numbers.
 """
 
@@ -13,6 +13,7 @@ import asyncio
 import datetime
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -107,6 +108,9 @@ CANDIDATES: Final = (
 )
 
 
+_COLUMNS: Final = ("per_second", "p50_ms", "p99_ms", "cpu_us")
+
+
 @dataclass
 class Load:
     """What the connections of one run saw."""
@@ -169,8 +173,19 @@ async def _run_load(port: int, seconds: float, in_thread: bool) -> list[float]:
     return load.latencies
 
 
-def measure(candidate: Candidate, store_url: str, seconds: float) -> str:
-    """One line of the table."""
+@dataclass(frozen=True)
+class Round:
+    """What one run of one server showed."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float
+    """Per request, of the server process."""
+
+
+def measure(candidate: Candidate, store_url: str, seconds: float) -> Round:
+    """Start a server, load it for `seconds`, end it."""
     port = ports.free_port()
     server = candidate.start(port, store_url)
     try:
@@ -182,7 +197,7 @@ def measure(candidate: Candidate, store_url: str, seconds: float) -> str:
         stop(server)
     count = len(latencies)
     p50, p99 = latencies[count // 2] * 1000, latencies[int(count * 0.99)] * 1000
-    return f"{candidate.name:26} {count / took:7.0f} {p50:8.1f} {p99:8.1f} {cpu / count * 1e6:9.0f}"
+    return Round(count / took, p50, p99, cpu / count * 1e6)
 
 
 def _cpu_seconds(server: psutil.Popen) -> float:
@@ -201,25 +216,34 @@ def stop(server: psutil.Popen) -> None:
         process.kill()
 
 
+def _row(candidate: Candidate, rounds: Sequence[Round]) -> str:
+    """The medians of a server's rounds."""
+    medians = [statistics.median(getattr(one, column) for one in rounds) for column in _COLUMNS]
+    cells = [f"{median:10.{digits}f}" for median, digits in zip(medians, (0, 1, 1, 0), strict=True)]
+    return f"{candidate.name:26}" + "".join(cells)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.http_servers")
-    parser.add_argument(
-        "--seconds", type=float, default=3.0, help="how long each server is asked (default: 3)"
-    )
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--seconds", type=float, default=1.5, help="how long a round of each server is")
+    parser.add_argument("--rounds", type=int, default=3, help="how often the servers take turns")
+    arguments = parser.parse_args()
     on = machine()
-    print(
-        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {on.cpu}, {on.cores} cores, load before {on.load}"
-    )
-    print(f"{'':26} {'req/s':>7} {'p50 ms':>8} {'p99 ms':>8} {'CPU us':>9}")
+    today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    print(f"{today}, {on.cpu}, {on.cores} cores, load before {on.load}; medians of {arguments.rounds} rounds")
+    print(f"{'':26}{'req/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'CPU us':>10}", flush=True)
+    rounds: dict[str, list[Round]] = {candidate.name: [] for candidate in CANDIDATES}
     with tempfile.TemporaryDirectory(prefix="bide-bench-") as folder:
         store = EmbeddedStore(Path(folder))
         store_url = store.start()
         try:
-            for candidate in CANDIDATES:
-                print(measure(candidate, store_url, seconds), flush=True)
+            for _ in range(arguments.rounds):
+                for candidate in CANDIDATES:
+                    rounds[candidate.name].append(measure(candidate, store_url, arguments.seconds))
         finally:
             store.stop()
+    for candidate in CANDIDATES:
+        print(_row(candidate, rounds[candidate.name]))
 
 
 if __name__ == "__main__":

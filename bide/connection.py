@@ -72,8 +72,7 @@ def connect(url: str) -> redis.Redis:
     return ThreadConnections.from_url(
         url,
         protocol=2,
-        lib_name=None,
-        lib_version=None,
+        driver_info=None,
         socket_connect_timeout=CONNECT_S,
         socket_timeout=REPLY_S,
         retry=Retry(_backoff(), _RETRIES, supported_errors=_RETRIED),
@@ -85,8 +84,7 @@ def connect_async(url: str, *, reply_s: float | None = REPLY_S) -> redis.asyncio
     return redis.asyncio.Redis.from_url(
         url,
         protocol=2,
-        lib_name=None,
-        lib_version=None,
+        driver_info=None,
         socket_connect_timeout=CONNECT_S,
         socket_timeout=reply_s,
         retry=AsyncRetry(_backoff(), _RETRIES, supported_errors=_RETRIED),

@@ -6,9 +6,11 @@ collects the definitions that stand in them.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 import sys
@@ -89,9 +91,10 @@ def _invalid(message: str) -> InvalidArguments:
     """msgspec says `Expected ... - at `$.a[0].b``; clients get a JSON pointer."""
     text, _, path = message.partition(" - at `")
     pointer = ""
-    for name, index in re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", path.rstrip("`").removeprefix("$")):
+    known, _, _ = path.rstrip("`").removeprefix("$").partition("[...]")  # a key that msgspec does not tell
+    for name, index in re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", known):
         pointer += "/" + (name.replace("~", "~0").replace("/", "~1") or index)
-    named = re.search(r"(?:unknown|required) field `([^`]*)`", text)
+    named = re.search(r"(?:unknown|required) field `(.*)`", text, re.DOTALL)
     if named:
         pointer += "/" + named[1].replace("~", "~0").replace("/", "~1")
     return InvalidArguments(text + ".", pointer)
@@ -147,7 +150,9 @@ def _define(
     retention: str | float | timedelta | None,
     local_only: bool,
 ) -> Definition:
-    code = inspect.unwrap(function).__code__
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        raise RegistryError(f"{function!r} is no function, and only functions can be tasks")
     place = f"{code.co_filename}:{code.co_firstlineno}"
     name = name or function.__name__
     if not _TASK_NAME.fullmatch(name):
@@ -212,11 +217,11 @@ def _read_signature(
 
 
 def _default(value: Any) -> Any:
-    """msgspec shares defaults between calls; a mutable one needs a fresh copy each time."""
-    if isinstance(value, (list, dict, set)) and value:
-        encoded = msgspec.msgpack.encode(value)
-        kind = type(value)
-        return msgspec.field(default_factory=lambda: msgspec.msgpack.decode(encoded, type=kind))
+    """A mutable default (which has no hash) is copied for each call; msgspec does so with empty ones."""
+    try:
+        hash(value)
+    except TypeError:
+        return msgspec.field(default_factory=lambda: copy.deepcopy(value)) if value else value
     return value
 
 
@@ -298,16 +303,16 @@ def _modules(packages: Sequence[str], problems: list[LoadProblem]) -> Iterator[t
 def _import(name: str, problems: list[LoadProblem]) -> types.ModuleType | None:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         problems.append(_problem(name, error))
         return None
 
 
-def _problem(module: str, error: Exception) -> LoadProblem:
+def _problem(module: str, error: BaseException) -> LoadProblem:
     """Where in the user's code an import failed: the last frame outside importlib and Bide."""
     if isinstance(error, SyntaxError) and error.filename:
         return LoadProblem(module, error.filename, error.lineno or 0, f"SyntaxError: {error.msg}")
-    own = (str(Path(__file__).parent), str(Path(importlib.__file__).parent), "<frozen")
+    own = (f"{Path(__file__).parent}{os.sep}", f"{Path(importlib.__file__).parent}{os.sep}", "<frozen")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(own)]
     spec = sys.modules.get(module)
     file, line = (

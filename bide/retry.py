@@ -26,7 +26,10 @@ def parse_seconds(value: str | float | timedelta) -> float:
         except (KeyError, ValueError):
             raise ValueError(f'{value!r} is no duration; write "500ms", "30s", "20m", "1h" or "7d"') from None
     else:
-        seconds = float(value)
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"{value!r} is no duration") from None
     if not 0 <= seconds < 1e10:
         raise ValueError(f"a duration must be zero or more seconds, not {value!r}")
     return seconds
@@ -59,6 +62,8 @@ class Retry:
             raise ValueError(f'backoff must be "constant", "linear" or "exponential", not {self.backoff!r}')
         parse_seconds(self.delay)
         parse_seconds(self.max_delay)
+        _check_types("retry_on", self.retry_on)
+        _check_types("give_up_on", self.give_up_on)
 
     def retries(self, error: BaseException, attempt: int) -> bool:
         """Whether a task whose attempt number `attempt` (from 1) ended in `error` is tried again."""
@@ -77,3 +82,10 @@ class Retry:
             grown = first * 2.0 ** min(attempt - 1, 60)
         delay = min(grown, longest)
         return delay * (0.5 + random() / 2) if self.jitter else delay
+
+
+def _check_types(option: str, value: object) -> None:
+    if not isinstance(value, tuple) or not all(
+        isinstance(kind, type) and issubclass(kind, BaseException) for kind in value
+    ):
+        raise ValueError(f"{option} must be a tuple of exception types, not {value!r}")

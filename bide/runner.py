@@ -109,7 +109,7 @@ class Runner:
                 if limit.expired():
                     raise TaskTimeout from None
                 raise
-        call = partial(definition.function, *positional, **arguments)
+        call = partial(_in_thread, partial(definition.function, *positional, **arguments))
         attempt.thread = asyncio.get_running_loop().run_in_executor(self._executor, call)
         done, _ = await asyncio.wait((attempt.thread,), timeout=definition.timeout_s)
         if not done:
@@ -162,18 +162,36 @@ class Runner:
         return attempt.settle(Settlement.FAILED, _encode(Failure(code, message)))
 
 
+def _in_thread(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except StopIteration as error:
+        # asyncio's futures refuse it: the attempt would wait for its thread for ever.
+        raise RuntimeError("the task raised StopIteration") from error
+
+
 def _describe(error: BaseException) -> str:
-    text = str(error)[:_MAX_MESSAGE_CHARS]
+    text = _text(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)[:_MAX_MESSAGE_CHARS]
+    except Exception:
+        return "(its message cannot be shown)"
 
 
 def _failure(error: Exception) -> bytes:
     if isinstance(error, BideError):
-        return _encode(Failure(error.code, error.message[:_MAX_MESSAGE_CHARS]))
+        return _encode(Failure(error.code, _storable(_text(error))))
     trace = "".join(traceback.format_exception(error))[-_MAX_TRACEBACK_CHARS:]
-    # A message may hold what JSON cannot, such as lone surrogates.
-    texts = (text.encode("utf-8", "replace").decode() for text in (_describe(error), trace))
-    return _encode(Failure("TASK_FAILED", *texts))
+    return _encode(Failure("TASK_FAILED", _storable(_describe(error)), _storable(trace)))
+
+
+def _storable(text: str) -> str:
+    """Without what JSON cannot hold, such as lone surrogates."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _outdated(definition: Definition, lease: Lease, error: BideError) -> str:

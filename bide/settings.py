@@ -91,8 +91,13 @@ def _key_hashes(raw: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+_SECRET: Final = ("BIDE_REDIS_URL", "BIDE_API_KEY_HASHES")
+"""Never shown: not in a problem, nor when settings are printed."""
+
+
 def _setting(variable: str, default: Any, read: Callable[[str], Any], doc: str) -> Any:
-    return field(default=default, metadata={"variable": variable, "read": read, "doc": doc})
+    metadata = {"variable": variable, "read": read, "doc": doc}
+    return field(default=default, metadata=metadata, repr=variable not in _SECRET)
 
 
 @dataclass(frozen=True)
@@ -211,7 +216,7 @@ class Settings:
             try:
                 values[setting.name] = setting.metadata["read"](raw)
             except ValueError as error:
-                shown = "" if variable in ("BIDE_REDIS_URL", "BIDE_API_KEY_HASHES") else f" (it is {raw!r})"
+                shown = "" if variable in _SECRET else f" (it is {raw!r})"
                 problems.append(f"{variable} {error}{shown}")
         settings = cls(**values)
         if settings.workers_max < settings.workers_min:

@@ -161,9 +161,10 @@ def _ms(ordered: Sequence[float], share: float) -> str:
 
 
 async def _demo(data: Path) -> int:
-    settings = Settings.from_environ(os.environ)
+    environ = {**os.environ, "BIDE_TASKS": "workers.tasks"}
+    settings = Settings.from_environ(environ)
     listener, site_listener = ports.listen(ports.free_port()), ports.listen(ports.free_port())
-    stack = Stack(settings, os.environ, listener, data, say)
+    stack = Stack(settings, environ, listener, data, say)
     site = None
     try:
         site = await spawn(

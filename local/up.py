@@ -111,10 +111,15 @@ def _banner(url: str, settings: Settings, environ: Mapping[str, str], data: Path
     address = "" if url == DEFAULT_URL and not environ.get("BIDE_URL") else f" --url {url}"
     return f"""
 Bide is up: {url}
-({settings.api_processes} API processes, {settings.workers_min} workers, {where}; Ctrl-C stops it)
+({_count(settings.api_processes, "API process", "es")}, {_count(settings.workers_min, "worker")}, {where}; \
+Ctrl-C stops it)
 
   curl {url}/v1/tasks -H 'Content-Type: application/json' -H 'Prefer: wait=5' \\
     -d '{{"name": "echo", "args": {{"value": "hello"}}}}'
 
   .venv/bin/bide{address} submit echo value=hello --wait
 """
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{plural if number != 1 else ''}"

@@ -20,15 +20,6 @@ from chalice_app.services import PROVIDER, Services, build
 from local import ports
 from local.asgi import Application
 from local.gateway import Gateway
-from local.store import EmbeddedStore
-
-
-@pytest.fixture(scope="session")
-def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Valkey."""
-    store = EmbeddedStore(tmp_path_factory.mktemp("store"))
-    yield store.start()
-    store.stop()
 
 
 @pytest.fixture

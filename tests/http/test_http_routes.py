@@ -76,8 +76,8 @@ def test_the_docs_are_the_ones_of_the_repository(api: Api) -> None:
 def test_health_tells_what_the_store_would_survive(api: Api) -> None:
     reply = api.get("/healthz")
     assert reply.json["status"] == "ok"
-    assert reply.json["store"]["server"] == "valkey"
-    assert reply.json["store"]["durability"] == "aof"
+    assert reply.json["store"]["server"] in ("valkey", "redis")
+    assert reply.json["store"]["durability"] in ("aof", "rdb", "none")
     assert reply.json["store"]["ping_ms"] > 0
     assert reply.json["tasks"] == {"registered": 5, "problems": []}
 

@@ -16,6 +16,7 @@ from stack_process import StackProcess, gone
 
 from local import ports
 from local.children import ROOT
+from local.data import HOME
 
 Start = Callable[..., StackProcess]
 
@@ -187,3 +188,18 @@ def test_an_own_store_is_used_where_its_url_is_given(stack: StackProcess, start:
     assert guest.members("bide-store") == []
     task = guest.submit("echo", value="shared").json()["id"]
     assert stack.show(task)["result"] == "shared"
+
+
+def test_a_stack_started_by_make_ends_when_make_is_killed() -> None:
+    port = ports.free_port()
+    command = f"{sys.executable} -m local up --with-parent --port {port} & echo $!; wait"
+    with subprocess.Popen(["/bin/sh", "-c", command], cwd=ROOT, stdout=subprocess.PIPE, text=True) as make:
+        assert make.stdout is not None
+        supervisor = psutil.Process(int(make.stdout.readline()))
+        while not make.stdout.readline().startswith("Bide is up"):
+            pass
+        family = [supervisor, *supervisor.children()]
+        make.kill()
+        make.stdout.read()
+    assert gone(family)
+    shutil.rmtree(HOME / str(port))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-
-from local.store import EmbeddedStore
 
 ROOT = Path(__file__).parents[2]
 WHEELHOUSE = ROOT / ".venv" / "wheelhouse"
@@ -167,14 +165,6 @@ def test_every_route_is_in_the_template_with_every_method(package: Package) -> N
         assert set(methods) == {"delete", "get", "head", "options", "patch", "post", "put"}, path
 
 
-@pytest.fixture
-def store_url(tmp_path: Path) -> Iterator[str]:
-    """A real Valkey."""
-    store = EmbeddedStore(tmp_path / "store")
-    yield store.start()
-    store.stop()
-
-
 _SUBMIT = """
 import json, time
 began = time.perf_counter()
@@ -204,7 +194,9 @@ print(json.dumps({
 
 def test_a_task_can_be_submitted_by_nothing_but_the_zip(package: Package, store_url: str) -> None:
     digest = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"  # of "key"
-    report = json.loads(_python(package, _SUBMIT, BIDE_REDIS_URL=store_url, BIDE_API_KEY_HASHES=digest))
+    prefix = f"t-{secrets.token_hex(6)}"
+    variables = {"BIDE_REDIS_URL": store_url, "BIDE_API_KEY_HASHES": digest, "BIDE_PREFIX": prefix}
+    report = json.loads(_python(package, _SUBMIT, **variables))
     print(f"import {report['import_ms']} ms, first answer {report['first_answer_ms']} ms, not compiled")
     assert report["statuses"] == [202, 200]
     assert report["location"].startswith("/api/v1/tasks/default~")

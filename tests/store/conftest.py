@@ -1,0 +1,101 @@
+"""A store whose scripts guard their keys, a clock that the test moves, and workers without a loop.
+
+Every test of this folder runs under the guard of key_guard.py, but for those that say otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+import redis.asyncio
+from hand_clock import HandClock
+from key_guard import guarded
+from scripted_worker import Hire, ScriptedWorker
+from slot_contents import Look, read_slot
+from submissions import Submit, submission
+
+from bide import scripts
+from bide.connection import connect, connect_async
+from bide.gate import Gatekeeper
+from bide.ids import TaskId
+from bide.keys import Keys
+from bide.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts fail when they touch a key that they have not declared."""
+    plain, made = scripts.load, {}
+
+    def load(name: str) -> scripts.Script:
+        if name not in made:
+            made[name] = guarded(plain(name))
+        return made[name]
+
+    monkeypatch.setattr(scripts, "load", load)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def store(store_url: str, prefix: str, clock: HandClock) -> Iterator[Store]:
+    """A Store on this test's keys, with a clock that stands still; queue `default` is registered."""
+    store = Store(connect(store_url), Keys(prefix), clock)
+    store.register("default")
+    yield store
+    store.client.close()
+
+
+@pytest.fixture
+def gate(store: Store) -> Gatekeeper:
+    return Gatekeeper(store)
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[asyncio.Runner]:
+    """The event loop that the exchanges run on."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
+def async_client(store_url: str, runner: asyncio.Runner) -> Iterator[redis.asyncio.Redis]:
+    client = connect_async(store_url)
+    yield client
+    runner.run(client.aclose())
+
+
+@pytest.fixture
+def hire(store: Store, runner: asyncio.Runner, async_client: redis.asyncio.Redis) -> Hire:
+    """Starts a worker: `hire("a")`; again, as a later boot: `hire("a", boot=2)`."""
+
+    def start(name: str = "worker", boot: int = 1, slot: str = "default") -> ScriptedWorker:
+        return ScriptedWorker(store, runner, async_client, name, boot, slot)
+
+    return start
+
+
+@pytest.fixture
+def worker(hire: Hire) -> ScriptedWorker:
+    return hire()
+
+
+@pytest.fixture
+def submit(store: Store) -> Submit:
+    """Submits an echo task and returns its id; keyword arguments are Submission's, and rate_limit."""
+
+    def send(*, rate_limit: int = 0, **given: object) -> TaskId:
+        return store.submit(submission(**given), rate_limit=rate_limit).id
+
+    return send
+
+
+@pytest.fixture
+def look(store: Store) -> Look:
+    """What a slot holds now."""
+    return lambda slot="default": read_slot(store.client, store.keys, slot)

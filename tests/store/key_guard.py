@@ -1,0 +1,52 @@
+"""Scripts that check themselves: each command's keys must be among the script's KEYS.
+
+A cluster asks for that, and a single server does not notice. Commands that the
+guard does not know fail as well: it could not tell where their keys are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from dataclasses import replace
+
+from bide.scripts import Script
+
+_CALL = re.compile(r"redis\.call\(")
+
+_GUARD = """
+local declared = {}
+for _, key in ipairs(KEYS) do declared[key] = true end
+local first_is_key = {}
+for command in string.gmatch('HGET HSET HMGET HSETNX HEXISTS HDEL HINCRBY ZADD ZREM ZCARD ZCOUNT ZRANGE '
+  .. 'ZSCORE ZPOPMIN ZREMRANGEBYSCORE RPUSH LLEN SADD SMEMBERS EXISTS', '%u+') do first_is_key[command] = true end
+local unguarded = redis.call
+local function call(site, command, key, ...)
+  if not first_is_key[command] then error('unknown to the guard: ' .. tostring(command)) end
+  if command == 'EXISTS' and select('#', ...) > 0 then error('EXISTS of several keys') end
+  if not declared[key] then error('undeclared key: ' .. tostring(key)) end
+  RECORD
+  return unguarded(command, key, ...)
+end
+"""
+
+
+def sites(script: Script) -> int:
+    """How many commands stand in the script's text."""
+    return len(_CALL.findall(script.source))
+
+
+def guarded(script: Script, *, calls_key: str = "") -> Script:
+    """The script under guard.
+
+    calls_key: ends the name of a list beside the script's first key, to which the number of
+        each command's place in the text (0, 1, ...) is appended; empty for none.
+    """
+    record = f"unguarded('RPUSH', KEYS[1] .. '{calls_key}', site)" if calls_key else ""
+    numbers = itertools.count()
+    body = _CALL.sub(lambda _: f"call({next(numbers)}, ", script.source)
+    source = _GUARD.replace("RECORD", record) + body
+    return replace(
+        script, source=source, sha=hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    )

@@ -1,0 +1,98 @@
+"""A worker without a loop: it makes an exchange when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import redis.asyncio
+
+from bide.exchange import ExchangeReply, Lease, Settle, Settlement
+from bide.store import Store
+
+LEASE_MS = 10_000
+
+
+class ScriptedWorker:
+    """One start of a worker in one slot."""
+
+    def __init__(
+        self,
+        store: Store,
+        runner: asyncio.Runner,
+        client: redis.asyncio.Redis,
+        name: str,
+        boot: int = 1,
+        slot: str = "default",
+    ) -> None:
+        self.name = name
+        self.slot = slot
+        self._boot = boot
+        self._store = store
+        self._runner = runner
+        self._client = client
+        self._seq = 0
+        self._latest: dict[str, Any] = {}
+
+    def exchange(
+        self,
+        *settles: Settle,
+        capacity: int = 0,
+        isolate: bool = True,
+        listen_ms: int = 0,
+        lease_ms: int = LEASE_MS,
+    ) -> ExchangeReply:
+        """The next exchange."""
+        self._seq += 1
+        self._latest = {
+            "seq": self._seq,
+            "settles": settles,
+            "capacity": capacity,
+            "isolate": isolate,
+            "listen_ms": listen_ms,
+            "lease_ms": lease_ms,
+        }
+        return self.repeat()
+
+    def repeat(self, **changed: Any) -> ExchangeReply:
+        """The latest exchange again, as after a lost reply; `changed` replaces arguments."""
+        return self._runner.run(
+            self._store.exchange(
+                self._client,
+                self.slot,
+                worker=self.name,
+                boot=self._boot,
+                asked_at=0.0,
+                **self._latest | changed,
+            )
+        )
+
+    def lease(self, capacity: int = 100, **options: Any) -> tuple[Lease, ...]:
+        """Lease up to that many tasks."""
+        return self.exchange(capacity=capacity, **options).leases
+
+    def lease_one(self, **options: Any) -> Lease:
+        """Lease the next task, which must be there."""
+        (lease,) = self.lease(1, **options)
+        return lease
+
+    def heartbeat(self, *leases: Lease) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Renew these leases; ids lost and ids to cancel."""
+        held = [(lease.id.key, lease.fence) for lease in leases]
+        return self._store.heartbeat(self.slot, self.name, LEASE_MS, held)
+
+    def retire(self, window_ms: int = 2_000, *, forced: bool = False) -> bool:
+        """Leave; False when it must stay."""
+        return self._store.retire(self.slot, self.name, window_ms, forced=forced)
+
+
+Hire = Callable[..., ScriptedWorker]
+"""Starts a worker: name, boot and slot."""
+
+
+def settle(
+    lease: Lease, settlement: Settlement | str, outcome: bytes = b"", *, delay_ms: int = 0, fence: int = 0
+) -> Settle:
+    """The end of a lease; `fence` only where it is to be a wrong one."""
+    return Settle(lease.id.key, fence or lease.fence, Settlement(settlement), delay_ms, outcome)

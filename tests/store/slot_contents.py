@@ -1,0 +1,83 @@
+"""What a queue's slot holds, read raw and decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import redis
+
+from bide.keys import SLOT_KEYS, Keys
+from bide.records import Run, Spec
+
+_HASHES = ("meta", "specs", "runs", "results", "idempotency", "ledgers", "signals")
+_ZSETS = ("ready", "isolated", "due", "leased", "done", "listeners", "workers")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """All keys of one slot. Sorted sets are dicts in the order of their scores."""
+
+    meta: dict[str, bytes]
+    specs: dict[bytes, Spec]
+    runs: dict[bytes, Run]
+    results: dict[bytes, bytes]
+    ready: dict[bytes, int]
+    isolated: dict[bytes, int]
+    due: dict[bytes, int]
+    leased: dict[bytes, int]
+    done: dict[bytes, int]
+    idempotency: dict[bytes, bytes]
+    listeners: dict[str, int]
+    bell: int
+    """Tokens."""
+    workers: dict[str, int]
+    ledgers: dict[str, list[Any]]
+    signals: dict[str, bytes]
+
+    def places(self, key: bytes) -> list[str]:
+        """Names of the indexes in which an id stands."""
+        return [
+            name for name in ("ready", "isolated", "due", "leased", "done") if key in getattr(self, name)
+        ]
+
+
+Look = Callable[..., Slot]
+"""Reads a slot, `default` unless named."""
+
+
+def _text(mapping: dict[bytes, Any]) -> dict[str, Any]:
+    return {name.decode(): value for name, value in mapping.items()}
+
+
+def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
+    """Everything in one slot, in one transaction."""
+    names = dict(zip(SLOT_KEYS, keys.slot(slot, SLOT_KEYS), strict=True))
+    with client.pipeline() as pipeline:
+        for name, key in names.items():
+            if name in _HASHES:
+                pipeline.hgetall(key)
+            elif name in _ZSETS:
+                pipeline.zrange(key, 0, -1, withscores=True, score_cast_func=lambda score: int(float(score)))
+            else:
+                pipeline.llen(key)
+        raw: dict[str, Any] = dict(zip(names, pipeline.execute(), strict=True))
+    decode = msgspec.msgpack.decode
+    for name in _ZSETS:
+        raw[name] = dict(raw[name])
+    return Slot(
+        **raw
+        | {name: _text(raw[name]) for name in ("meta", "listeners", "workers", "signals")}
+        | {
+            "specs": {key: decode(packed, type=Spec) for key, packed in raw["specs"].items()},
+            "runs": {key: decode(packed, type=Run) for key, packed in raw["runs"].items()},
+            "ledgers": {key.decode(): decode(packed) for key, packed in raw["ledgers"].items()},
+        }
+    )
+
+
+def wipe(client: redis.Redis, keys: Keys, slot: str = "default") -> None:
+    """Delete all keys of one slot."""
+    client.delete(*keys.slot(slot, SLOT_KEYS))

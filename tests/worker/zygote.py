@@ -1,0 +1,52 @@
+"""Starts worker processes quickly: imports everything once, then forks.
+
+    python zygote.py     reads one JSON object a line, answers each with a process id
+
+Each object gives `url`, `prefix`, `effects` (a file the tasks write to) and settings.
+The workers die with this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from bide import registry
+from bide.settings import Settings
+from bide.worker import Worker
+from local import tether
+
+
+async def _work(wish: dict[str, Any]) -> None:
+    settings = Settings(prefix=wish["prefix"], queues=("other",), **wish["settings"])
+    tasks = registry.load(("worker_tasks",), local=True)
+    worker = Worker(settings, tasks, wish["url"], stays=wish.get("stays", True))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+    await worker.run()
+
+
+def main() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    import worker_tasks  # noqa: F401  loaded before the forks
+
+    for line in sys.stdin:
+        wish = json.loads(line)
+        before = tether.die_with_parent()
+        pid = os.fork()
+        if pid == 0:
+            if before is not None:
+                before()
+            os.environ["EFFECTS"] = wish["effects"]
+            try:
+                asyncio.run(_work(wish))
+            finally:
+                os._exit(0)
+        print(pid, flush=True)
+
+
+if __name__ == "__main__":
+    main()
