@@ -78,7 +78,9 @@ class Definition:
     def signature(self) -> str:
         """The arguments as a person writes them, such as `(url: str, timeout: float = 5.0)`."""
         parameters = [
-            p for p in inspect.signature(self.function).parameters.values() if p.name in self._names
+            p
+            for p in inspect.signature(self.function, eval_str=True).parameters.values()
+            if p.name in self._names
         ]
         return str(inspect.Signature(parameters))
 

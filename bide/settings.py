@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from bide.errors import SettingsError
 
@@ -54,6 +55,11 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
 def _redis_url(raw: str) -> str:
     if not re.match(r"(redis|rediss|unix)://.", raw):
         raise ValueError("must be a redis://, rediss:// or unix:// URL")
+    try:
+        urlsplit(raw).port  # noqa: B018  raises for what is no port
+    except ValueError:
+        # Python's own message would quote the password as far as its first odd character.
+        raise ValueError("cannot be read; write odd characters of the password as %XX") from None
     return raw
 
 

@@ -3,7 +3,7 @@
 --   running -> retrying, running -> ready
 -- A cancel that was asked for wins over another try.
 -- A settled record keeps its fence, so the same settle again answers true and changes nothing.
--- Uses: _run, _writes, _finish, meta.
+-- Uses: _run, _writes, _finish, meta, isolated.
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
 
 -- run: the task's record, or nil. state: to enter. delay_ms: for retrying. outcome: JSON or ''.
@@ -25,7 +25,12 @@ local function settle(run, id, fence, state, delay_ms, outcome, now_ms)
     collect(writes.due, run[DUE], id)
   else -- handed back: the attempt has not happened
     run[STATE], run[ATTEMPT] = 'ready', run[ATTEMPT] - 1
-    collect(writes.ready, redis.call('HINCRBY', meta, 'seq', 1), id)
+    local seq = redis.call('HINCRBY', meta, 'seq', 1)
+    if run[ATTEMPT] > 0 and run[ATTEMPT] + 1 >= run[MAX_ATTEMPTS] then
+      redis.call('ZADD', isolated, seq, id) -- as the reaper would; see _reap
+    else
+      collect(writes.ready, seq, id)
+    end
   end
   collect(writes.runs, id, cmsgpack.pack(run))
   return true

@@ -15,7 +15,7 @@
 -- KEYS[11] listeners: workers that block on the bell
 -- KEYS[12] bell: doorbell tokens
 -- KEYS[13] workers: when each worker was last heard of
--- KEYS[14] ledgers: what each worker's last exchange leased
+-- KEYS[14] ledgers: what each worker's last exchange lost and leased
 -- KEYS[15] signals: ids to cancel, by worker
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] worker: who asks
@@ -48,18 +48,20 @@ local now_ms, worker = tonumber(ARGV[1]), ARGV[2]
 local boot, seq = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local ledger = redis.call('HGET', ledgers, worker)
-local last_boot, last_seq, last_ids, last_isolated = 0, 0, {}, 0
-if ledger then last_boot, last_seq, last_ids, last_isolated = unpack(cmsgpack.unpack(ledger)) end
+local last_boot, last_seq, last_ids, last_isolated, lost = 0, 0, {}, 0, {}
+if ledger then last_boot, last_seq, last_ids, last_isolated, lost = unpack(cmsgpack.unpack(ledger)) end
 if boot < last_boot or (boot == last_boot and seq < last_seq) then return { 'SUPERSEDED' } end
 local again = boot == last_boot and seq == last_seq
 
-local lost = {}
-if #ARGV >= SETTLES then
-  local ids = {}
+if not again then lost = {} end
+if not again and #ARGV >= SETTLES then
+  local ids, settled = {}, {}
   for i = SETTLES, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
   for n, record in ipairs(redis.call('HMGET', runs, unpack(ids))) do
     local i = SETTLES + (n - 1) * 5
-    local run = record and cmsgpack.unpack(record)
+    -- A lease may be settled twice here: handed back, and through after all. The first counts.
+    local run = settled[ids[n]] or record and cmsgpack.unpack(record)
+    settled[ids[n]] = run
     if not settle(run, ids[n], tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4], now_ms) then
       lost[#lost + 1] = n - 1
     end
@@ -92,7 +94,7 @@ end
 if not again then
   local ids = {}
   for i = 1, #leases, 5 do ids[#ids + 1] = leases[i] end
-  redis.call('HSET', ledgers, worker, cmsgpack.pack({ boot, seq, ids, #leases > 0 and leases[5] or 0 }))
+  redis.call('HSET', ledgers, worker, cmsgpack.pack({ boot, seq, ids, #leases > 0 and leases[5] or 0, lost }))
 end
 redis.call('ZADD', workers, now_ms, worker)
 

@@ -196,8 +196,7 @@ def test_a_stack_started_by_make_ends_when_make_is_killed() -> None:
     with subprocess.Popen(["/bin/sh", "-c", command], cwd=ROOT, stdout=subprocess.PIPE, text=True) as make:
         assert make.stdout is not None
         supervisor = psutil.Process(int(make.stdout.readline()))
-        while not make.stdout.readline().startswith("Bide is up"):
-            pass
+        assert any(line.startswith("Bide is up") for line in make.stdout)
         family = [supervisor, *supervisor.children()]
         make.kill()
         make.stdout.read()

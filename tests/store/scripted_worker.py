@@ -92,7 +92,12 @@ Hire = Callable[..., ScriptedWorker]
 
 
 def settle(
-    lease: Lease, settlement: Settlement | str, outcome: bytes = b"", *, delay_ms: int = 0, fence: int = 0
+    lease: Lease,
+    settlement: Settlement | str,
+    outcome: bytes = b"",
+    *,
+    delay_ms: int = 0,
+    fence: int | None = None,
 ) -> Settle:
     """The end of a lease; `fence` only where it is to be a wrong one."""
-    return Settle(lease.id.key, fence or lease.fence, Settlement(settlement), delay_ms, outcome)
+    return Settle(lease.id.key, lease.fence if fence is None else fence, Settlement(settlement), delay_ms, outcome)

@@ -34,7 +34,8 @@ class Slot:
     bell: int
     """Tokens."""
     workers: dict[str, int]
-    ledgers: dict[str, list[Any]]
+    ledgers: dict[str, bytes]
+    """Packed: only the scripts read them."""
     signals: dict[str, bytes]
 
     def places(self, key: bytes) -> list[str]:
@@ -69,11 +70,10 @@ def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
         raw[name] = dict(raw[name])
     return Slot(
         **raw
-        | {name: _text(raw[name]) for name in ("meta", "listeners", "workers", "signals")}
+        | {name: _text(raw[name]) for name in ("meta", "listeners", "workers", "ledgers", "signals")}
         | {
             "specs": {key: decode(packed, type=Spec) for key, packed in raw["specs"].items()},
             "runs": {key: decode(packed, type=Run) for key, packed in raw["runs"].items()},
-            "ledgers": {key.decode(): decode(packed) for key, packed in raw["ledgers"].items()},
         }
     )
 
