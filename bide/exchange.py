@@ -47,7 +47,8 @@ class Lease:
     id: TaskId
     fence: int
     attempt: int
-    spec: Spec
+    spec: Spec | None
+    """None when the record cannot be read: damaged, or of another version."""
     isolated: bool
     """The task's next crash would be its last: hold no other such task beside it."""
     expires_at: float
@@ -82,12 +83,19 @@ def split_ids(joined: bytes) -> tuple[bytes, ...]:
     return tuple(joined[i : i + 16] for i in range(0, len(joined), 16))
 
 
+def _read_spec(packed: bytes) -> Spec | None:
+    try:
+        return _unpack_spec(packed)
+    except msgspec.MsgspecError:
+        return None
+
+
 def read_reply(slot: str, reply: list[Any], expires_at: float) -> ExchangeReply:
     """Decode what exchange.lua returned after its 'OK'; `expires_at` is for every lease in it."""
     _, lost, flat, cancels, next_due_ms, ready = reply
     fields = iter(flat)
     leases = tuple(
-        Lease(TaskId(slot, key), fence, attempt, _unpack_spec(spec), isolated == 1, expires_at)
+        Lease(TaskId(slot, key), fence, attempt, _read_spec(spec), isolated == 1, expires_at)
         for key, spec, attempt, fence, isolated in zip(*[fields] * 5, strict=True)
     )
     return ExchangeReply(

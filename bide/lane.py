@@ -11,7 +11,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from bide.errors import StoreUnavailable
-from bide.exchange import BATCH, ExchangeReply, Lease, Settle
+from bide.exchange import BATCH, ExchangeReply, Lease, Settle, Settlement
 from bide.ids import TaskId
 from bide.store import Store
 
@@ -75,6 +75,8 @@ class Lane:
         self._turn = asyncio.Event()
         self._has_room = asyncio.Event()
         self._holds_leases = asyncio.Event()
+        self._led_out = asyncio.Event()
+        self._denied_isolation = False
         self._leasing = True
         self._closing = False
         self._took_all_it_asked_for = False
@@ -86,9 +88,12 @@ class Lane:
         self._outbox.append(settle)
         self._turn.set()
 
-    def nudge(self) -> None:
-        """Make an exchange soon, if this lane went without for want of room."""
-        if not self._has_room.is_set():
+    def nudge(self, *, isolation: bool = False) -> None:
+        """Make an exchange soon, if this lane went without for want of room.
+
+        isolation: it is the place for an isolated task that has become free.
+        """
+        if self._denied_isolation if isolation else not self._has_room.is_set():
             self._turn.set()
 
     def watch_cancels(self, holds_leases: bool) -> None:
@@ -101,7 +106,12 @@ class Lane:
     def lead_out(self, leaving: bool = True) -> None:
         """Lease nothing more, and leave the list of listeners; or take that back."""
         self._leasing = not leaving
+        self._led_out.clear()
         self._turn.set()
+
+    async def led_out(self) -> None:
+        """Return once no lease is under way any more. After `lead_out`; waits for the store if it must."""
+        await self._led_out.wait()
 
     def close(self) -> None:
         """Let `run` return once everything is settled."""
@@ -135,8 +145,10 @@ class Lane:
         """One exchange, repeated under its number until the store answers."""
         self._seq += 1
         settles = self._outbox[:BATCH]
-        room = self._host.reserve(BATCH) if self._leasing else 0
-        isolate = self._leasing and self._host.reserve_isolation()
+        leasing = self._leasing
+        room = self._host.reserve(BATCH) if leasing else 0
+        isolate = leasing and self._host.reserve_isolation()
+        self._denied_isolation = leasing and not isolate
         asked_at = self._store.clock.local()
         try:
             while True:
@@ -144,7 +156,7 @@ class Lane:
                     reply = await self._store.exchange(
                         self._client, self.slot, worker=self._host.name, boot=self._host.boot, seq=self._seq,
                         settles=settles, capacity=room, lease_ms=self._host.lease_ms, isolate=isolate,
-                        listen_ms=LISTEN_MS if self._leasing else 0, asked_at=asked_at,
+                        listen_ms=LISTEN_MS if leasing else 0, asked_at=asked_at,
                     )  # fmt: skip
                     break
                 except StoreUnavailable as error:
@@ -159,8 +171,9 @@ class Lane:
         for position in reply.lost:
             id = TaskId(self.slot, settles[position].key)
             _log.warning("%s: its lease had passed to another worker; the outcome here was dropped", id)
-        self._host.release(room - len(reply.leases))
-        if isolate and not any(lease.isolated for lease in reply.leases):
+        leases = self._in_time(reply.leases)
+        self._host.release(room - len(leases))
+        if isolate and not any(lease.isolated for lease in leases):
             self._host.release_isolation()
         if self._leasing and self._host.room:
             self._has_room.set()
@@ -168,10 +181,23 @@ class Lane:
             self._has_room.clear()
         if settles or reply.leases:
             self.last_work = self._store.clock.local()
-        self._host.start(reply.leases)
+        self._host.start(leases)
         self._host.cancel(self.slot, reply.cancels)
-        self._took_all_it_asked_for = 0 < room == len(reply.leases)
+        self._took_all_it_asked_for = 0 < room == len(leases)
+        if not (leasing or self._leasing):
+            self._led_out.set()
         return reply
+
+    def _in_time(self, leases: tuple[Lease, ...]) -> tuple[Lease, ...]:
+        """The leases, unless they ran out on their way here: then they are handed back, unstarted.
+
+        At once, as the next exchange would reap them.
+        """
+        if not leases or self._store.clock.local() < leases[0].expires_at:
+            return leases
+        handed_back = (Settle(lease.id.key, lease.fence, Settlement.HANDED_BACK, 0, b"") for lease in leases)
+        self._outbox.extend(handed_back)
+        return ()
 
     async def _pause(self, reply: ExchangeReply) -> None:
         """Until there is something to settle, a bell rings, something is due, or it is time to refresh."""

@@ -77,27 +77,23 @@ class Definition:
     @property
     def signature(self) -> str:
         """The arguments as a person writes them, such as `(url: str, timeout: float = 5.0)`."""
-        parameters = [
-            p
-            for p in inspect.signature(self.function, eval_str=True).parameters.values()
-            if p.name in self._names
-        ]
-        return str(inspect.Signature(parameters))
-
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return self.args_type.__struct_fields__
+        names = self.args_type.__struct_fields__
+        parameters = inspect.signature(self.function, eval_str=True).parameters
+        return str(inspect.Signature([parameters[name] for name in names]))
 
 
 def _invalid(message: str) -> InvalidArguments:
-    """msgspec says `Expected ... - at `$.a[0].b``; clients get a JSON pointer."""
+    """msgspec says `Expected ... - at `$.a[0].b``; clients get a JSON pointer.
+
+    It writes `[...]` for a mapping's key: the pointer ends before one.
+    """
     text, _, path = message.partition(" - at `")
     pointer = ""
-    known, _, _ = path.rstrip("`").removeprefix("$").partition("[...]")  # a key that msgspec does not tell
+    known, cut, _ = path.rstrip("`").removeprefix("$").partition("[...]")
     for name, index in re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", known):
         pointer += "/" + (name.replace("~", "~0").replace("/", "~1") or index)
     named = re.search(r"(?:unknown|required) field `(.*)`", text, re.DOTALL)
-    if named:
+    if named and not cut:
         pointer += "/" + named[1].replace("~", "~0").replace("/", "~1")
     return InvalidArguments(text + ".", pointer)
 

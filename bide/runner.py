@@ -13,15 +13,19 @@ from typing import Any, Final
 import msgspec
 
 from bide.context import Context, StopReason
-from bide.errors import BideError, RetryAfter, TaskControl, TaskTimeout, UnknownTask
+from bide.errors import BideError, InvalidArguments, RetryAfter, TaskControl, TaskTimeout, UnknownTask
 from bide.exchange import Lease, Settle, Settlement
-from bide.records import Failure
+from bide.records import Failure, Spec
 from bide.registry import Definition, Registry
 from bide.retry import Retry
 
 MAX_RESULT_BYTES: Final = 256 * 1024
 _MAX_MESSAGE_CHARS: Final = 2_000
 _MAX_TRACEBACK_CHARS: Final = 8_000
+
+_UNREADABLE: Final = (
+    "The stored submission cannot be read: it is damaged, or of another version. Submit it again."
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -75,21 +79,27 @@ class Runner:
     async def run(self, attempt: Attempt) -> Settle | None:
         """Run one attempt to its end.
 
-        Returns None when nothing may be said of the task any more: its lease has run out
-        before the start, or has passed to another worker.
+        Returns None when nothing may be said of the task any more: its lease has passed to
+        another worker. A lease that has run out before the start, as after a thaw or a long
+        absence of the store, is handed back: perhaps nobody else has the task yet.
         """
         lease = attempt.lease
         if self._local_clock() >= lease.expires_at:
-            return None
+            return attempt.settle(Settlement.HANDED_BACK)
+        spec = lease.spec
+        if spec is None:
+            return self._give_up(attempt, "RECORD_UNREADABLE", _UNREADABLE)
         try:
-            definition = self._registry.get(lease.spec.name)
+            definition = self._registry.get(spec.name)
         except UnknownTask as error:
             # Perhaps another worker is newer than this one and knows it.
             return self._failed(attempt, error, Retry(max_attempts=5))
         try:
-            arguments = definition.decode_args(lease.spec.args)
-        except BideError as error:
-            return self._give_up(attempt, "ARGUMENTS_OUTDATED", _outdated(definition, lease, error))
+            arguments = definition.decode_args(spec.args)
+        except InvalidArguments as error:
+            return self._give_up(attempt, "ARGUMENTS_OUTDATED", _outdated(definition, spec, error))
+        except Exception as error:
+            return self._failed(attempt, error, definition.retry)
         try:
             attempt.begin()
             result = await self._call(attempt, definition, arguments)
@@ -120,8 +130,9 @@ class Runner:
     def _succeeded(self, attempt: Attempt, result: Any) -> Settle:
         try:
             outcome = _encode(result)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            message = f"The task returned a {type(result).__name__}, which JSON cannot hold: {error}"
+        except Exception as error:
+            # Whatever the result's own code may raise: an attempt that does not settle never ends.
+            message = f"The task returned a {type(result).__name__}, which JSON cannot hold: {_text(error)}"
             return self._give_up(attempt, "RESULT_NOT_JSON", message)
         if len(outcome) > MAX_RESULT_BYTES:
             message = (
@@ -159,7 +170,7 @@ class Runner:
 
     def _give_up(self, attempt: Attempt, code: str, message: str) -> Settle:
         """Fail for good: another attempt would end the same way."""
-        return attempt.settle(Settlement.FAILED, _encode(Failure(code, message)))
+        return attempt.settle(Settlement.FAILED, _encode(Failure(code, _storable(message))))
 
 
 def _in_thread(call: Callable[[], Any]) -> Any:
@@ -194,8 +205,8 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _outdated(definition: Definition, lease: Lease, error: BideError) -> str:
-    sent = lease.spec.args[:_MAX_MESSAGE_CHARS]
+def _outdated(definition: Definition, spec: Spec, error: BideError) -> str:
+    sent = spec.args[:_MAX_MESSAGE_CHARS]
     return (
         f"The task was submitted with {sent}, but {definition.name} has since become "
         f"{definition.name}{definition.signature}: {error.message}"

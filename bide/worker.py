@@ -118,6 +118,8 @@ class Worker:
 
     def release_isolation(self) -> None:
         self._isolated = False
+        for lane in self._lanes.values():
+            lane.nudge(isolation=True)
 
     def start(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
@@ -201,14 +203,25 @@ class Worker:
 
     async def _may_retire(self) -> bool:
         """Ask every slot; one that has work makes the worker stay."""
-        for lane in self._lanes.values():
-            lane.lead_out()
-        if await asyncio.to_thread(self._retire, forced=False):
+        may = await self._lead_out() and not any(self._attempts.values())
+        if may and await asyncio.to_thread(self._retire, forced=False):
             return True
         for lane in self._lanes.values():
             lane.lead_out(False)
             lane.last_work = self._store.clock.local()
         return False
+
+    async def _lead_out(self) -> bool:
+        """Lease nothing more; returns when every lease has arrived, False when the store does not answer."""
+        for lane in self._lanes.values():
+            lane.lead_out()
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                for lane in self._lanes.values():
+                    await lane.led_out()
+        except TimeoutError:
+            return False
+        return True
 
     def _retire(self, *, forced: bool) -> bool:
         window_ms = round(self._settings.idle_seconds * 1000)
@@ -219,8 +232,7 @@ class Worker:
             return False
 
     async def _drain(self, lanes: Sequence[asyncio.Task[Any]]) -> None:
-        for lane in self._lanes.values():
-            lane.lead_out()
+        await self._lead_out()
         await self._wait_for_attempts(self._settings.grace_seconds)
         for attempt in tuple(self._all_attempts()):
             attempt.stop(StopReason.SHUTDOWN)

@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Final
 
 import uvicorn
@@ -60,8 +60,9 @@ class Server(uvicorn.Server):
         self._application = application
         self._on_ready = on_ready
 
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
-        return contextlib.nullcontext()  # main() handles them on the event loop
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield  # _serve() handles them, on the event loop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -103,8 +104,7 @@ def main() -> None:
         from app import app
         from chalice_app.services import PROVIDER
 
-        problems = PROVIDER.get().registry.problems
-        line.report(Problems(tuple(str(problem) for problem in problems)))
+        line.report(Problems.of(PROVIDER.get().registry.problems))
         application = Application(Gateway(app), settings.wait_slots + _SPARE_THREADS)
     uvloop.run(_serve(application, socket.socket(fileno=arguments.socket), line))
     os._exit(0)  # without joining the threads of requests that still wait

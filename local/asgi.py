@@ -23,7 +23,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _SLOW_SECONDS: Final = 0.1
-"""A request that kept the event loop this long sends the following ones to threads."""
+"""A request that took this long, without having asked to wait, sends the following ones to threads."""
 
 _SLOW_FOR_SECONDS: Final = 5.0
 """How long they go there."""
@@ -87,16 +87,19 @@ class Application:
     async def _answer(
         self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes, source_ip: str
     ) -> Answer:
-        started = time.monotonic()
-        if started < self._slow_until or any(name == "prefer" for name, _ in headers):
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._gateway.answer, method, path, query, headers, body, source_ip
-            )
-        answer = self._gateway.answer(method, path, query, headers, body, source_ip)
-        ended = time.monotonic()
-        if ended - started > _SLOW_SECONDS:
-            self._slow_until = ended + _SLOW_FOR_SECONDS
-        return answer
+        may_wait = any(name == "prefer" for name, _ in headers)
+
+        def ask() -> Answer:
+            started = time.monotonic()
+            answer = self._gateway.answer(method, path, query, headers, body, source_ip)
+            ended = time.monotonic()
+            if ended - started > _SLOW_SECONDS and not may_wait:
+                self._slow_until = ended + _SLOW_FOR_SECONDS
+            return answer
+
+        if may_wait or time.monotonic() < self._slow_until:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        return ask()
 
 
 async def _read_body(headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from local import tether
-from local.line import Failed, Ready, Report, Stopped
+from local.line import REPORT_BYTES, Failed, Ready, Report, Stopped
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The clone: where app.py is, and where every child runs."""
@@ -114,7 +114,7 @@ async def spawn(role: Role, environ: Mapping[str, str]) -> Child:
             start_new_session=True,  # a terminal's Ctrl-C is for the supervisor alone
             preexec_fn=tether.die_with_parent(),
         )
-    return Child(role, process, *await asyncio.open_connection(sock=ours))
+    return Child(role, process, *await asyncio.open_connection(sock=ours, limit=REPORT_BYTES))
 
 
 def _command(role: Role, line: int) -> Sequence[str]:

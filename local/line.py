@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -30,11 +30,19 @@ class Problems(msgspec.Struct, frozen=True, tag=True):
 
     problems: tuple[str, ...]
 
+    @classmethod
+    def of(cls, found: Iterable[object]) -> Problems:
+        return cls(tuple(_in_one_line(problem) for problem in found))
+
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """The child cannot start and ends; `problem` as `file:line: message` where there is a place."""
 
     problem: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Failed:
+        return cls(_in_one_line(describe(error)))
 
 
 class Stopped(msgspec.Struct, frozen=True, tag=True):
@@ -57,6 +65,12 @@ DRAIN: Final = "drain"
 
 CANNOT_START: Final = 3
 """Exit code of a child that could not start and has reported why."""
+
+
+REPORT_BYTES: Final = 1024 * 1024
+"""More than any report has."""
+
+_PROBLEM_CHARACTERS: Final = 500
 
 
 class Line:
@@ -89,7 +103,7 @@ class Line:
         try:
             yield
         except Exception as error:
-            self.report(Failed(describe(error)))
+            self.report(Failed.of(error))
             sys.exit(CANNOT_START)
 
 
@@ -103,3 +117,7 @@ def describe(error: Exception) -> str:
     own = [f for f in own if Path(f.filename).parent != Path(__file__).parent] or own
     message = f"{type(error).__name__}: {error}"
     return f"{own[-1].filename}:{own[-1].lineno}: {message}" if own else message
+
+
+def _in_one_line(problem: object) -> str:
+    return " ".join(str(problem).split())[:_PROBLEM_CHARACTERS]

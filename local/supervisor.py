@@ -77,9 +77,7 @@ class Supervisor:
         No connection is lost and no task interrupted: the old ones finish what they have.
         """
         async with self._swap:
-            for coming in self._coming.values():
-                for task in coming:
-                    task.cancel()
+            self._call_off()
             fresh = {name: await self._generation(name) for name in self._roles}
             everyone = [child for children in fresh.values() for child in children]
             await _all_set([child.ready for child in everyone], _START_SECONDS)
@@ -100,6 +98,7 @@ class Supervisor:
     async def stop(self) -> None:
         """End every child in good order, and by force what does not end in time."""
         self._stopping = True
+        self._call_off()
         for child in self._children:
             child.leaving = True
             child.signal(signal.SIGTERM)
@@ -170,6 +169,12 @@ class Supervisor:
         task = asyncio.create_task(bring())
         self._coming[name].add(task)
         task.add_done_callback(self._coming[name].discard)
+
+    def _call_off(self) -> None:
+        """Give up every restart that waits for its time."""
+        for coming in self._coming.values():
+            for task in coming:
+                task.cancel()
 
     def _on_report(self, child: Child, report: Report) -> None:
         match report:

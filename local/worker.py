@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import os
 import signal
+import sys
 
 from bide import registry
 from bide.settings import Settings
@@ -25,9 +26,11 @@ def main() -> None:
     with line.starting():
         settings = Settings.from_environ(os.environ)
         tasks = registry.load(settings.tasks, local=settings.local, strict=False)
-        line.report(Problems(tuple(str(problem) for problem in tasks.problems)))
+        line.report(Problems.of(tasks.problems))
         worker = Worker(settings, tasks, settings.redis_url, stays=arguments.stays)
     asyncio.run(_work(worker, line))
+    sys.stdout.flush()
+    os._exit(0)  # without joining threads of plain functions that cannot be ended
 
 
 async def _work(worker: Worker, line: Line) -> None:

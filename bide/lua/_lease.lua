@@ -9,6 +9,14 @@ local function describe(leases, id, spec, run, is_isolated)
   leases[n + 4], leases[n + 5] = run[FENCE], is_isolated
 end
 
+-- When a task was submitted: the first six bytes of its id. Callers' readings of the store's time
+-- differ by a little, and no task shall seem to start before it was submitted.
+local function submitted_ms(id)
+  local ms = 0
+  for i = 1, 6 do ms = ms * 256 + string.byte(id, i) end
+  return ms
+end
+
 local function lease(leases, ids, worker, expires_ms, now_ms, is_isolated)
   if #ids == 0 then return end
   local records = redis.call('HMGET', runs, unpack(ids))
@@ -18,7 +26,7 @@ local function lease(leases, ids, worker, expires_ms, now_ms, is_isolated)
     local run = cmsgpack.unpack(records[i])
     run[STATE], run[WORKER] = 'running', worker
     run[ATTEMPT], run[FENCE] = run[ATTEMPT] + 1, fence + i
-    if run[STARTED] == 0 then run[STARTED] = now_ms end
+    if run[STARTED] == 0 then run[STARTED] = math.max(now_ms, submitted_ms(id)) end
     collect(writes.runs, id, cmsgpack.pack(run))
     collect(writes.leased, expires_ms, id)
     describe(leases, id, bodies[i], run, is_isolated)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 import redis.asyncio
 from hand_clock import HandClock
-from key_guard import guarded
+from key_guard import guarded, load_plain
 from scripted_worker import Hire, ScriptedWorker
 from slot_contents import Look, read_slot
 from submissions import Submit, submission
@@ -27,14 +28,7 @@ from bide.store import Store
 @pytest.fixture(autouse=True)
 def _guard(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scripts fail when they touch a key that they have not declared."""
-    plain, made = scripts.load, {}
-
-    def load(name: str) -> scripts.Script:
-        if name not in made:
-            made[name] = guarded(plain(name))
-        return made[name]
-
-    monkeypatch.setattr(scripts, "load", load)
+    monkeypatch.setattr(scripts, "load", cache(lambda name: guarded(load_plain(name))))
 
 
 @pytest.fixture

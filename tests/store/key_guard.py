@@ -12,6 +12,9 @@ import re
 from dataclasses import replace
 
 from bide.scripts import Script
+from bide.scripts import load as load_plain
+
+__all__ = ["guarded", "load_plain", "sites"]
 
 _CALL = re.compile(r"redis\.call\(")
 

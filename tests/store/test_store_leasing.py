@@ -8,7 +8,6 @@ from scripted_worker import LEASE_MS, Hire, ScriptedWorker, settle
 from slot_contents import Look
 from submissions import Submit
 
-from bide.ids import TaskId
 from bide.records import Run, Spec
 from bide.state import State
 from bide.store import Store
@@ -130,13 +129,16 @@ def test_handing_back_costs_none(submit: Submit, hire: Hire) -> None:
     assert hire("other").lease_one().attempt == 1
 
 
-# --- isolation ----------------------------------------------------------------------------
+# --- isolation: see also test_store_isolation.py ------------------------------------------
 
 
 @pytest.fixture
 def suspects(submit: Submit, hire: Hire, clock: HandClock, store: Store) -> list[bytes]:
     """Three tasks that one crash has left with their last attempt."""
-    ids = [submit(max_attempts=2).key for _ in range(3)]
+    ids = []
+    for _ in range(3):
+        ids.append(submit(max_attempts=2).key)
+        clock.pass_ms(1)
     hire("dead").lease()
     clock.pass_ms(LEASE_MS)
     store.tick("default")
@@ -160,21 +162,6 @@ def test_a_crash_with_more_attempts_left_does_not(
     assert look().places(id.key) == ["ready"]
 
 
-def test_one_exchange_brings_one_isolated_task_and_says_so(
-    suspects: list[bytes], submit: Submit, worker: ScriptedWorker
-) -> None:
-    plain = submit().key
-    leases = worker.lease()
-    assert [(lease.id.key, lease.isolated) for lease in leases] == [(suspects[0], True), (plain, False)]
-
-
-def test_a_worker_without_room_for_one_gets_none(
-    suspects: list[bytes], submit: Submit, worker: ScriptedWorker
-) -> None:
-    plain = submit().key
-    assert [lease.id.key for lease in worker.lease(isolate=False)] == [plain]
-
-
 def test_an_isolated_task_counts_against_the_capacity(
     suspects: list[bytes], submit: Submit, worker: ScriptedWorker, look: Look
 ) -> None:
@@ -185,13 +172,6 @@ def test_an_isolated_task_counts_against_the_capacity(
 
 def test_without_capacity_no_isolated_task_is_leased(suspects: list[bytes], worker: ScriptedWorker) -> None:
     assert worker.exchange(capacity=0, isolate=True).leases == ()
-
-
-def test_an_isolated_task_can_be_cancelled(suspects: list[bytes], store: Store, look: Look) -> None:
-    assert store.cancel(TaskId("default", suspects[1]), "")
-    slot = look()
-    assert slot.places(suspects[1]) == ["done"]
-    assert list(slot.isolated) == [suspects[0], suspects[2]]
 
 
 def test_workers_share_isolated_tasks_out(suspects: list[bytes], hire: Hire) -> None:

@@ -22,7 +22,9 @@ def tree(error: type[BideError], depth: int = 0) -> Iterator[tuple[int, str, str
             yield from tree(below, depth + 1)
 
 
-CLASSES = [error for _, error in inspect.getmembers(bide.errors, inspect.isclass) if issubclass(error, BideError)]
+CLASSES = [
+    found for found in vars(bide.errors).values() if inspect.isclass(found) and issubclass(found, BideError)
+]
 
 
 def needs_arguments(error: type[BideError]) -> bool:

@@ -41,9 +41,9 @@ def as_written(value: Any) -> str:
         return "unset"
     if isinstance(value, tuple):
         value = ",".join(value)
-    return f"`{int(value) if isinstance(value, bool) else value:g}`" if isinstance(value, float) else (
-        f"`{int(value)}`" if isinstance(value, bool) else f"`{value}`"
-    )
+    if isinstance(value, bool):
+        value = int(value)
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
 def test_nothing_set_gives_the_defaults() -> None:
@@ -66,11 +66,21 @@ def test_settings_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("variable", "raw", "name", "value"),
     [
-        ("BIDE_REDIS_URL", "rediss://user:p%40ss@host:6380/1", "redis_url", "rediss://user:p%40ss@host:6380/1"),
+        (
+            "BIDE_REDIS_URL",
+            "rediss://user:p%40ss@host:6380/1",
+            "redis_url",
+            "rediss://user:p%40ss@host:6380/1",
+        ),
         ("BIDE_REDIS_URL", "unix:///run/valkey.sock", "redis_url", "unix:///run/valkey.sock"),
         ("BIDE_TASKS", "workers.tasks, mine", "tasks", ("workers.tasks", "mine")),
         ("BIDE_QUEUES", "mail,,video_hd ", "queues", ("mail", "video_hd")),
-        ("BIDE_API_KEY_HASHES", f"{DIGEST},acme={DIGEST}", "api_key_hashes", (("default", DIGEST), ("acme", DIGEST))),
+        (
+            "BIDE_API_KEY_HASHES",
+            f"{DIGEST},acme={DIGEST}",
+            "api_key_hashes",
+            (("default", DIGEST), ("acme", DIGEST)),
+        ),
         ("BIDE_LOCAL", "Yes", "local", True),
         ("BIDE_LOCAL", "off", "local", False),
         ("BIDE_CONCURRENCY", " 7 ", "concurrency", 7),
@@ -89,9 +99,11 @@ def test_a_variable_is_read_as_its_setting(variable: str, raw: str, name: str, v
         ("BIDE_PREFIX", "a b"), ("BIDE_PREFIX", "a:{b}"), ("BIDE_PREFIX", "x" * 65),
         ("BIDE_TASKS", ","), ("BIDE_TASKS", "my tasks"), ("BIDE_TASKS", "../tasks"), ("BIDE_TASKS", "a..b"),
         ("BIDE_QUEUES", "Mail"), ("BIDE_QUEUES", "a,b.c"),
-        ("BIDE_API_KEY_HASHES", "secret"), ("BIDE_API_KEY_HASHES", DIGEST[:-1]), ("BIDE_API_KEY_HASHES", "A=" + DIGEST),
+        ("BIDE_API_KEY_HASHES", "secret"), ("BIDE_API_KEY_HASHES", DIGEST[:-1]),
+        ("BIDE_API_KEY_HASHES", "A=" + DIGEST),
         ("BIDE_LOCAL", "maybe"),
-        ("BIDE_CONCURRENCY", "0"), ("BIDE_CONCURRENCY", "1e3"), ("BIDE_CONCURRENCY", "-1"), ("BIDE_CONCURRENCY", "9" * 99),
+        ("BIDE_CONCURRENCY", "0"), ("BIDE_CONCURRENCY", "1e3"), ("BIDE_CONCURRENCY", "-1"),
+        ("BIDE_CONCURRENCY", "9" * 99),
         ("BIDE_LEASE_SECONDS", "0.1"), ("BIDE_LEASE_SECONDS", "nan"), ("BIDE_LEASE_SECONDS", "inf"),
         ("BIDE_LEASE_SECONDS", "20s"), ("BIDE_RATE_LIMIT", "1.5"), ("BIDE_WAIT_SLOTS", "ten"),
     ],
@@ -101,14 +113,16 @@ def test_a_wrong_value_is_a_problem_that_names_its_variable(variable: str, raw: 
     assert problem.startswith(f"{variable} ")
 
 
-@given(st.sampled_from(VARIABLES), st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=80))
+@given(
+    st.sampled_from(VARIABLES), st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=80)
+)
 def test_any_value_is_read_or_reported(variable: str, raw: str) -> None:
+    reported: tuple[str, ...] = ()
     try:
-        settings = read(**{variable: raw})
+        read(**{variable: raw})
     except SettingsError as error:
-        assert all(variable in problem or "BIDE_WORKERS_" in problem for problem in error.problems)
-    else:
-        assert isinstance(settings, Settings)
+        reported = error.problems
+    assert {problem.split()[0] for problem in reported} <= {variable, "BIDE_WORKERS_MAX"}
 
 
 def test_all_problems_are_reported_together() -> None:
@@ -155,7 +169,7 @@ def test_settings_do_not_show_their_secrets_when_printed() -> None:
 
 
 def test_every_variable_is_named_after_its_setting() -> None:
-    assert VARIABLES == [f"BIDE_{setting.name.upper()}" for setting in fields(Settings)]
+    assert [f"BIDE_{setting.name.upper()}" for setting in fields(Settings)] == VARIABLES
 
 
 def test_the_page_has_a_row_for_every_setting_in_order() -> None:

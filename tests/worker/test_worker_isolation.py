@@ -1,0 +1,73 @@
+"""Isolated tasks of several queues share the one place that a worker has for them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bide import task
+from bide.connection import connect_async
+from bide.ids import TaskId
+from bide.reads import Reads
+from bide.registry import Registry
+from bide.settings import Settings
+from bide.store import Store, Submission
+from bide.worker import Worker
+
+QUEUES = ("here", "there")
+running, most = 0, 0
+
+
+@task
+async def suspect(seconds: float) -> None:
+    global running, most
+    running += 1
+    most = max(most, running)
+    await asyncio.sleep(seconds)
+    running -= 1
+
+
+async def crash(store: Store, url: str, queue: str) -> None:
+    """Have a worker of this queue lease everything, and die."""
+    client = connect_async(url)
+    asked: dict[str, Any] = {"settles": (), "isolate": False, "listen_ms": 0, "asked_at": 0.0}
+    await store.exchange(client, queue, worker="dead", boot=1, seq=1, capacity=100, lease_ms=0, **asked)
+    await client.aclose()
+    store.tick(queue)
+
+
+def suspects(store: Store, url: str, queue: str, count: int, seconds: float) -> list[TaskId]:
+    """Tasks of this queue that have one attempt left after a crash."""
+    submission = Submission("suspect", f'{{"seconds": {seconds}}}', queue, "", 2, 60_000)
+    ids = [store.submit(submission).id for _ in range(count)]
+    asyncio.run(crash(store, url, queue))
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("here", "there"), [(2, 2), (1, 1), (0, 2), (2, 0)], ids=lambda count: f"{count}"
+)
+def test_a_freed_place_goes_to_whoever_waits_for_it(
+    store: Store, store_url: str, prefix: str, here: int, there: int
+) -> None:
+    """Neither queue has to wait until its lane looks again by itself, which takes 20 s."""
+    global most
+    most = 0
+    ids = suspects(store, store_url, "here", here, 0.1) + suspects(store, store_url, "there", there, 0.1)
+    assert store.tick("here").ready + store.tick("there").ready == len(ids)
+
+    async def scenario() -> None:
+        settings = Settings(prefix=prefix, queues=QUEUES)
+        worker = Worker(settings, Registry({"suspect": suspect}), store_url)
+        at_work = asyncio.create_task(worker.run())
+        reads = Reads(store)
+        async with asyncio.timeout(5):
+            while not all(reads.task(id, "").run.state.done for id in ids):
+                await asyncio.sleep(0.01)
+        worker.stop()
+        await asyncio.wait_for(at_work, 10)
+
+    asyncio.run(scenario())
+    assert most == 1
