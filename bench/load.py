@@ -157,7 +157,10 @@ def main() -> None:
     generator = _Generator(arguments.url, arguments.first)
     gc.disable()  # a collection would be counted as the server's
     arrivals = _poisson(arguments.rate) if arguments.rate else None
-    seconds = generator.run(arguments.seconds, arrivals)
+    try:
+        seconds = generator.run(arguments.seconds, arrivals)
+    except OSError as error:  # TimeoutError too
+        sys.exit(f"load: {error}; was the code changed meanwhile?")
     load = Load(seconds, tuple(generator.accepted), tuple(generator.latencies_ms), tuple(generator.refused))
     sys.stdout.buffer.write(msgspec.json.encode(load))
 

@@ -202,8 +202,10 @@ class Lane:
     async def _pause(self, reply: ExchangeReply) -> None:
         """Until there is something to settle, a bell rings, something is due, or it is time to refresh."""
         seconds = REFRESH_S
-        now_ms = self._store.clock.now_ms()
-        if reply.next_due_ms is not None and now_ms is not None:
+        if reply.next_due_ms is not None:
+            now_ms = self._store.clock.now_ms()
+            if now_ms is None:
+                return  # the sample has just expired; the next exchange takes another
             seconds = min(seconds, max(0.001, (reply.next_due_ms - now_ms + 1) / 1000))
         try:
             async with asyncio.timeout(seconds):

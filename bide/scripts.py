@@ -11,7 +11,7 @@ A script's header is its contract, in comments at its top:
     -- Fence: ...
     -- Cost: ...
 
-`--- include _name` splices lua/_name.lua in, once. tests/store/test_headers.py
+`--- include _name` splices lua/_name.lua in, once. tests/store/test_store_headers.py
 holds every header against the body, the transition table and `errors.py`.
 """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections import Counter
 from collections.abc import Iterator
 
 import hypothesis
@@ -19,9 +18,6 @@ from local.store import EmbeddedStore
 
 hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("suite")
-
-CASES = "cases"
-"""A test records how many cases of which kind it went through under this property; see the summary."""
 
 
 @pytest.fixture(scope="session")
@@ -57,21 +53,6 @@ def prefix(redis_client: redis.Redis) -> Iterator[str]:
 def store(redis_client: redis.Redis, prefix: str) -> Store:
     """The store, by its own clock."""
     return Store(redis_client, Keys(prefix), Clock())
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many cases the enumerating tests went through, over all processes of the run."""
-    counted: Counter[str] = Counter()
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.getreports(outcome):
-            for name, value in report.user_properties:
-                if name == CASES:
-                    counted.update(value)
-    if counted:
-        terminalreporter.section("cases enumerated")
-        for kind, number in sorted(counted.items()):
-            terminalreporter.line(f"{number:5d} {kind}")
-        terminalreporter.line(f"{counted.total():5d} in all")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -8,7 +8,7 @@
 -- Returns: 1 when held, 0 when the budget is spent
 -- Errors: none
 -- Fence: none; a hold ends by itself
--- Cost: 3 commands
+-- Cost: 4 commands
 local waits, now_ms = KEYS[1], tonumber(ARGV[1])
 redis.call('ZREMRANGEBYSCORE', waits, '-inf', now_ms)
 local held = redis.call('ZSCORE', waits, ARGV[2])

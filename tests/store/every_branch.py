@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 from hand_clock import HandClock
 from scripted_worker import LEASE_MS, Hire, settle
@@ -13,7 +15,7 @@ from bide.gate import Gatekeeper
 from bide.reads import Reads
 from bide.store import FORGET_MS, Store
 
-KEYED = {"idempotency_key": "k", "fingerprint": b"f" * 16}
+KEYED: dict[str, Any] = {"idempotency_key": "k", "fingerprint": b"f" * 16}
 
 
 def play(store: Store, hire: Hire, clock: HandClock) -> None:
@@ -21,7 +23,9 @@ def play(store: Store, hire: Hire, clock: HandClock) -> None:
     _gate(store)
     _submissions(store, hire)
     _a_busy_worker(store, hire, clock)
-    _crashes(store, hire, clock)
+    _neglect(store, hire, clock, hire("janitor").exchange)
+    _neglect(store, hire, clock, lambda: store.tick("default"))
+    _heir(store, hire)
     _leaving(store, hire, clock)
     _holds(store)
 
@@ -35,7 +39,7 @@ def _gate(store: Store) -> None:
     store.slot_script("apply_gate", "default", "0", "x", 0, stale)
 
 
-def _refused(store: Store, rate_limit: int = 0, **fields: object) -> None:
+def _refused(store: Store, rate_limit: int = 0, **fields: Any) -> None:
     with contextlib.suppress(Refused):
         store.submit(submission(**fields), rate_limit=rate_limit)
         raise AssertionError("this was to be refused")
@@ -43,7 +47,6 @@ def _refused(store: Store, rate_limit: int = 0, **fields: object) -> None:
 
 def _submissions(store: Store, hire: Hire) -> None:
     hire("listener").exchange(capacity=10, listen_ms=10**9)
-    hire("second listener").exchange(capacity=0)
     store.submit(submission(**KEYED))
     store.submit(submission(**KEYED))
     _refused(store, **KEYED | {"fingerprint": b"g" * 16})
@@ -55,13 +58,19 @@ def _submissions(store: Store, hire: Hire) -> None:
     Reads(store).task(early, "")
 
 
+def _take_tokens(store: Store) -> None:
+    """As listeners do; the next ring has somebody to ring for."""
+    store.client.delete(*store.keys.slot("default", ("bell",)))
+
+
 def _a_busy_worker(store: Store, hire: Hire, clock: HandClock) -> None:
-    for _ in range(6):
+    for _ in range(8):
         store.submit(submission(retention_ms=1_000))
+    _take_tokens(store)
     worker = hire("busy")
     leases = worker.lease(8)
     worker.repeat()
-    store.cancel(leases[7].id, leases[7].spec.tenant)
+    store.cancel(leases[7].id, "")
     worker.heartbeat(*leases)
     worker.exchange(
         settle(leases[0], "succeeded", b"1"),
@@ -80,25 +89,32 @@ def _a_busy_worker(store: Store, hire: Hire, clock: HandClock) -> None:
         raise AssertionError("this was to be superseded")
 
 
-def _crashes(store: Store, hire: Hire, clock: HandClock) -> None:
+def _neglect(store: Store, hire: Hire, clock: HandClock, upkeep: Callable[[], object]) -> None:
+    """Leave something of each kind to promote, to reap and to prune."""
     for max_attempts in (1, 2, 2, 5):
         store.submit(submission(max_attempts=max_attempts))
     asked = store.submit(submission()).id
-    hire("dead").lease()
+    hire(f"dead {clock.ms}").lease()
     store.cancel(asked, "")
+    store.submit(submission(delay_ms=5))
+    key = f"of {upkeep}"
+    done = store.submit(submission(idempotency_key=key, fingerprint=b"f" * 16, retention_ms=1)).id
+    store.cancel(done, "")
+    _take_tokens(store)
     clock.pass_ms(LEASE_MS)
+    upkeep()
+
+
+def _heir(store: Store, hire: Hire) -> None:
     heir = hire("heir")
     isolated = next(lease for lease in heir.lease() if lease.isolated)
     heir.exchange(settle(isolated, "ready"))
-    clock.pass_ms(LEASE_MS)
-    store.tick("default")
-    clock.pass_ms(60_000)
-    heir.exchange()
 
 
 def _leaving(store: Store, hire: Hire, clock: HandClock) -> None:
     store.submit(submission())
     assert not hire("heir", boot=2).retire()
+    _take_tokens(store)
     hire("heir").retire(forced=True)
     clock.pass_ms(FORGET_MS)
     store.tick("default")

@@ -68,6 +68,11 @@ class ScriptedWorker:
             )
         )
 
+    @property
+    def has_exchanged(self) -> bool:
+        """Whether there is an exchange to repeat."""
+        return self._seq > 0
+
     def lease(self, capacity: int = 100, **options: Any) -> tuple[Lease, ...]:
         """Lease up to that many tasks."""
         return self.exchange(capacity=capacity, **options).leases
@@ -100,4 +105,6 @@ def settle(
     fence: int | None = None,
 ) -> Settle:
     """The end of a lease; `fence` only where it is to be a wrong one."""
-    return Settle(lease.id.key, lease.fence if fence is None else fence, Settlement(settlement), delay_ms, outcome)
+    if fence is None:
+        fence = lease.fence
+    return Settle(lease.id.key, fence, Settlement(settlement), delay_ms, outcome)

@@ -40,9 +40,7 @@ class Slot:
 
     def places(self, key: bytes) -> list[str]:
         """Names of the indexes in which an id stands."""
-        return [
-            name for name in ("ready", "isolated", "due", "leased", "done") if key in getattr(self, name)
-        ]
+        return [name for name in ("ready", "isolated", "due", "leased", "done") if key in getattr(self, name)]
 
 
 Look = Callable[..., Slot]

@@ -25,11 +25,11 @@ def _retrying(submit: Submit, worker: ScriptedWorker) -> TaskId:
 def test_a_task_that_nobody_runs_is_cancelled_at_once(
     submit: Submit, worker: ScriptedWorker, store: Store, look: Look, clock: HandClock, state: str
 ) -> None:
-    id = {
-        "ready": submit,
-        "scheduled": lambda: submit(delay_ms=5_000),
-        "retrying": lambda: _retrying(submit, worker),
-    }[state]()
+    if state == "retrying":
+        id = _retrying(submit, worker)
+    else:
+        id = submit(delay_ms=5_000 if state == "scheduled" else 0)
+    assert look().runs[id.key].state == state
     clock.pass_ms(7)
     assert store.cancel(id, "") is True
     slot = look()
@@ -186,7 +186,9 @@ def test_a_heartbeat_renews_the_leases_it_names_and_no_others(
     }
 
 
-def test_a_hundred_leases_are_renewed_at_once(submit: Submit, worker: ScriptedWorker, clock: HandClock, look: Look) -> None:  # fmt: skip
+def test_a_hundred_leases_are_renewed_at_once(
+    submit: Submit, worker: ScriptedWorker, clock: HandClock, look: Look
+) -> None:
     for _ in range(100):
         submit()
     leases = worker.lease()
@@ -211,7 +213,9 @@ def test_a_heartbeat_tells_the_leases_that_others_have_now_and_leaves_them(
     assert look().leased == before == {other.id.key: clock.ms + LEASE_MS}
 
 
-def test_a_heartbeat_tells_of_a_task_that_is_gone(submit: Submit, worker: ScriptedWorker, clock: HandClock) -> None:  # fmt: skip
+def test_a_heartbeat_tells_of_a_task_that_is_gone(
+    submit: Submit, worker: ScriptedWorker, clock: HandClock
+) -> None:
     submit(retention_ms=0)
     lease = worker.lease_one()
     worker.exchange(settle(lease, "succeeded"))

@@ -185,9 +185,7 @@ def test_a_cancel_asked_of_a_worker_that_leaves_is_not_kept_for_it(
     assert look().signals == {}
 
 
-def test_a_worker_must_stay_while_a_task_is_ready(
-    submit: Submit, worker: ScriptedWorker, look: Look
-) -> None:
+def test_a_worker_must_stay_while_a_task_is_ready(submit: Submit, worker: ScriptedWorker, look: Look) -> None:
     worker.exchange(capacity=5, listen_ms=LISTEN_MS)
     submit()
     before = look()
@@ -221,6 +219,22 @@ def test_a_worker_that_is_forced_out_rings_another_for_the_work_it_leaves(
     _listen(hire("other"))
     submit()
     _take_tokens(store)  # by the one that leaves
+    leaver.retire(forced=True)
+    assert look().bell == 1
+
+
+def test_a_suspect_that_a_leaving_worker_hands_back_rings_another(
+    submit: Submit, hire: Hire, clock: HandClock, look: Look, store: Store
+) -> None:
+    submit(max_attempts=2)
+    hire("dead").lease_one()
+    clock.pass_ms(LEASE_MS)
+    leaver = hire("leaver")
+    lease = leaver.lease_one()
+    assert lease.isolated
+    _listen(hire("other"))
+    _take_tokens(store)
+    leaver.exchange(settle(lease, "ready"))
     leaver.retire(forced=True)
     assert look().bell == 1
 

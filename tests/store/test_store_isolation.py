@@ -66,7 +66,9 @@ def test_a_suspect_that_takes_its_worker_with_it_ends_failed(
     assert [slot.runs[id.key].state for id in suspects[1:]] == [State.RUNNING, State.READY]
 
 
-def test_a_suspect_can_be_cancelled(suspects: list[TaskId], worker: ScriptedWorker, look: Look, store: Store) -> None:
+def test_a_suspect_can_be_cancelled(
+    suspects: list[TaskId], worker: ScriptedWorker, look: Look, store: Store
+) -> None:
     worker.exchange()
     assert look().places(suspects[0].key) == ["isolated"]
     assert store.cancel(suspects[0], "")

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
 import redis
@@ -49,9 +48,7 @@ def _script(source: str) -> scripts.Script:
         ("return redis.call('GET', KEYS[1])", "unknown to the guard: GET"),
     ],
 )
-def test_the_guard_stops_what_it_is_there_for(
-    store: Store, prefix: str, source: str, complaint: str
-) -> None:
+def test_the_guard_stops_what_it_is_there_for(store: Store, prefix: str, source: str, complaint: str) -> None:
     with pytest.raises(ResponseError, match=complaint):
         guarded(_script(source)).run(store.client, [f"{prefix}:a"], f"{prefix}:b")
 
@@ -74,19 +71,13 @@ def recording(monkeypatch: pytest.MonkeyPatch, store_url: str, prefix: str) -> C
 
     def recorded() -> Counter[str]:
         calls: Counter[str] = Counter()
-        for key in client.scan_iter(f"{prefix}:*:calls/*", count=1000):
-            name = key.decode().rpartition("/")[2]
-            calls.update(f"{name} {site.decode()}" for site in client.lrange(key, 0, -1))
-            client.delete(key)
+        for name in SCRIPTS:
+            for key in client.scan_iter(f"{prefix}:*:calls/{name}", count=1000):
+                calls.update(f"{name} {int(site)}" for site in client.lrange(key, 0, -1))
+                client.delete(key)
         return calls
 
     return recorded
-
-
-@pytest.fixture
-def fresh(store_url: str, prefix: str, clock: HandClock) -> Store:
-    """A store on which no queue is registered."""
-    return Store(connect(store_url), Keys(f"{prefix}:fresh"), clock)
 
 
 def test_every_command_of_every_script_touches_declared_keys_only(
@@ -118,17 +109,19 @@ def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         text=True,
         preexec_fn=tether.die_with_parent(),
     )  # fmt: skip
-    assert process.stdout is not None
-    assert any("Ready to accept connections" in line for line in process.stdout), "it did not start"
-    client = redis.Redis(port=port)
-    client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-    deadline = time.monotonic() + 20
-    while b"cluster_state:ok" not in client.execute_command("CLUSTER INFO", NEVER_DECODE=True):
-        assert time.monotonic() < deadline, "the cluster did not form"
-        time.sleep(0.05)  # nothing tells when a node thinks itself fit
-    yield f"redis://127.0.0.1:{port}/0"
-    process.terminate()
-    process.communicate(timeout=10)
+    try:
+        assert process.stdout is not None
+        assert any("Ready to accept connections" in line for line in process.stdout), "it did not start"
+        client = redis.Redis(port=port)
+        client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+        deadline = time.monotonic() + 20
+        while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+            assert time.monotonic() < deadline, "the cluster did not form"
+            time.sleep(0.05)  # nothing tells when a node thinks itself fit
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
 
 
 def test_the_cluster_refuses_keys_of_several_slots(cluster_url: str) -> None:
@@ -148,9 +141,7 @@ def test_all_keys_of_a_script_lie_in_one_slot_of_a_cluster(
 
     play(store, hire, clock)
     runner.run(client.aclose())
-    stats = store.client.info("commandstats")
-    assert stats["cmdstat_evalsha"]["calls"] > 50
-    assert stats["cmdstat_evalsha"]["failed_calls"] == 0
+    assert store.client.info("commandstats")["cmdstat_evalsha"]["calls"] > 50
 
 
 def test_queues_spread_over_a_cluster(cluster_url: str) -> None:
@@ -177,10 +168,9 @@ def test_each_script_costs_no_more_commands_than_it_says(
     recording: Calls, store: Store, worker: ScriptedWorker, clock: HandClock
 ) -> None:
     id = store.submit(submission()).id
-    worker.exchange(capacity=10, listen_ms=1_000)
     recording()
     ordinary: dict[str, Callable[[], object]] = {
-        "submit": lambda: store.submit(submission(delay_ms=0)),
+        "submit": lambda: store.submit(submission()),
         "show": lambda: Reads(store).task(id, ""),
         "register": lambda: store.register("new"),
         "gate": Gatekeeper(store).open,
@@ -189,7 +179,7 @@ def test_each_script_costs_no_more_commands_than_it_says(
         "cancel": lambda: store.cancel(store.submit(submission()).id, ""),
         "heartbeat": lambda: store.heartbeat("default", "worker", 1_000, [(id.key, 1)]),
         "tick": lambda: store.tick("default"),
-        "exchange": lambda: worker.exchange(capacity=10),
+        "exchange": worker.exchange,
         "retire": lambda: worker.retire(forced=True),
     }
     assert sorted(ordinary) == SCRIPTS

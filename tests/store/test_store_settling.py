@@ -144,9 +144,7 @@ def test_a_late_settle_of_a_settled_task_answers_ok_and_changes_nothing(
 
 
 @pytest.mark.parametrize("off_by", [-1, 1])
-def test_a_wrong_fence_is_refused(
-    submit: Submit, worker: ScriptedWorker, look: Look, off_by: int
-) -> None:
+def test_a_wrong_fence_is_refused(submit: Submit, worker: ScriptedWorker, look: Look, off_by: int) -> None:
     id = submit()
     lease = worker.lease_one()
     assert worker.exchange(settle(lease, "succeeded", fence=lease.fence + off_by)).lost == (0,)

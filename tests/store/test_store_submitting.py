@@ -129,9 +129,7 @@ def test_a_key_is_answered_also_above_the_rate_limit(submit: Submit) -> None:
     assert submit(idempotency_key="k", fingerprint=A, rate_limit=1) == first
 
 
-def test_a_key_is_forgotten_with_its_task(
-    submit: Submit, store: Store, clock: HandClock, look: Look
-) -> None:
+def test_a_key_is_forgotten_with_its_task(submit: Submit, store: Store, clock: HandClock, look: Look) -> None:
     first = submit(idempotency_key="k", fingerprint=A, retention_ms=1_000)
     store.cancel(first, "")
     clock.pass_ms(1_000)

@@ -124,6 +124,7 @@ def test_an_exit_is_not_retried_unless_listed() -> None:
     [
         {"max_attempts": 0}, {"max_attempts": 1001}, {"backoff": "fibonacci"},
         {"delay": "soon"}, {"delay": -1}, {"max_delay": "1y"},
+        {"retry_on": OSError}, {"give_up_on": [OSError]}, {"give_up_on": (3,)},
     ],
 )  # fmt: skip
 def test_a_policy_that_makes_no_sense_is_refused_where_it_is_written(wrong: dict[str, Any]) -> None:

@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from commit_count import commits, counting
 from fault_proxy import Fault, FaultProxy
 from stage import Stage, Zygote, await_that, is_alive
 
+from bide import scripts
 from bide.clock import Clock
 from bide.connection import connect
 from bide.ids import TaskId
@@ -95,9 +97,16 @@ def _check(stage: Stage, ids: dict[str, TaskId], tokens: dict[str, bytes]) -> No
         if view.run.state is State.SUCCEEDED:
             assert stage.outcome(id) in effects, f"the outcome of {name} is nobody's"
     client, indexes = stage.store.client, ("ready", "isolated", "due", "leased")
+    assert commits(client, stage.store.keys) == {id.key: 1 for id in ids.values()}
     slot = stage.store.keys.slot("default", (*indexes, "done", "specs", "runs"))
     assert [client.zcard(key) for key in slot[:5]] == [0, 0, 0, 0, len(ids)]
     assert [client.hlen(key) for key in slot[5:]] == [len(ids), len(ids)]
+
+
+@pytest.fixture(autouse=True)
+def _counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancel from here counts too; the zygote's workers count anyway."""
+    monkeypatch.setattr(scripts, "load", counting())
 
 
 @pytest.mark.parametrize("fault", Fault)

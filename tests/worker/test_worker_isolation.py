@@ -46,9 +46,7 @@ def suspects(store: Store, url: str, queue: str, count: int, seconds: float) -> 
     return ids
 
 
-@pytest.mark.parametrize(
-    ("here", "there"), [(2, 2), (1, 1), (0, 2), (2, 0)], ids=lambda count: f"{count}"
-)
+@pytest.mark.parametrize(("here", "there"), [(2, 2), (1, 1), (0, 2), (2, 0)], ids=lambda count: f"{count}")
 def test_a_freed_place_goes_to_whoever_waits_for_it(
     store: Store, store_url: str, prefix: str, here: int, there: int
 ) -> None:

@@ -15,7 +15,9 @@ import signal
 import sys
 from typing import Any
 
-from bide import registry
+from commit_count import counting
+
+from bide import registry, scripts
 from bide.settings import Settings
 from bide.worker import Worker
 from local import tether
@@ -33,6 +35,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     import worker_tasks  # noqa: F401  loaded before the forks
 
+    scripts.load = counting()  # type: ignore[assignment]
     for line in sys.stdin:
         wish = json.loads(line)
         before = tether.die_with_parent()

@@ -86,7 +86,7 @@ def test_a_context_is_not_an_argument_to_submit() -> None:
 
     assert look.takes_context
     assert look.decode_args('{"url": "x"}') == {"url": "x"}
-    assert look.signature == "(url: 'str')"
+    assert look.signature.replace("'", "") == "(url: str)"
 
 
 def test_a_context_is_recognised_by_its_annotation_not_its_name() -> None:
@@ -161,7 +161,8 @@ def order(
 
 def test_arguments_arrive_as_their_types() -> None:
     arguments = order.decode_args(
-        '{"lines": [{"sku": "a", "count": 1}], "to": {"city": "Ulm"}, "weight": {"grams": 5}, "on": "2026-02-03"}'
+        '{"lines": [{"sku": "a", "count": 1}], "to": {"city": "Ulm"}, "weight": {"grams": 5},'
+        ' "on": "2026-02-03"}'
     )
     assert arguments == {
         "lines": [Line("a", 1)],
@@ -195,7 +196,9 @@ def test_a_bad_argument_is_refused_with_a_pointer_to_it(raw: str, pointer: str, 
     assert complaint in caught.value.message
 
 
-@pytest.mark.parametrize("raw", ["{", "", "nope", b"\xff\xfe", '{"lines": ' + "[" * 100_000, b'{"to": "\xed\xa0\x80"}'])
+@pytest.mark.parametrize(
+    "raw", ["{", "", "nope", b"\xff\xfe", '{"lines": ' + "[" * 100_000, b'{"to": "\xed\xa0\x80"}']
+)
 def test_what_is_no_json_is_refused(raw: bytes | str) -> None:
     with pytest.raises(InvalidArguments):
         order.decode_args(raw)
@@ -238,7 +241,7 @@ def test_a_parameter_without_a_hint_takes_anything() -> None:
         (Line("a", 1), lambda value: setattr(value, "count", 9)),
         (Weight(1), lambda value: setattr(value, "grams", 9)),
     ],
-    ids=repr,
+    ids=["empty list", "list", "dict", "set", "bytearray", "list of structs", "struct", "dataclass"],
 )
 def test_no_call_sees_what_another_did_to_a_default(default: Any, change: Callable[[Any], Any]) -> None:
     def take(value=default) -> None: ...  # type: ignore[no-untyped-def]

@@ -1,0 +1,274 @@
+"""Random lives of tasks and workers: after every step each task is where its state says.
+
+hypothesis prints the steps, the seed and a line that plays a failure again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import suppress
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+import redis.asyncio
+from hand_clock import HandClock
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from scripted_worker import ScriptedWorker, settle
+from slot_contents import Slot, read_slot, wipe
+from submissions import submission
+
+from bide.connection import connect
+from bide.errors import IdempotencyConflict, ScriptError, TaskFinished, TaskNotFound
+from bide.exchange import ExchangeReply, Lease, Settle, Settlement
+from bide.ids import TaskId
+from bide.keys import SERVER_KEYS, Keys
+from bide.state import TRANSITIONS, State
+from bide.store import Store
+
+PLACES = {
+    State.SCHEDULED: {"due"},
+    State.RETRYING: {"due"},
+    State.READY: {"ready", "isolated"},
+    State.RUNNING: {"leased"},
+    State.SUCCEEDED: {"done"},
+    State.FAILED: {"done"},
+    State.CANCELLED: {"done"},
+}
+
+WORKERS = st.sampled_from(["a", "b", "c"])
+SPANS_MS = st.sampled_from([1, 400, 2_500, 9_999, 10_000, 40_000])
+
+
+def _reachable() -> dict[State, set[State]]:
+    """States that several transitions in a row can lead to; one step of ours may make several."""
+    reach = {state: {state, *TRANSITIONS[state]} for state in State}
+    for _ in State:
+        reach = {state: set().union(*(reach[via] for via in vias)) for state, vias in reach.items()}
+    return reach
+
+
+REACHABLE = _reachable()
+
+
+class Lives(RuleBasedStateMachine):
+    """What may happen, in any order. `connections` is set by the test."""
+
+    connections: tuple[redis.Redis, redis.asyncio.Redis, asyncio.Runner]
+
+    def __init__(self) -> None:
+        super().__init__()
+        client, self._async_client, self._runner = self.connections
+        self._clock = HandClock()
+        self._store = Store(client, Keys(f"t-{secrets.token_hex(6)}"), self._clock)
+        self._boots = dict.fromkeys("abc", 1)
+        self._workers = {name: self._start(name) for name in "abc"}
+        self._held: list[tuple[str, Lease]] = []
+        self._ended: list[tuple[str, Lease]] = []
+        self._ids: list[TaskId] = []
+        self._outcomes: dict[bytes, tuple[State, bytes | None]] = {}
+        self._before = self._look()
+        self._highest_fence = 0
+
+    def _start(self, name: str) -> ScriptedWorker:
+        return ScriptedWorker(self._store, self._runner, self._async_client, name, self._boots[name])
+
+    def _look(self) -> Slot:
+        return read_slot(self._store.client, self._store.keys)
+
+    def _took(self, name: str, reply: ExchangeReply) -> None:
+        for lease in reply.leases:
+            assert lease.fence > self._highest_fence, "fences grow with every lease"
+            self._highest_fence = lease.fence
+            self._held.append((name, lease))
+
+    @initialize()
+    def register(self) -> None:
+        self._store.register("default")
+
+    # --- what may happen --------------------------------------------------------------
+
+    @rule(
+        delay_ms=st.sampled_from([0, 0, 500, 5_000]),
+        key=st.sampled_from(["", "", "k1", "k2"]),
+        fingerprint=st.sampled_from([b"f" * 16, b"g" * 16]),
+        max_attempts=st.integers(1, 3),
+        retention_ms=st.sampled_from([1, 1_000, 60_000]),
+    )
+    def submit(self, key: str, **fields: Any) -> None:
+        fields["fingerprint"] = fields["fingerprint"] if key else b""
+        with suppress(IdempotencyConflict):
+            accepted = self._store.submit(submission(idempotency_key=key, **fields))
+            assert accepted.seen == (accepted.id in self._ids)
+            if not accepted.seen:
+                self._ids.append(accepted.id)
+
+    @rule(
+        name=WORKERS,
+        capacity=st.integers(0, 4),
+        isolate=st.booleans(),
+        listen_ms=st.sampled_from([0, 5_000]),
+        lease_ms=st.sampled_from([2_000, 10_000]),
+    )
+    def exchange(self, name: str, **options: Any) -> None:
+        reply = self._workers[name].exchange(**options)
+        assert len(reply.leases) <= options["capacity"]
+        assert sum(lease.isolated for lease in reply.leases) <= options["isolate"]
+        self._took(name, reply)
+
+    @precondition(lambda self: self._held)
+    @rule(data=st.data(), settlement=st.sampled_from(Settlement), capacity=st.integers(0, 2))
+    def settle_one(self, data: st.DataObject, settlement: Settlement, capacity: int) -> None:
+        """Perhaps of a lease that has been lost in the meantime."""
+        name, lease = self._held.pop(data.draw(st.integers(0, len(self._held) - 1)))
+        self._ended.append((name, lease))
+        self._settle(name, lease, settlement, capacity)
+
+    @precondition(lambda self: self._ended)
+    @rule(data=st.data(), settlement=st.sampled_from(Settlement))
+    def settle_again(self, data: st.DataObject, settlement: Settlement) -> None:
+        """A late, second, perhaps different outcome of a lease that has been settled or lost."""
+        name, lease = data.draw(st.sampled_from(self._ended))
+        self._settle(name, lease, settlement, 0)
+
+    def _settle(self, name: str, lease: Lease, settlement: Settlement, capacity: int) -> None:
+        run = self._before.runs.get(lease.id.key)
+        current = run is not None and run.fence == lease.fence
+        end = _end(lease, settlement, run.max_attempts if run else 1)
+        reply = self._workers[name].exchange(end, capacity=capacity)
+        assert reply.lost == (() if current else (0,))
+        self._took(name, reply)
+
+    @rule(name=WORKERS)
+    def repeat(self, name: str) -> None:
+        """The latest exchange again: nothing new may come of it but what time brings."""
+        worker = self._workers[name]
+        if worker.has_exchanged:
+            held = [lease for holder, lease in [*self._held, *self._ended] if holder == name]
+            assert all(lease in held for lease in worker.repeat().leases)
+
+    @rule(name=WORKERS, data=st.data())
+    def heartbeat(self, name: str, data: st.DataObject) -> None:
+        mine = [lease for holder, lease in self._held if holder == name]
+        named = data.draw(st.lists(st.sampled_from(mine), unique_by=lambda lease: lease.id)) if mine else []
+        if named:
+            lost, _ = self._workers[name].heartbeat(*named)
+            gone = {
+                lease.id.key
+                for lease in named
+                if lease.id.key not in self._before.runs
+                or self._before.runs[lease.id.key].fence != lease.fence
+            }
+            assert set(lost) == gone
+
+    @precondition(lambda self: self._ids)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        id = data.draw(st.sampled_from(self._ids))
+        with suppress(TaskFinished, TaskNotFound):
+            at_once = self._store.cancel(id, "")
+            assert at_once == (self._look().runs[id.key].state == State.CANCELLED)
+
+    @rule(name=WORKERS)
+    def restart(self, name: str) -> None:
+        """A worker dies with its leases; its name starts anew, and the old start has no say."""
+        old = self._workers[name]
+        self._boots[name] += 1
+        self._workers[name] = self._start(name)
+        self._workers[name].exchange()
+        if old.has_exchanged:
+            with pytest.raises(ScriptError):
+                old.repeat(capacity=4)
+
+    @rule(name=WORKERS, forced=st.booleans())
+    def retire(self, name: str, forced: bool) -> None:
+        busy = bool(self._before.ready or self._before.isolated)
+        if self._workers[name].retire(window_ms=0, forced=forced):
+            self._boots[name] += 1
+            self._workers[name] = self._start(name)
+        else:
+            assert not forced
+            assert busy or self._before.due
+
+    @rule()
+    def tick(self) -> None:
+        self._store.tick("default")
+
+    @rule(ms=SPANS_MS)
+    def time_passes(self, ms: int) -> None:
+        self._clock.pass_ms(ms)
+
+    # --- what must hold ---------------------------------------------------------------
+
+    @invariant()
+    def each_task_is_where_its_state_says(self) -> None:
+        before, now = self._before, self._look()
+        assert now.runs.keys() == now.specs.keys()
+        for key, run in now.runs.items():
+            (place,) = now.places(key)
+            assert place in PLACES[run.state], f"{run.state} task in {place}"
+            assert run.attempt <= run.max_attempts
+            assert (run.worker != "") == (run.state == State.RUNNING)
+            assert (run.finished_ms > 0) == run.state.done
+        indexed = {
+            key for name in ("ready", "isolated", "due", "leased", "done") for key in getattr(now, name)
+        }
+        assert indexed == now.runs.keys()
+        assert now.results.keys() <= now.runs.keys()
+        assert {entry[:16] for entry in now.idempotency.values()} <= now.runs.keys()
+        live = sum(1 for until in now.listeners.values() if until >= self._clock.ms)
+        assert now.bell <= max(before.bell, live), "tokens beyond listeners"
+        self._compare(before, now)
+        self._before = now
+
+    def _compare(self, before: Slot, now: Slot) -> None:
+        for key, run in now.runs.items():
+            old = before.runs.get(key)
+            if old is not None:
+                assert run.state in REACHABLE[old.state], f"{old.state} -> {run.state}"
+                assert run.fence >= old.fence + (run.attempt > old.attempt)
+            if run.state.done:
+                outcome = (run.state, now.results.get(key))
+                assert self._outcomes.setdefault(key, outcome) == outcome, "an outcome changed"
+        for key in before.runs.keys() - now.runs.keys():
+            assert key in before.done, "forgotten before it was finished"
+
+    def teardown(self) -> None:
+        client, keys = self._store.client, self._store.keys
+        wipe(client, keys)
+        client.delete(*keys.server(SERVER_KEYS), *(keys.personal_bell("default", name) for name in "abc"))
+
+
+def _end(lease: Lease, settlement: Settlement, max_attempts: int) -> Settle:
+    """As a worker would: a task without attempts left is not retried."""
+    if settlement is Settlement.RETRYING and lease.attempt >= max_attempts:
+        settlement = Settlement.FAILED
+    return settle(lease, settlement, b'"%s"' % settlement.encode(), delay_ms=lease.attempt * 700 - 700)
+
+
+def test_whatever_happens_each_task_is_in_one_place_and_ends_once(
+    store_url: str, runner: asyncio.Runner, async_client: redis.asyncio.Redis
+) -> None:
+    class Bound(Lives):
+        connections = (connect(store_url), async_client, runner)
+
+    run_state_machine_as_test(
+        Bound,
+        settings=settings(
+            max_examples=80,
+            stateful_step_count=40,
+            deadline=None,
+            print_blob=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
