@@ -26,7 +26,7 @@ class StoreHealth:
     """`valkey` or `redis`."""
     version: str
     durability: str
-    """`aof-always`, `aof` (fsync every second or left to the system), `rdb`, or `none`."""
+    """`aof` (how often it is synced, the store does not tell), `rdb`, or `none`."""
     ping_ms: float
 
 

@@ -45,6 +45,8 @@ PLACES = {
     State.CANCELLED: {"done"},
 }
 
+ENDS = [state for state in State if state.done]
+
 WORKERS = st.sampled_from(["a", "b", "c"])
 SPANS_MS = st.sampled_from([1, 400, 2_500, 9_999, 10_000, 40_000])
 
@@ -114,7 +116,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(
         name=WORKERS,
-        capacity=st.integers(0, 4),
+        capacity=st.sampled_from([4, 2, 1, 0]),
         isolate=st.booleans(),
         listen_ms=st.sampled_from([0, 5_000]),
         lease_ms=st.sampled_from([2_000, 10_000]),
@@ -203,6 +205,12 @@ class Lives(RuleBasedStateMachine):
     def tick(self) -> None:
         self._store.tick("default")
 
+    @rule(tick=st.booleans())
+    def every_lease_runs_out(self, tick: bool) -> None:
+        self._clock.pass_ms(10_000)
+        if tick:
+            self._store.tick("default")
+
     @rule(ms=SPANS_MS)
     def time_passes(self, ms: int) -> None:
         self._clock.pass_ms(ms)
@@ -236,6 +244,7 @@ class Lives(RuleBasedStateMachine):
             if old is not None:
                 assert run.state in REACHABLE[old.state], f"{old.state} -> {run.state}"
                 assert run.fence >= old.fence + (run.attempt > old.attempt)
+                assert not old.cancelling or (run.cancelling and run.state in (State.RUNNING, *ENDS))
             if run.state.done:
                 outcome = (run.state, now.results.get(key))
                 assert self._outcomes.setdefault(key, outcome) == outcome, "an outcome changed"
@@ -264,8 +273,8 @@ def test_whatever_happens_each_task_is_in_one_place_and_ends_once(
     run_state_machine_as_test(
         Bound,
         settings=settings(
-            max_examples=80,
-            stateful_step_count=40,
+            max_examples=100,
+            stateful_step_count=60,
             deadline=None,
             print_blob=True,
             database=None,
