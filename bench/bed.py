@@ -13,8 +13,8 @@ from typing import Any, Final
 from bench.errors import BenchFailed
 from bide.clock import Clock
 from bide.connection import connect
+from bide.definition import DEFAULT_QUEUE
 from bide.keys import Keys
-from bide.registry import DEFAULT_QUEUE
 from bide.store import Store, Submission
 from local.store import EmbeddedStore
 

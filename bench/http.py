@@ -17,7 +17,7 @@ from bench.errors import BenchFailed
 from bench.line import Line, at_least, at_most
 from bench.load import CONNECTIONS, Load
 from bench.sample import median, percentile, spread
-from bide.registry import DEFAULT_QUEUE
+from bide.definition import DEFAULT_QUEUE
 from bide.settings import Settings
 from local import ports
 from local.children import ROOT

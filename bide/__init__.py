@@ -6,8 +6,8 @@ What a task author imports:
 """
 
 from bide.context import Context
+from bide.definition import task
 from bide.errors import Reject, RetryAfter
-from bide.registry import task
 from bide.retry import Retry
 
 __all__ = ["Context", "Reject", "Retry", "RetryAfter", "task"]

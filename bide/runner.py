@@ -13,10 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from bide.context import Context, StopReason
+from bide.definition import Definition
 from bide.errors import BideError, InvalidArguments, RetryAfter, TaskControl, TaskTimeout, UnknownTask
 from bide.exchange import Lease, Settle, Settlement
 from bide.records import Failure, Spec
-from bide.registry import Definition, Registry
+from bide.registry import Registry
 from bide.retry import Retry
 
 MAX_RESULT_BYTES: Final = 256 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bide.registry import Definition
+from bide.definition import Definition
 from chalice_app import limits, operations
 from chalice_app.schemas import SCHEMAS, Schema
 from chalice_app.services import Services

@@ -10,10 +10,10 @@ import msgspec
 from chalice.app import Request
 from msgspec import UNSET, Meta, UnsetType
 
+from bide.definition import Definition
 from bide.errors import UnknownQueue
 from bide.ids import TaskId
 from bide.records import Run, Spec, TaskView
-from bide.registry import Definition
 from bide.state import State
 from bide.store import Submission
 from chalice_app.errors import FieldError, InvalidFields

@@ -173,9 +173,11 @@ class Lives(RuleBasedStateMachine):
             assert set(lost) == gone
 
     @precondition(lambda self: self._ids)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        id = data.draw(st.sampled_from(self._ids))
+    @rule(data=st.data(), rare=st.booleans())
+    def cancel(self, data: st.DataObject, rare: bool) -> None:
+        """Of any task; or of one in the places that chance would seldom pick."""
+        picked = [id for id in self._ids if id.key in (*self._before.isolated, *self._before.leased)]
+        id = data.draw(st.sampled_from(picked if rare and picked else self._ids))
         with suppress(TaskFinished, TaskNotFound):
             at_once = self._store.cancel(id, "")
             assert at_once == (self._look().runs[id.key].state == State.CANCELLED)

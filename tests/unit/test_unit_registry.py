@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
 from bide import Context, Retry, task
+from bide.definition import Definition
 from bide.errors import InvalidArguments, RegistryError, UnknownTask
-from bide.registry import Definition, Registry, load
+from bide.registry import Registry, load
 
 HERE = Path(__file__)
 

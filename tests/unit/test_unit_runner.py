@@ -15,11 +15,12 @@ import pytest
 
 from bide import Context, Reject, Retry, RetryAfter, task
 from bide.context import StopReason
+from bide.definition import Definition
 from bide.errors import TaskControl, TaskTimeout
 from bide.exchange import Lease, Settle, Settlement
 from bide.ids import TaskId
 from bide.records import Spec
-from bide.registry import Definition, Registry
+from bide.registry import Registry
 from bide.runner import MAX_RESULT_BYTES, Attempt, Runner
 
 KEY = bytes(range(16))

@@ -16,11 +16,12 @@ import pytest
 from msgspec import Struct
 
 from bide import Retry, task
+from bide.definition import Definition
 from bide.errors import TaskControl
 from bide.exchange import Lease, Settlement
 from bide.ids import TaskId
 from bide.records import Spec
-from bide.registry import Definition, Registry
+from bide.registry import Registry
 from bide.runner import Attempt, Runner
 
 Fail = Callable[..., dict[str, str]]
