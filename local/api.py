@@ -17,8 +17,10 @@ from typing import Final
 
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bide.settings import Settings
+from local.acceptor import Acceptor
 from local.asgi import Application
 from local.gateway import Gateway
 from local.line import DRAIN, SERVE, Line, Problems, Ready, Stopped
@@ -59,14 +61,24 @@ class Server(uvicorn.Server):
         )
         self._application = application
         self._on_ready = on_ready
+        self._acceptors: list[Acceptor] = []
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield  # _serve() handles them, on the event loop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Take connections as `Acceptor` does, so that the processes share them evenly."""
+        self.servers = []
+        self._acceptors = [Acceptor(listener, self._protocol, self._open) for listener in sockets or ()]
+        self.started = True
         self._on_ready()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return HttpToolsProtocol(self.config, self.server_state, app_state={})
+
+    def _open(self) -> int:
+        return len(self.server_state.connections)
 
     def stop(self) -> None:
         """Accept no more, close idle connections, finish requests within `_STOP_SECONDS`, end."""
@@ -89,8 +101,8 @@ class Server(uvicorn.Server):
         self.stop()
 
     def _stop_accepting(self) -> None:
-        for server in self.servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
 
 
 def main() -> None:

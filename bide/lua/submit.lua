@@ -20,7 +20,7 @@
 -- Returns: {'OK', id, new (1) or seen (0), listeners, burst left (-1 without a limit)}
 -- Errors: UNREGISTERED, CLOSED, IDEMPOTENCY_CONFLICT, RATE_LIMITED
 -- Fence: none, a new task has had no lease
--- Cost: 6 commands for a ready task without key or limit, O(log ready)
+-- Cost: 6 commands for a ready task without key or limit, 2 more to ring, O(log ready)
 local meta, specs, runs, ready, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local idempotency, listeners, bell = KEYS[6], KEYS[7], KEYS[8]
 --- include _ring

@@ -121,9 +121,9 @@ def test_nothing_is_lost_when_the_store_is_killed_and_comes_back(zygote: Zygote,
         stage.start_worker(lease_seconds=5)
         ids = [stage.submit("doze", name=f"d{number}", seconds=0.2) for number in range(20)]
         later = stage.submit("succeed", delay_ms=600, name="l")
-        await_that(lambda: stage.effects("d0"))
+        await_that(lambda: all(stage.effects(f"d{number}") for number in range(20)))
         os.kill(store.pid, signal.SIGKILL)
-        await_that(lambda: len({name for name in range(20) if stage.effects(f"d{name}")}) == 20)
+        store.wait()
         store.start()
         for id in (*ids, later):
             assert stage.until(id).run.state is State.SUCCEEDED
