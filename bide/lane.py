@@ -21,6 +21,8 @@ REFRESH_S: Final = 20.0
 """How often an idle lane makes an exchange all the same, to stay on the list of listeners."""
 LISTEN_MS: Final = 30_000
 """How long the store counts on a listener that it has not heard of."""
+PACE_S: Final = 0.002
+"""What turns of a lane are apart on average while tasks trickle in; batches need no pace."""
 _STALE_REPLY_S: Final = 5.0
 _PAUSE_S: Final = 0.25
 """Between tries while the store is away."""
@@ -77,6 +79,7 @@ class Lane:
         self._holds_leases = asyncio.Event()
         self._led_out = asyncio.Event()
         self._denied_isolation = False
+        self._paced_at = 0.0
         self._leasing = True
         self._closing = False
         self._took_all_it_asked_for = False
@@ -134,6 +137,7 @@ class Lane:
                 hungry = self._has_room.is_set() and (reply.ready or self._took_all_it_asked_for)
                 if not (hungry or self._outbox or self._closing):
                     await self._pause(reply)
+                    await self._keep_pace()
         finally:
             for bell in bells:
                 bell.cancel()
@@ -198,6 +202,17 @@ class Lane:
         handed_back = (Settle(lease.id.key, lease.fence, Settlement.HANDED_BACK, 0, b"") for lease in leases)
         self._outbox.extend(handed_back)
         return ()
+
+    async def _keep_pace(self) -> None:
+        """Let a third turn in quick succession wait a little, so that it carries more.
+
+        A task that comes alone takes two turns, to lease it and to settle it, and waits for neither.
+        """
+        loop = asyncio.get_running_loop()
+        self._paced_at = max(self._paced_at + PACE_S, loop.time())
+        ahead_s = self._paced_at - loop.time() - PACE_S
+        if ahead_s > 0:
+            await asyncio.sleep(ahead_s)
 
     async def _pause(self, reply: ExchangeReply) -> None:
         """Until there is something to settle, a bell rings, something is due, or it is time to refresh."""
