@@ -32,17 +32,19 @@ class Clock:
 
     def __init__(self, local: Callable[[], float] = boot_time) -> None:
         self.local = local
-        self._sample: tuple[int, float] | None = None
+        self._sample: tuple[int, float, float] | None = None
 
     def record(self, reply: tuple[int, int], sent: float) -> None:
         """Take a sample: the store's TIME reply (seconds, microseconds), asked at local time `sent`."""
         received = self.local()
         if received - sent <= SLOW_S:
-            self._sample = (reply[0] * 1000 + reply[1] // 1000, received)
+            self._sample = (reply[0] * 1000 + reply[1] // 1000, received, received - sent)
 
-    def discard(self) -> None:
-        """Forget the sample, as after a thaw."""
-        self._sample = None
+    @property
+    def lag_s(self) -> float:
+        """How many seconds at most a reading is behind the store; infinite without a sample."""
+        sample = self._sample
+        return sample[2] if sample else float("inf")
 
     def now_ms(self) -> int | None:
         """The store's time, or None when there is no sample young enough to tell."""

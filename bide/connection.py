@@ -59,6 +59,11 @@ class ThreadConnections(redis.Redis):
             connection.disconnect()
             raise
 
+    def close(self) -> None:
+        """Let go of every thread's connection."""
+        self._held = threading.local()
+        super().close()
+
     def _of_this_thread(self) -> redis.Connection:
         held = self._held
         if getattr(held, "pid", None) != os.getpid():  # a fork must not share its parent's

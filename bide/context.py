@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from bide.errors import TaskCancelled, TaskControl, TaskTimeout
+from bide.errors import Interrupted, TaskCancelled, TaskTimeout
 from bide.ids import TaskId
 
 
@@ -49,7 +49,7 @@ class Context:
 
         An async task needs no checks: it is interrupted at its next await. A thread
         cannot be interrupted, so a plain function that never calls this runs to its end.
-        Raises TaskCancelled, TaskTimeout, or TaskControl when the worker shuts down or has
+        Raises TaskCancelled, TaskTimeout, or Interrupted when the worker shuts down or has
         lost the task; let it pass through.
         """
         if self.stopping is None:
@@ -58,4 +58,4 @@ class Context:
             raise TaskCancelled
         if self.stopping is StopReason.TIMEOUT:
             raise TaskTimeout
-        raise TaskControl(_SHUTDOWN_MESSAGE if self.stopping is StopReason.SHUTDOWN else _LOST_MESSAGE)
+        raise Interrupted(_SHUTDOWN_MESSAGE if self.stopping is StopReason.SHUTDOWN else _LOST_MESSAGE)

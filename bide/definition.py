@@ -143,6 +143,8 @@ def _define(
     if code is None:
         raise RegistryError(f"{function!r} is no function, and only functions can be tasks")
     place = f"{code.co_filename}:{code.co_firstlineno}"
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise RegistryError(f"{place}: a task returns its result; {function.__name__} yields")
     name = name or function.__name__
     if not _TASK_NAME.fullmatch(name):
         raise RegistryError(

@@ -20,8 +20,9 @@
     └── TaskControl              (raised by, or inside, a task)
         ├── Reject               REJECTED
         ├── RetryAfter           RETRY_AFTER
-        ├── TaskCancelled        CANCELLED
-        └── TaskTimeout          TIMEOUT
+        └── Interrupted          INTERRUPTED
+            ├── TaskCancelled    CANCELLED
+            └── TaskTimeout      TIMEOUT
 
 Only `chalice_app.problems` knows which HTTP status each one becomes.
 """
@@ -200,13 +201,19 @@ class RetryAfter(TaskControl):
         super().__init__(message or f"The task asked to be tried again in {seconds:g} s.")
 
 
-class TaskCancelled(TaskControl):
+class Interrupted(TaskControl):
+    """The attempt was asked to end."""
+
+    code = "INTERRUPTED"
+
+
+class TaskCancelled(Interrupted):
     """The task was cancelled."""
 
     code = "CANCELLED"
 
 
-class TaskTimeout(TaskControl):
+class TaskTimeout(Interrupted):
     """The attempt ran longer than its timeout."""
 
     code = "TIMEOUT"

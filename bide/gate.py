@@ -50,14 +50,18 @@ class Gatekeeper:
             changed_ms=int(state.get(b"changed_ms", 0)),
         )
 
-    def _set(self, accepting: str, reason: str, retry_after: int) -> Gate:
+    def _set(self, accepting: str, reason: str, retry_after: int, newest: int = 0) -> Gate:
         store = self._store
-        epoch, slots = store.script("gate", self._keys, store.now_ms(), accepting, reason, retry_after)
+        wish = (accepting, reason, retry_after)
+        epoch, slots = store.script("gate", self._keys, store.now_ms(), *wish, newest)
         untold = sorted(slot.decode() for slot in slots)
         for slot in tuple(untold):
             try:
-                store.slot_script("apply_gate", slot, accepting, reason, retry_after, epoch)
+                known = store.slot_script("apply_gate", slot, *wish, epoch)
             except StoreUnavailable as error:
                 raise StoreUnavailable(f"Queues not yet told: {', '.join(untold)}. {error}") from error
+            if known > epoch and self.read().epoch == epoch:
+                # The server's own record is older than its copies: it was lost. Go past them.
+                return self._set(*wish, newest=known)
             untold.remove(slot)
         return self.read()

@@ -80,6 +80,7 @@ class Lane:
         self._led_out = asyncio.Event()
         self._denied_isolation = False
         self._paced_at = 0.0
+        self._is_store_away = False
         self._leasing = True
         self._closing = False
         self._took_all_it_asked_for = False
@@ -164,13 +165,16 @@ class Lane:
                     )  # fmt: skip
                     break
                 except StoreUnavailable as error:
-                    _log.warning("exchange with %s: %s", self.slot, error)
+                    self._report_absence(str(error))
                     await asyncio.sleep(_PAUSE_S)
         except BaseException:
             self._host.release(room)
             if isolate:
                 self._host.release_isolation()
             raise
+        if self._is_store_away:
+            _log.warning("queue %s: the store is back", self.slot)
+            self._is_store_away = False
         del self._outbox[: len(settles)]
         for position in reply.lost:
             id = TaskId(self.slot, settles[position].key)
@@ -191,6 +195,12 @@ class Lane:
         if not (leasing or self._leasing):
             self._led_out.set()
         return reply
+
+    def _report_absence(self, problem: str) -> None:
+        """Say once that the store is away, not at each try."""
+        if not self._is_store_away:
+            _log.warning("queue %s: waiting for the store: %s", self.slot, problem)
+        self._is_store_away = True
 
     def _in_time(self, leases: tuple[Lease, ...]) -> tuple[Lease, ...]:
         """The leases, unless they ran out on their way here: then they are handed back, unstarted.
@@ -236,7 +246,7 @@ class Lane:
                 async with asyncio.timeout(2 * BLOCK_S):
                     token = await self._bell_client.blpop([bell], timeout=BLOCK_S)
             except (RedisError, TimeoutError) as error:
-                _log.warning("bell of %s: %s", self.slot, str(error) or "no answer")
+                self._report_absence(str(error) or "its bell does not answer")
                 await asyncio.sleep(_PAUSE_S)
                 token = (b"", b"")
             if token is not None:

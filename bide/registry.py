@@ -66,9 +66,7 @@ def load(packages: Sequence[str], *, local: bool, strict: bool = True) -> Regist
     problems: list[LoadProblem] = []
     for module in _modules(packages, problems):
         for definition in vars(module).values():
-            if not isinstance(definition, Definition) or definition.function.__module__ != module.__name__:
-                continue
-            if definition.local_only and not local:
+            if not isinstance(definition, Definition) or (definition.local_only and not local):
                 continue
             other = definitions.setdefault(definition.name, definition)
             if other is not definition:

@@ -14,7 +14,7 @@ import msgspec
 
 from bide.context import Context, StopReason
 from bide.definition import Definition
-from bide.errors import BideError, InvalidArguments, RetryAfter, TaskControl, TaskTimeout, UnknownTask
+from bide.errors import BideError, Interrupted, InvalidArguments, RetryAfter, TaskTimeout, UnknownTask
 from bide.exchange import Lease, Settle, Settlement
 from bide.records import Failure, Spec
 from bide.registry import Registry
@@ -57,6 +57,16 @@ class Attempt:
         self._started = True
         if self.context.stopping is not None:
             raise asyncio.CancelledError
+
+    @property
+    def lease_held(self) -> tuple[bytes, int]:
+        """The task's id in the store, and the lease's fence."""
+        return self.lease.id.key, self.lease.fence
+
+    @property
+    def is_over(self) -> bool:
+        """It has ended, though its thread may go on."""
+        return self.work is not None and self.work.done()
 
     def settle(self, settlement: Settlement, outcome: bytes = b"", delay_ms: int = 0) -> Settle:
         return Settle(self.lease.id.key, self.lease.fence, settlement, delay_ms, outcome)
@@ -146,7 +156,7 @@ class Runner:
     def _ended(self, attempt: Attempt, error: BaseException, definition: Definition) -> Settle | None:
         """The settle for an attempt that ended in an exception."""
         reason = attempt.context.stopping
-        stopped = isinstance(error, (asyncio.CancelledError, TaskControl))
+        stopped = isinstance(error, (asyncio.CancelledError, Interrupted))
         if reason is StopReason.LOST:
             return None
         if reason is StopReason.CANCEL and stopped:

@@ -181,11 +181,19 @@ class Store:
         reply = self.slot_script("cancel", id.slot, self.now_ms(), id.key, tenant)
         if reply[0] == b"CANCELLED":
             return True
-        bell = self.keys.personal_bell(id.slot, reply[1].decode())
-        # A hint: the heartbeat brings the cancel in any case, only later.
-        self.command("RPUSH", bell, "1")
-        self.command("EXPIRE", bell, 60)
+        self._ring(id.slot, reply[1].decode())
         return False
+
+    def _ring(self, slot: str, worker: str) -> None:
+        """Wake one worker. A hint: its heartbeat brings a cancel in any case, only later."""
+        bell = self.keys.personal_bell(slot, worker)
+        together = self.client.pipeline(transaction=True)
+        together.rpush(bell, "1")
+        together.expire(bell, 60)
+        try:
+            together.execute()
+        except RedisError as error:
+            raise translate(error, self.client) from error
 
     def hold(self, holder: str, hold_ms: int, budget: int) -> bool:
         """Take one of `budget` places for requests that are held open; False when all are taken."""
@@ -236,7 +244,7 @@ class Store:
             raise translate(error, client) from error
         if reply[0] != b"OK":
             raise ScriptError(f"Worker {worker} has been superseded by a later start of itself.")
-        return read_reply(slot, reply, asked_at + lease_ms / 1000)
+        return read_reply(slot, reply, asked_at + lease_ms / 1000 - self.clock.lag_s)
 
     async def _now_ms_async(self, client: redis.asyncio.Redis) -> int:
         if self.clock.now_ms() is None:

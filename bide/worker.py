@@ -89,11 +89,6 @@ class Worker:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._store.client.close()
 
-    @property
-    def busy_threads(self) -> int:
-        """Plain functions that still run; more than 0 after `run` when some could not be ended."""
-        return sum(1 for attempt in self._all_attempts() if attempt.thread and not attempt.thread.done())
-
     # --- what lanes ask (lane.Host) ---------------------------------------------------------
 
     def reserve(self, wanted: int) -> int:
@@ -162,16 +157,16 @@ class Worker:
     def _lose(self, slot: str, leases: Sequence[tuple[bytes, int]]) -> None:
         for key, fence in leases:
             attempt = self._attempts[slot].get(key)
-            if attempt is not None and attempt.lease.fence == fence:
+            if attempt is not None and attempt.lease.fence == fence and attempt.context.stopping is None:
                 _log.warning("%s: its lease has passed to another worker; stopped here", attempt.lease.id)
                 attempt.stop(StopReason.LOST)
 
     def _held(self) -> Held:
         """Called in the heartbeat's thread; `list` of a dict's values is atomic in CPython."""
         return {
-            slot: [(attempt.lease.id.key, attempt.lease.fence) for attempt in list(attempts.values())]
+            slot: held
             for slot, attempts in self._attempts.items()
-            if attempts
+            if (held := [a.lease_held for a in list(attempts.values()) if not a.is_over])
         }
 
     def _all_attempts(self) -> Iterator[Attempt]:

@@ -53,10 +53,12 @@ if ledger then last_boot, last_seq, last_ids, last_isolated, lost = unpack(cmsgp
 if boot < last_boot or (boot == last_boot and seq < last_seq) then return { 'SUPERSEDED' } end
 local again = boot == last_boot and seq == last_seq
 
+local settled_now = 0
 if not again then lost = {} end
 if not again and #ARGV >= SETTLES then
   local ids, settled = {}, {}
   for i = SETTLES, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
+  settled_now = #ids
   for n, record in ipairs(redis.call('HMGET', runs, unpack(ids))) do
     local i = SETTLES + (n - 1) * 5
     -- A lease may be settled twice here: handed back, and through after all. The first counts.
@@ -71,7 +73,7 @@ end
 
 promote(now_ms, 100)
 local reaped = reap(now_ms, 100)
-prune(now_ms, 10)
+prune(now_ms, math.max(10, settled_now)) -- no slower than tasks end
 
 local leases, capacity = {}, tonumber(ARGV[5])
 if again then

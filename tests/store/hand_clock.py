@@ -17,6 +17,10 @@ class HandClock(Clock):
     def now_ms(self) -> int:
         return self.ms
 
+    @property
+    def lag_s(self) -> float:
+        return 0.0
+
     def pass_ms(self, ms: int) -> None:
         """Let time pass."""
         self.ms += ms

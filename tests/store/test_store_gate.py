@@ -109,9 +109,9 @@ def test_each_change_has_a_higher_epoch(gate: Gatekeeper) -> None:
 def test_a_slot_ignores_an_older_epoch(store: Store, gate: Gatekeeper, submit: Submit, look: Look) -> None:
     """A close that was overtaken by an open does not undo it."""
     stale = gate.close("x").epoch
-    gate.open()
+    newer = gate.open().epoch
     before = look()
-    assert store.slot_script("apply_gate", "default", "0", "x", 0, stale) == 0
+    assert store.slot_script("apply_gate", "default", "0", "x", 0, stale) == newer
     assert look() == before
     assert not _refuses(submit)
 
@@ -119,7 +119,7 @@ def test_a_slot_ignores_an_older_epoch(store: Store, gate: Gatekeeper, submit: S
 def test_telling_a_slot_twice_changes_nothing(store: Store, gate: Gatekeeper, look: Look) -> None:
     epoch = gate.close("x").epoch
     before = look()
-    assert store.slot_script("apply_gate", "default", "0", "x", 0, epoch) == 1
+    assert store.slot_script("apply_gate", "default", "0", "x", 0, epoch) == epoch
     assert look() == before
 
 
@@ -128,8 +128,8 @@ def test_a_slot_that_registers_before_a_close_and_copies_after_it_stays_closed(
 ) -> None:
     accepting, reason, retry_after, epoch = _register_first_half(store, "new")
     assert accepting == b"1"
-    gate.close("x")
-    assert store.slot_script("apply_gate", "new", accepting, reason, retry_after, epoch) == 0
+    closed = gate.close("x").epoch
+    assert store.slot_script("apply_gate", "new", accepting, reason, retry_after, epoch) == closed
     assert _refuses(submit, "new")
 
 
@@ -137,12 +137,25 @@ def test_a_slot_that_registers_while_a_close_tells_the_others_is_closed(
     store: Store, gate: Gatekeeper, submit: Submit
 ) -> None:
     """The close has read the list of slots already, and will never tell this one."""
-    epoch, slots = store.script("gate", store.keys.server(("state", "slots")), store.now_ms(), "0", "x", 0)
+    epoch, slots = store.script("gate", store.keys.server(("state", "slots")), store.now_ms(), "0", "x", 0, 0)
     assert slots == [b"default"]
     assert _submit_raw(store, "new") == [b"UNREGISTERED"]
     assert _refuses(submit, "new")
     store.slot_script("apply_gate", "default", "0", "x", 0, epoch)
     assert _refuses(submit, "new")
+
+
+def test_closing_is_strict_even_after_the_servers_own_record_was_lost(
+    store: Store, gate: Gatekeeper, submit: Submit
+) -> None:
+    """Its epochs begin anew then, and the slots know higher ones."""
+    gate.close("x")
+    known = gate.open().epoch
+    store.client.delete(*store.keys.server(("state",)))
+    assert gate.close("again").epoch > known
+    assert _refuses(submit)
+    assert gate.open().accepting
+    assert not _refuses(submit)
 
 
 def test_a_slot_between_registering_and_copying_accepts_nothing(store: Store, gate: Gatekeeper) -> None:

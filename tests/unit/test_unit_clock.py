@@ -89,12 +89,12 @@ def test_a_local_clock_that_went_back_tells_nothing(clock: Clock, hands: Hands) 
     assert clock.now_ms() is None
 
 
-def test_a_discarded_sample_is_gone_until_the_next_one(clock: Clock, hands: Hands) -> None:
-    clock.record((1_700_000_000, 0), sent=hands.at)
-    clock.discard()
-    assert clock.now_ms() is None
-    clock.record((1_700_000_001, 0), sent=hands.at)
-    assert clock.now_ms() == 1_700_000_001_000
+def test_a_reading_is_behind_by_no_more_than_its_sample_took(clock: Clock, hands: Hands) -> None:
+    assert clock.lag_s == float("inf")
+    asked = hands.at
+    hands.at += 0.25
+    clock.record((1_700_000_000, 0), sent=asked)
+    assert clock.lag_s == 0.25
 
 
 def test_the_local_clock_never_goes_back() -> None:

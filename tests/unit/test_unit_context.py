@@ -6,7 +6,7 @@ import pytest
 
 from bide import Context
 from bide.context import StopReason
-from bide.errors import TaskCancelled, TaskControl, TaskTimeout
+from bide.errors import Interrupted, TaskCancelled, TaskTimeout
 from bide.ids import TaskId
 
 ID = TaskId("mail", bytes(16))
@@ -21,16 +21,16 @@ def test_a_task_that_may_go_on_passes_its_check() -> None:
     [
         (StopReason.CANCEL, TaskCancelled, "cancelled"),
         (StopReason.TIMEOUT, TaskTimeout, "timeout"),
-        (StopReason.SHUTDOWN, TaskControl, "shutting down"),
-        (StopReason.LOST, TaskControl, "another worker has the task"),
+        (StopReason.SHUTDOWN, Interrupted, "shutting down"),
+        (StopReason.LOST, Interrupted, "another worker has the task"),
     ],
 )
 def test_a_check_says_why_the_attempt_should_end(
-    reason: StopReason, error: type[TaskControl], message: str
+    reason: StopReason, error: type[Interrupted], message: str
 ) -> None:
     context = Context(ID, 1)
     context.stopping = reason
-    with pytest.raises(TaskControl, match=message) as caught:
+    with pytest.raises(Interrupted, match=message) as caught:
         context.check()
     assert type(caught.value) is error
 
@@ -39,7 +39,7 @@ def test_every_reason_to_stop_ends_a_check() -> None:
     for reason in StopReason:
         context = Context(ID, 1)
         context.stopping = reason
-        with pytest.raises(TaskControl):
+        with pytest.raises(Interrupted):
             context.check()
 
 

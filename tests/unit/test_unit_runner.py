@@ -303,6 +303,20 @@ def test_a_plain_function_beyond_its_timeout_is_settled_at_once_and_told_at_its_
     assert told == [TaskTimeout]
 
 
+@pytest.mark.parametrize("reason", [StopReason.CANCEL, StopReason.SHUTDOWN])
+def test_a_rejection_counts_even_while_the_attempt_is_asked_to_end(
+    threads: ThreadPoolExecutor, reason: StopReason
+) -> None:
+    @task(retry=RETRY)
+    def rejects(ctx: Context) -> None:
+        attempt.stop(reason)
+        raise Reject("no")
+
+    attempt = Attempt(lease("rejects"))
+    settle = asyncio.run(runner(rejects, threads).run(attempt))
+    assert settled(settle) == ("failed", {"code": "REJECTED", "message": "no"})
+
+
 def test_a_timeout_within_a_task_is_an_error_of_its_own(run: Run) -> None:
     for definition in failing(TimeoutError("the page hangs")):
         failure = settled(run(definition))[1]
