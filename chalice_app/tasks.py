@@ -36,10 +36,10 @@ def submit_task(call: Call) -> Response:
     if accepted.burst_left is not None:
         headers |= ratelimit.headers(limit, accepted.burst_left)
     if waited and view.run.state.done:
-        return wire.respond(200, wire.task_json(view), headers)
+        return wire.respond(200, _show(call, view), headers)
     now_ms = services.store.clock.now_ms() or view.submitted_ms
     headers["Retry-After"] = str(predict.retry_after(view, now_ms))
-    return wire.respond(202, wire.task_json(view), headers)
+    return wire.respond(202, _show(call, view), headers)
 
 
 @routes.get(f"{_PATH}/{{id}}")
@@ -53,7 +53,7 @@ def show_task(call: Call, id: str) -> Response:
         headers["Retry-After"] = _retry_after(call, view)
     if matches(call.request.headers, tag):
         return wire.not_modified(headers)
-    return wire.respond(200, wire.task_json(view), headers)
+    return wire.respond(200, _show(call, view), headers)
 
 
 @routes.post(f"{_PATH}/{{id}}/cancel")
@@ -64,8 +64,12 @@ def cancel_task(call: Call, id: str) -> Response:
     cancelled = call.services.store.cancel(asked, call.tenant)
     view = call.services.reads.task(asked, call.tenant)
     if cancelled or view.run.state.done:
-        return wire.respond(200, wire.task_json(view))
-    return wire.respond(202, wire.task_json(view), {"Retry-After": _retry_after(call, view)})
+        return wire.respond(200, _show(call, view))
+    return wire.respond(202, _show(call, view), {"Retry-After": _retry_after(call, view)})
+
+
+def _show(call: Call, view: TaskView) -> bytes:
+    return wire.task_json(view, traceback=call.services.settings.local)
 
 
 def _wait(call: Call, view: TaskView, id: TaskId) -> tuple[TaskView, dict[str, str]]:

@@ -11,13 +11,14 @@ from chalice.app import Response
 from msgspec import Raw
 
 from bide.gate import Gate
-from bide.records import TaskView
+from bide.records import Failure, TaskView
 from bide.state import State
 
 MEDIA_TYPE: Final = "application/json"
 
 _EPOCH: Final = datetime(1970, 1, 1)
 _encode = msgspec.json.Encoder().encode
+_decode_failure = msgspec.json.Decoder(Failure).decode
 
 
 class TaskJson(msgspec.Struct, frozen=True):
@@ -49,8 +50,12 @@ class GateJson(msgspec.Struct, frozen=True):
     changed_at: str | None
 
 
-def task_json(view: TaskView) -> bytes:
-    """The body that shows a task."""
+def task_json(view: TaskView, *, traceback: bool) -> bytes:
+    """The body that shows a task.
+
+    traceback: show where in the code a failure arose. That is for whoever runs the server,
+        not for everybody with a key.
+    """
     spec, run = view.spec, view.run
     outcome = Raw(view.outcome) if view.outcome else None
     succeeded = run.state is State.SUCCEEDED
@@ -63,7 +68,7 @@ def task_json(view: TaskView) -> bytes:
             done=run.state.done,
             args=Raw(spec.args.encode()),
             result=outcome if succeeded else None,
-            error=None if succeeded else outcome,
+            error=None if succeeded else outcome if traceback else _without_traceback(view.outcome),
             attempt=run.attempt,
             max_attempts=run.max_attempts,
             submitted_at=time_text(view.submitted_ms),
@@ -72,6 +77,13 @@ def task_json(view: TaskView) -> bytes:
             run_at=time_text(run.due_ms or spec.run_at_ms),
         )
     )
+
+
+def _without_traceback(failure: bytes) -> Raw | None:
+    if not failure:
+        return None
+    decoded = _decode_failure(failure)
+    return Raw(_encode(Failure(decoded.code, decoded.message)))
 
 
 def etag(view: TaskView) -> str:

@@ -32,8 +32,8 @@ class HandWorker:
     def succeed(self, lease: Lease, result: Any = None) -> None:
         self._settle(lease, Settlement.SUCCEEDED, outcome=json.dumps(result).encode())
 
-    def fail(self, lease: Lease, code: str, message: str) -> None:
-        outcome = json.dumps({"code": code, "message": message}).encode()
+    def fail(self, lease: Lease, code: str, message: str, **more: str) -> None:
+        outcome = json.dumps({"code": code, "message": message, **more}).encode()
         self._settle(lease, Settlement.FAILED, outcome=outcome)
 
     def retry(self, lease: Lease, message: str, delay_ms: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from api_client import Api
 from chalice.test import Client
+from hand_worker import HandWorker
 
 from bide.settings import Settings
 from chalice_app.services import Services
@@ -101,6 +102,13 @@ def test_without_hashes_the_answer_says_how_to_make_one(
     assert (reply.status, reply.code) == (503, "NOT_CONFIGURED")
     assert "BIDE_API_KEY_HASHES" in reply.json["detail"]
     assert "openssl" in reply.json["detail"]
+
+
+def test_a_traceback_is_not_for_everybody_with_a_key(worker: HandWorker, public: Api) -> None:
+    path = public.submit_raw(b'{"name":"house.keep"}', authorization="Bearer first").headers["location"]
+    worker.fail(worker.lease(), "TASK_FAILED", "no", traceback="in boot.py, line 7")
+    error = public.get(path, authorization="Bearer first").json["error"]
+    assert error == {"code": "TASK_FAILED", "message": "no"}
 
 
 def test_tasks_that_reach_out_are_not_there_outside_local_mode(public: Api) -> None:

@@ -50,6 +50,12 @@ def test_a_failed_task_shows_its_error_and_no_result(api: Api, worker: HandWorke
     assert task["error"] == {"code": "ValueError", "message": "no such vm"}
 
 
+def test_a_traceback_is_shown_in_local_mode(api: Api, worker: HandWorker) -> None:
+    path = _path(api)
+    worker.fail(worker.lease(), "TASK_FAILED", "no", traceback="in boot.py, line 7")
+    assert api.get(path).json["error"]["traceback"] == "in boot.py, line 7"
+
+
 def test_a_retrying_task_shows_its_latest_error_and_when_it_goes_on(api: Api, worker: HandWorker) -> None:
     path = _path(api)
     worker.retry(worker.lease(), "try again", delay_ms=5_000)
