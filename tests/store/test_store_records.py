@@ -99,9 +99,9 @@ def test_a_task_that_is_not_there_or_anothers_is_not_found(submit: Submit, store
             reads.task(wrong, tenant)
 
 
-def test_reading_changes_nothing(submit: Submit, store: Store) -> None:
+def test_reading_changes_nothing(submit: Submit, store: Store, prefix: str) -> None:
     id = submit()
-    raw = {key: store.client.dump(key) for key in store.client.scan_iter("*}:*", count=1000)}
+    raw = {key: store.client.dump(key) for key in store.client.scan_iter(f"{prefix}:*", count=1000)}
     Reads(store).task(id, "")
     assert {key: store.client.dump(key) for key in raw} == raw
 

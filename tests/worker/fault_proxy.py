@@ -40,7 +40,8 @@ class FaultProxy:
         """The command that met the fault."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         port = self._listener.getsockname()[1]
-        self.url = parts._replace(netloc=f":{parts.password}@127.0.0.1:{port}").geturl()
+        user, at, _ = parts.netloc.rpartition("@")
+        self.url = parts._replace(netloc=f"{user}{at}127.0.0.1:{port}").geturl()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
