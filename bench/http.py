@@ -96,7 +96,7 @@ class _Api:
 
 
 async def _measure(api: _Api, quick: bool) -> list[Line]:
-    rounds, seconds = (1, 3.0) if quick else (3, 6.0)
+    rounds, seconds = 3, 1.5 if quick else 6.0
     await api.load(1.0)  # warm up
     saturated = [await api.load(seconds) for _ in range(rounds)]
     rates = [len(load.accepted) / load.seconds for load, _ in saturated]
