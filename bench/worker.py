@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 
 from bide import registry
@@ -16,6 +17,7 @@ from bide.worker import Worker
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the bench, and with it the input here
     settings = Settings.from_environ(os.environ)
     worker = Worker(settings, registry.load(settings.tasks, local=True), settings.redis_url)
     print("ready", flush=True)

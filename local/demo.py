@@ -113,7 +113,10 @@ class Progress:
         self._done = 0
         self._bar = sys.stdout.isatty()
 
-    def step(self) -> None:
+    def step(self, check: asyncio.Future[Outcome]) -> None:
+        """Count a check that is done, not one that was given up."""
+        if check.cancelled():
+            return
         self._done += 1
         if self._bar:
             filled = 40 * self._done // self._total
@@ -133,7 +136,7 @@ async def _measure(url: str, work: Sequence[Check]) -> tuple[list[Outcome], floa
             begun = loop.time()
             futures = [loop.run_in_executor(clients, run, client, check) for check in work]
             for future in futures:
-                future.add_done_callback(lambda _: progress.step())
+                future.add_done_callback(progress.step)
             return await asyncio.gather(*futures), loop.time() - begun
     finally:
         clients.shutdown(wait=False, cancel_futures=True)
@@ -190,8 +193,11 @@ def main() -> int:
         try:
             return asyncio.run(_demo(Path(folder)))
         except KeyboardInterrupt:
+            print("\ninterrupted", flush=True)
             return 130
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # without joining clients that still wait for results when it is interrupted

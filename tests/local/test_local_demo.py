@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from bide_client import Client
@@ -71,3 +75,16 @@ def test_the_demo_ends_well() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "right results    400" in ended.stdout
     assert ended.stderr == ""
+
+
+def test_ctrl_c_ends_the_demo_soon_and_leaves_nothing(tmp_path: Path) -> None:
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-u", "-m", "local.demo"]
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("checking 400 pages")
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    assert not any(child.is_running() for child in children)
+    assert list(tmp_path.iterdir()) == []
