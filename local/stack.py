@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from redis.exceptions import RedisError
+
+from bide.connection import connect
 from bide.settings import Settings
 from local import ports
 from local.children import Role, shown
@@ -22,6 +25,17 @@ _GRACE_SECONDS: Final = 6.0
 
 _STORE_PAUSES: Final = (0.0, 0.2, 1.0, 5.0)
 """Seconds before the store is started again, by how often that failed in a row."""
+
+
+def _reach(redis_url: str) -> None:
+    """Raise StoreFailed when nothing useful answers there: better said now than by each part."""
+    client = connect(redis_url)
+    try:
+        client.ping()
+    except RedisError as error:
+        raise StoreFailed(f"The store at BIDE_REDIS_URL does not answer: {error}") from error
+    finally:
+        client.close()
 
 
 class Stack:
@@ -52,6 +66,8 @@ class Stack:
         if self._store is not None:
             redis_url = self._store.start()
             self._duties.append(asyncio.create_task(self._keep_store(self._store)))
+        else:
+            await asyncio.to_thread(_reach, redis_url)
         listener = self._listener.fileno()
         self._supervisor = Supervisor(
             [

@@ -33,19 +33,18 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     line.watch()
     line.report(Ready())
+    is_store_away = False
     while not stopping.wait(settings.tick_seconds):
-        ready = _tick(store)
+        try:
+            ready = sum(store.tick(slot).ready for slot in store.slots())
+        except StoreError as error:
+            if not is_store_away:  # once, not at each tick
+                print(f"tick: waiting for the store: {error}", file=sys.stderr, flush=True)
+            is_store_away = True
+            continue
+        is_store_away = False
         if ready:
             line.report(Need(ready))
-
-
-def _tick(store: Store) -> int:
-    """One round of upkeep; how many tasks are ready afterwards. A store that fails is left alone."""
-    try:
-        return sum(store.tick(slot).ready for slot in store.slots())
-    except StoreError as error:
-        print(f"tick: {error}", file=sys.stderr, flush=True)
-        return 0
 
 
 if __name__ == "__main__":

@@ -87,6 +87,13 @@ def test_wrong_settings_end_with_code_2_and_are_named_together() -> None:
     assert "BIDE_REDIS_URL" in ended.stderr
 
 
+def test_a_store_elsewhere_that_does_not_answer_is_named_at_once(start: Start) -> None:
+    nobody = f"redis://127.0.0.1:{ports.free_port()}"
+    stack = start(BIDE_REDIS_URL=nobody)
+    assert nobody not in stack.wait_for("The store at BIDE_REDIS_URL does not answer")
+    assert stack.process.wait(20) == 1
+
+
 def test_two_stacks_run_side_by_side_in_one_clone(stack: StackProcess, start: Start) -> None:
     other = start().ready()
     task = stack.submit("echo", value="mine").json()["id"]
