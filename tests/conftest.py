@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -53,6 +54,15 @@ def prefix(redis_client: redis.Redis) -> Iterator[str]:
 def store(redis_client: redis.Redis, prefix: str) -> Store:
     """The store, by its own clock."""
     return Store(redis_client, Keys(prefix), Clock())
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the processes that tests start.
+
+    A shell starts background jobs with SIGINT ignored, which every descendant inherits; a
+    handler is not inherited, but leaves them the default.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
