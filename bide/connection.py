@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import redis
 import redis.asyncio
@@ -72,25 +72,20 @@ class ThreadConnections(redis.Redis):
         return connection
 
 
+_COMMON: Final[dict[str, Any]] = {
+    "protocol": 2,
+    "driver_info": None,  # no CLIENT SETINFO with each new connection
+    "socket_connect_timeout": CONNECT_S,
+}
+
+
 def connect(url: str) -> redis.Redis:
     """A synchronous client; each thread connects at its first command."""
-    return ThreadConnections.from_url(
-        url,
-        protocol=2,
-        driver_info=None,
-        socket_connect_timeout=CONNECT_S,
-        socket_timeout=REPLY_S,
-        retry=Retry(_backoff(), _RETRIES, supported_errors=_RETRIED),
-    )
+    retry = Retry(_backoff(), _RETRIES, supported_errors=_RETRIED)
+    return ThreadConnections.from_url(url, socket_timeout=REPLY_S, retry=retry, **_COMMON)
 
 
 def connect_async(url: str, *, reply_s: float | None = REPLY_S) -> redis.asyncio.Redis:
     """An asyncio client; `reply_s` None for connections that block on the bell."""
-    return redis.asyncio.Redis.from_url(
-        url,
-        protocol=2,
-        driver_info=None,
-        socket_connect_timeout=CONNECT_S,
-        socket_timeout=reply_s,
-        retry=AsyncRetry(_backoff(), _RETRIES, supported_errors=_RETRIED),
-    )
+    retry = AsyncRetry(_backoff(), _RETRIES, supported_errors=_RETRIED)
+    return redis.asyncio.Redis.from_url(url, socket_timeout=reply_s, retry=retry, **_COMMON)

@@ -131,6 +131,11 @@ def test_an_example_compiles_and_says_what_it_shows(example: Path) -> None:
 
 
 def test_every_python_block_of_the_documents_compiles() -> None:
-    for document in DOCUMENTS:
-        for block in re.findall(r"```python\n(.*?)```", texts()[document], re.DOTALL):
-            compile(block, str(document), "exec", dont_inherit=True)
+    blocks = [
+        (document, block)
+        for document in DOCUMENTS
+        for block in re.findall(r"```python\n(.*?)```", texts()[document], re.DOTALL)
+    ]
+    assert len(blocks) >= 5
+    for document, block in blocks:
+        compile(block, str(document), "exec", dont_inherit=True)
