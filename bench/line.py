@@ -28,6 +28,8 @@ class Line(msgspec.Struct, frozen=True):
     spread: tuple[float, float] | None = None
     """Lowest and highest round, where `value` is the median of rounds."""
     note: str = ""
+    of: str = ""
+    """In a comparison of several systems: the one that this is about."""
 
     @property
     def passed(self) -> bool:

@@ -46,6 +46,15 @@ class Clock:
         sample = self._sample
         return sample[2] if sample else float("inf")
 
+    def estimate_ms(self) -> int:
+        """The store's time from the last sample, however old; 0 before the first.
+
+        Good enough for when a wait ends, which may be late by what clocks drift; not for taking a
+        lease from somebody.
+        """
+        sample = self._sample
+        return sample[0] + int((self.local() - sample[1]) * 1000) if sample else 0
+
     def now_ms(self) -> int | None:
         """The store's time, or None when there is no sample young enough to tell."""
         sample = self._sample

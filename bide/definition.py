@@ -37,6 +37,11 @@ class Definition:
     retry: Retry
     retention_ms: int | None
     """None: the server's setting."""
+    deadline_s: float | None
+    """From submission to the end, waits included; None for none."""
+    expires_s: float | None
+    """From submission to the first start; None for never."""
+    version: int
     local_only: bool
     """Registered in local mode alone: it reaches out to addresses that the submitter names."""
     is_async: bool
@@ -99,6 +104,9 @@ def task(
     timeout: str | float | timedelta = DEFAULT_TIMEOUT,
     retry: Retry | None = None,
     retention: str | float | timedelta | None = None,
+    deadline: str | float | timedelta | None = None,
+    expires: str | float | timedelta | None = None,
+    version: int = 0,
     local_only: bool = False,
 ) -> Callable[[Callable[..., Any]], Definition]: ...
 def task(
@@ -110,13 +118,20 @@ def task(
     timeout: str | float | timedelta = DEFAULT_TIMEOUT,
     retry: Retry | None = None,
     retention: str | float | timedelta | None = None,
+    deadline: str | float | timedelta | None = None,
+    expires: str | float | timedelta | None = None,
+    version: int = 0,
     local_only: bool = False,
 ) -> Definition | Callable[[Callable[..., Any]], Definition]:
     """Make a function a task.
 
     name: the function's own name unless given.
     queue: where its submissions go unless they say otherwise.
-    timeout: how long one attempt may be active, as a duration ("20m", 30, timedelta).
+    timeout: how long one attempt may be active, waits excluded, as a duration ("20m", 30, timedelta).
+    deadline: the task fails unless it has finished that long after its submission, waits included.
+    expires: it expires unless it has started that long after its submission.
+    version: of its code. Functions of one name and several versions may stand side by side:
+        new tasks take the highest, and a task goes on with the one that began its journal.
     retry: see Retry; three attempts with exponential backoff unless given.
     retention: how long a finished task can be read; the server's setting unless given.
     local_only: register it in local mode alone.
@@ -125,7 +140,8 @@ def task(
     """
 
     def define(function: Callable[..., Any]) -> Definition:
-        return _define(function, name, queue, timeout, retry or Retry(), retention, local_only)
+        limits = (timeout, retention, deadline, expires)
+        return _define(function, name, queue, limits, retry or Retry(), version, local_only)
 
     return define if function is None else define(function)
 
@@ -134,9 +150,9 @@ def _define(
     function: Callable[..., Any],
     name: str | None,
     queue: str,
-    timeout: str | float | timedelta,
+    limits: tuple[str | float | timedelta | None, ...],
     retry: Retry,
-    retention: str | float | timedelta | None,
+    version: int,
     local_only: bool,
 ) -> Definition:
     code = getattr(inspect.unwrap(function), "__code__", None)
@@ -153,12 +169,15 @@ def _define(
     if not NAME.fullmatch(queue):
         raise RegistryError(f"{place}: {queue!r} is no queue name; it must match {NAME.pattern}")
     try:
-        timeout_s = parse_seconds(timeout)
-        retention_ms = None if retention is None else max(1000, round(parse_seconds(retention) * 1000))
+        timeout_s, retention_s, deadline_s, expires_s = (
+            None if limit is None else parse_seconds(limit) for limit in limits
+        )
     except ValueError as error:
         raise RegistryError(f"{place}: task {name!r}: {error}") from error
-    if timeout_s <= 0:
-        raise RegistryError(f"{place}: task {name!r}: timeout must be above zero")
+    if timeout_s is None or 0 in (timeout_s, deadline_s, expires_s):
+        raise RegistryError(f"{place}: task {name!r}: timeout, deadline and expires must be above zero")
+    if not 0 <= version < 1_000_000:
+        raise RegistryError(f"{place}: task {name!r}: version must be a whole number, not {version!r}")
     takes_context, args_type, result_type = _read_signature(function, name, place)
     return Definition(
         name=name,
@@ -166,7 +185,10 @@ def _define(
         queue=queue,
         timeout_s=timeout_s,
         retry=retry,
-        retention_ms=retention_ms,
+        retention_ms=None if retention_s is None else max(1000, round(retention_s * 1000)),
+        deadline_s=deadline_s,
+        expires_s=expires_s,
+        version=version,
         local_only=local_only,
         is_async=inspect.iscoroutinefunction(function),
         takes_context=takes_context,

@@ -16,13 +16,20 @@
     │   ├── UnknownTask          UNKNOWN_TASK
     │   ├── UnknownQueue         UNKNOWN_QUEUE
     │   ├── InvalidArguments     INVALID_ARGUMENTS
+    │   ├── InboxFull            INBOX_FULL
     │   └── TooLarge             TOO_LARGE
     └── TaskControl              (raised by, or inside, a task)
         ├── Reject               REJECTED
         ├── RetryAfter           RETRY_AFTER
+        ├── WaitTimeout          WAIT_TIMEOUT
+        ├── StepFailed           STEP_FAILED
+        ├── Misuse               MISUSE
+        ├── JournalFull          JOURNAL_FULL
+        ├── CodeChanged          CODE_CHANGED
         └── Interrupted          INTERRUPTED
             ├── TaskCancelled    CANCELLED
-            └── TaskTimeout      TIMEOUT
+            ├── TaskTimeout      TIMEOUT
+            └── DeadlineExceeded DEADLINE_EXCEEDED
 
 Only `chalice_app.problems` knows which HTTP status each one becomes.
 """
@@ -170,6 +177,12 @@ class InvalidArguments(Refused):
         super().__init__(message)
 
 
+class InboxFull(Refused):
+    """The task has as many unread events as it may have; send the next when it has read some."""
+
+    code = "INBOX_FULL"
+
+
 class TooLarge(Refused):
     """The value is larger than the limit."""
 
@@ -201,6 +214,36 @@ class RetryAfter(TaskControl):
         super().__init__(message or f"The task asked to be tried again in {seconds:g} s.")
 
 
+class WaitTimeout(TaskControl, TimeoutError):
+    """A wait lasted longer than its timeout."""
+
+    code = "WAIT_TIMEOUT"
+
+
+class StepFailed(TaskControl):
+    """A step failed, with an exception whose type can no longer be found."""
+
+    code = "STEP_FAILED"
+
+
+class Misuse(TaskControl):
+    """The context was used in a way that could not be replayed."""
+
+    code = "MISUSE"
+
+
+class JournalFull(TaskControl):
+    """The task's journal has no room for another entry."""
+
+    code = "JOURNAL_FULL"
+
+
+class CodeChanged(TaskControl):
+    """The code does something else than what the task's journal holds."""
+
+    code = "CODE_CHANGED"
+
+
 class Interrupted(TaskControl):
     """The attempt was asked to end."""
 
@@ -217,3 +260,9 @@ class TaskTimeout(Interrupted):
     """The attempt ran longer than its timeout."""
 
     code = "TIMEOUT"
+
+
+class DeadlineExceeded(Interrupted):
+    """The task's deadline has passed."""
+
+    code = "DEADLINE_EXCEEDED"

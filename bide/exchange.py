@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -11,10 +11,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from bide.ids import TaskId
-from bide.records import Spec
+from bide.records import Run, Spec
 
 BATCH: Final = 100
-"""Settles, and leases, that one exchange carries at most."""
+"""Messages, and leases, that one exchange carries at most."""
+MAX_BYTES: Final = 1024 * 1024
+"""Of messages that one exchange carries; a single larger one goes alone."""
 
 
 class Settlement(StrEnum):
@@ -24,20 +26,74 @@ class Settlement(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     RETRYING = "retrying"
+    PARKED = "waiting"
+    POLLED = "polled"
+    """A poller has made its round; it parks until the next."""
     HANDED_BACK = "ready"
     """The attempt does not count: the worker leaves before the task was through."""
 
 
-class Settle(NamedTuple):
-    """The end of one lease; its fields are five arguments of exchange.lua."""
+class Verb(StrEnum):
+    """What a message does that settles nothing."""
+
+    JOURNAL = "journal"
+    PROGRESS = "progress"
+    DELIVER = "deliver"
+    """A poller has an answer for a task."""
+    WATCH = "watch"
+    """A task waits for a poller."""
+    UNWATCH = "unwatch"
+
+
+class Message(NamedTuple):
+    """One thing that a worker tells the store; its fields are six arguments of exchange.lua.
+
+    What number, body and extra mean depends on the verb; lua/_messages.lua says it.
+    """
 
     key: bytes
+    """The task's id in its slot; for WATCH and UNWATCH the poller's."""
     fence: int
-    settlement: Settlement
-    delay_ms: int
-    """For RETRYING: when the next attempt may start, from now."""
-    outcome: bytes
-    """JSON: the result, or the Failure; empty when there is neither."""
+    """Of the lease; for DELIVER the polls that it took."""
+    verb: Settlement | Verb
+    number: int = 0
+    body: bytes | str = b""
+    extra: bytes | str = b""
+
+
+class Usage(NamedTuple):
+    """What one lease cost, beyond what the task had cost before; the extra of a settle."""
+
+    billed_us: int = 0
+    waited_ms: int = 0
+    replays: int = 0
+    polls: int = 0
+    calls: int = 0
+    """Calls of a shared poller."""
+    active_ms: int = 0
+    """Of the attempt so far, all its leases together."""
+    exits: int = 0
+    """1 when the task has asked for something to be run at its end."""
+
+    def packed(self) -> bytes:
+        return _pack(tuple(self))
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True):
+    """One unread event."""
+
+    number: int
+    name: str
+    body: str
+    """JSON."""
+
+
+class Inbox(msgspec.Struct, frozen=True, array_like=True):
+    """A task's unread events, in the order they came. Written by lua/_inbox.lua."""
+
+    last: int = 0
+    events: tuple[Event, ...] | dict[str, Event] = ()
+    marks: tuple[str, ...] | dict[str, str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +101,29 @@ class Lease:
     """A worker's hold on one task."""
 
     id: TaskId
-    fence: int
-    attempt: int
+    run: Run
     spec: Spec | None
     """None when the record cannot be read: damaged, or of another version."""
     isolated: bool
     """The task's next crash would be its last: hold no other such task beside it."""
     expires_at: float
     """Local boot-time clock, in seconds; the store's own view ends no earlier."""
+    journal: tuple[bytes, ...] = ()
+    """Entries, packed."""
+    events: tuple[Event, ...] = field(default=())
+
+    @property
+    def fence(self) -> int:
+        return self.run.fence
+
+    @property
+    def attempt(self) -> int:
+        return self.run.attempt
+
+    @property
+    def is_poller(self) -> bool:
+        """Whether it is leave to make a poller's round, and no task."""
+        return self.run.max_attempts == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +131,25 @@ class ExchangeReply:
     """The store's side of an exchange."""
 
     lost: tuple[int, ...]
-    """Positions of the settles that no longer counted: their leases had passed to others."""
+    """Positions of the messages that no longer counted: their leases had passed to others."""
     leases: tuple[Lease, ...]
     cancels: tuple[bytes, ...]
     """Tasks of this worker that somebody asked to cancel."""
     next_due_ms: int | None
-    """When the slot next has something to promote or to reap, by the store's clock."""
+    """When the slot next has something to promote, end or reap, by the store's clock."""
     ready: int
     """Tasks that still wait for a worker."""
 
 
+_pack = msgspec.msgpack.Encoder().encode
 _unpack_spec = msgspec.msgpack.Decoder(Spec).decode
+_unpack_run = msgspec.msgpack.Decoder(Run).decode
+_unpack_inbox = msgspec.msgpack.Decoder(Inbox).decode
 
 
-def flatten_settles(settles: Iterable[Settle]) -> Iterator[Any]:
-    """The last arguments of exchange.lua, five a settle."""
-    return chain.from_iterable(settles)
+def flatten_messages(messages: Iterable[Message]) -> Iterator[Any]:
+    """The last arguments of exchange.lua, six a message."""
+    return chain.from_iterable(messages)
 
 
 def split_ids(joined: bytes) -> tuple[bytes, ...]:
@@ -90,14 +164,24 @@ def _read_spec(packed: bytes) -> Spec | None:
         return None
 
 
+def read_events(packed: bytes | None) -> tuple[Event, ...]:
+    """The unread events in a field of `inbox`."""
+    events = _unpack_inbox(packed).events if packed else ()
+    # Lua knows no empty list: it packs one as a map.
+    return events if isinstance(events, tuple) else ()
+
+
 def read_reply(slot: str, reply: list[Any], expires_at: float) -> ExchangeReply:
     """Decode what exchange.lua returned after its 'OK'; `expires_at` is for every lease in it."""
     _, lost, flat, cancels, next_due_ms, ready = reply
     fields = iter(flat)
     leases = tuple(
-        Lease(TaskId(slot, key), fence, attempt, _read_spec(spec), isolated == 1, expires_at)
-        for key, spec, attempt, fence, isolated in zip(*[fields] * 5, strict=True)
-    )
+        Lease(
+            TaskId(slot, key), _unpack_run(run), _read_spec(spec), isolated == 1, expires_at,
+            tuple(journal), read_events(inbox),
+        )
+        for key, spec, run, isolated, journal, inbox in zip(*[fields] * 6, strict=True)
+    )  # fmt: skip
     return ExchangeReply(
         lost=tuple(lost),
         leases=leases,

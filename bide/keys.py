@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 SLOT_KEYS: Final = (
-    "meta", "specs", "runs", "results", "ready", "isolated", "due", "leased", "done",
-    "idempotency", "listeners", "bell", "workers", "ledgers", "signals",
+    "meta", "specs", "runs", "results", "ready", "isolated", "due", "leased", "done", "ends",
+    "journal", "inbox", "progress", "watched", "idempotency", "listeners", "bell", "workers", "ledgers",
+    "signals", "stats",
 )  # fmt: skip
 """Names of the keys that each queue's slot has."""
 

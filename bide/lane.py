@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -11,7 +12,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from bide.errors import StoreUnavailable
-from bide.exchange import BATCH, ExchangeReply, Lease, Settle, Settlement
+from bide.exchange import BATCH, MAX_BYTES, ExchangeReply, Lease, Message, Settlement
 from bide.ids import TaskId
 from bide.store import Store
 
@@ -28,6 +29,9 @@ _PAUSE_S: Final = 0.25
 """Between tries while the store is away."""
 
 _log = logging.getLogger(__name__)
+
+
+Answered = Callable[[bool], object]
 
 
 class Host(Protocol):
@@ -59,6 +63,9 @@ class Host(Protocol):
     def cancel(self, slot: str, keys: Sequence[bytes]) -> None:
         """Cancel these tasks, where they run here."""
 
+    def lived_ms(self) -> int:
+        """What the worker has lived since this was last asked, in milliseconds."""
+
 
 class Lane:
     """One slot's lane: `run` it; `lead_out` when the worker is to leave, then `close`."""
@@ -72,7 +79,7 @@ class Lane:
         self._store = store
         self._client = connect(_STALE_REPLY_S)
         self._bell_client = connect(None)
-        self._outbox: list[Settle] = []
+        self._outbox: list[tuple[Message, Answered | None]] = []
         self._seq = 0
         self._turn = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -84,12 +91,15 @@ class Lane:
         self._leasing = True
         self._closing = False
         self._took_all_it_asked_for = False
-        self.last_work = store.clock.local()
-        """Local clock: when this lane last had a task to start or to settle."""
+        self.last_arrival = -math.inf
+        """Local clock: when this lane last had a task that was not resumed, but new."""
 
-    def settle(self, settle: Settle) -> None:
-        """Send the end of a lease with the next exchange, which follows at once."""
-        self._outbox.append(settle)
+    def send(self, message: Message, answered: Answered | None = None) -> None:
+        """Send a message with the next exchange, which follows at once.
+
+        answered: told whether it counted; False when the lease had passed to another worker.
+        """
+        self._outbox.append((message, answered))
         self._turn.set()
 
     def nudge(self, *, isolation: bool = False) -> None:
@@ -116,6 +126,12 @@ class Lane:
     async def led_out(self) -> None:
         """Return once no lease is under way any more. After `lead_out`; waits for the store if it must."""
         await self._led_out.wait()
+
+    async def said(self) -> None:
+        """Returns once everything that was to be sent has been."""
+        while self._outbox:
+            self._turn.set()
+            await asyncio.sleep(0.001)
 
     def close(self) -> None:
         """Let `run` return once everything is settled."""
@@ -149,7 +165,9 @@ class Lane:
     async def _exchange(self) -> ExchangeReply:
         """One exchange, repeated under its number until the store answers."""
         self._seq += 1
-        settles = self._outbox[:BATCH]
+        sent = self._outbox[: _fitting(self._outbox)]
+        messages = [message for message, _ in sent]
+        lived_ms = self._host.lived_ms()
         leasing = self._leasing
         room = self._host.reserve(BATCH) if leasing else 0
         isolate = leasing and self._host.reserve_isolation()
@@ -160,8 +178,8 @@ class Lane:
                 try:
                     reply = await self._store.exchange(
                         self._client, self.slot, worker=self._host.name, boot=self._host.boot, seq=self._seq,
-                        settles=settles, capacity=room, lease_ms=self._host.lease_ms, isolate=isolate,
-                        listen_ms=LISTEN_MS if leasing else 0, asked_at=asked_at,
+                        messages=messages, capacity=room, lease_ms=self._host.lease_ms, isolate=isolate,
+                        listen_ms=LISTEN_MS if leasing else 0, lived_ms=lived_ms, asked_at=asked_at,
                     )  # fmt: skip
                     break
                 except StoreUnavailable as error:
@@ -175,10 +193,14 @@ class Lane:
         if self._is_store_away:
             _log.warning("queue %s: the store is back", self.slot)
             self._is_store_away = False
-        del self._outbox[: len(settles)]
+        del self._outbox[: len(sent)]
         for position in reply.lost:
-            id = TaskId(self.slot, settles[position].key)
-            _log.warning("%s: its lease had passed to another worker; the outcome here was dropped", id)
+            id = TaskId(self.slot, messages[position].key)
+            if messages[position].verb in Settlement:
+                _log.warning("%s: its lease had passed to another worker; the outcome here was dropped", id)
+        for position, (_, answered) in enumerate(sent):
+            if answered is not None:
+                answered(position not in reply.lost)
         leases = self._in_time(reply.leases)
         self._host.release(room - len(leases))
         if isolate and not any(lease.isolated for lease in leases):
@@ -187,8 +209,8 @@ class Lane:
             self._has_room.set()
         else:
             self._has_room.clear()
-        if settles or reply.leases:
-            self.last_work = self._store.clock.local()
+        if any(lease.run.replays == 0 and not lease.journal for lease in leases if not lease.is_poller):
+            self.last_arrival = self._store.clock.local()
         self._host.start(leases)
         self._host.cancel(self.slot, reply.cancels)
         self._took_all_it_asked_for = 0 < room == len(leases)
@@ -209,8 +231,8 @@ class Lane:
         """
         if not leases or self._store.clock.local() < leases[0].expires_at:
             return leases
-        handed_back = (Settle(lease.id.key, lease.fence, Settlement.HANDED_BACK, 0, b"") for lease in leases)
-        self._outbox.extend(handed_back)
+        for lease in leases:
+            self.send(Message(lease.id.key, lease.fence, Settlement.HANDED_BACK))
         return ()
 
     async def _keep_pace(self) -> None:
@@ -251,3 +273,13 @@ class Lane:
                 token = (b"", b"")
             if token is not None:
                 self._turn.set()
+
+
+def _fitting(outbox: Sequence[tuple[Message, Answered | None]]) -> int:
+    """How many of the first messages go into one exchange."""
+    total = 0
+    for count, (message, _) in enumerate(outbox[:BATCH]):
+        total += len(message.body)
+        if total > MAX_BYTES and count:
+            return count
+    return min(len(outbox), BATCH)

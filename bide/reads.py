@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from bide import scripts
 from bide.errors import TaskNotFound
 from bide.ids import TaskId
-from bide.records import Run, Spec, TaskView
+from bide.records import Run, Spec, TaskView, Totals
 from bide.store import Store, translate
 
 _spec = msgspec.msgpack.Decoder(Spec).decode
@@ -52,7 +52,17 @@ class Reads:
         spec = _spec(reply[0])
         if spec.tenant != tenant:
             raise TaskNotFound
-        return TaskView(str(id), id.slot, spec, _run(reply[1]), reply[2], id.submitted_ms)
+        return TaskView(str(id), id.slot, spec, _run(reply[1]), reply[2], id.submitted_ms, reply[3])
+
+    def totals(self) -> Totals:
+        """What all tasks of all queues came to. One round trip a queue."""
+        sums = dict.fromkeys(Totals.__struct_fields__, 0)
+        for slot in self._store.slots():
+            key = self._store.keys.slot(slot, ("stats",))[0]
+            values = self._store.command("HMGET", key, *sums)
+            for name, value in zip(sums, values, strict=True):
+                sums[name] += int(value or 0)
+        return Totals(**sums)
 
     def health(self) -> StoreHealth:
         """Reach the store, and ask what would survive its death."""

@@ -36,9 +36,33 @@ class Run(msgspec.Struct, frozen=True, array_like=True):
     """First start; 0 before it."""
     finished_ms: int = 0
     due_ms: int = 0
-    """When a scheduled or retrying task becomes ready; 0 otherwise."""
+    """When a scheduled, waiting or retrying task becomes ready; 0 otherwise, and without a time."""
     cancelling: int = 0
-    """1 once a cancel was asked of a running task."""
+    """1 once a cancel was asked of a task that a worker has to unwind."""
+    expires_ms: int = 0
+    """When it expires unless it has started; 0 is never."""
+    deadline_ms: int = 0
+    """When it fails unless it has finished; 0 is never."""
+    journal: int = 0
+    """Entries of its journal."""
+    inbox: int = 0
+    """1 once it was sent an event."""
+    awaits: str = ""
+    """Names of the events that a parked task waits for, separated by spaces."""
+    parked_ms: int = 0
+    """Since when a waiting task has been parked; 0 otherwise."""
+    resumes: int = 0
+    """1 when its next lease goes on with its attempt, instead of beginning one."""
+    active_ms: int = 0
+    """Of this attempt's timeout, spent before it was last parked."""
+    billed_us: int = 0
+    """Its active share of its workers' time, in microseconds."""
+    waited_ms: int = 0
+    """Time in waits, hot or parked, as far as they have ended."""
+    replays: int = 0
+    polls: int = 0
+    exits: int = 0
+    """1 when a parked task has something to run before it may end."""
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,3 +83,23 @@ class TaskView(msgspec.Struct, frozen=True):
     outcome: bytes
     """JSON: the result of a succeeded task, else the latest Failure; empty when there is none."""
     submitted_ms: int
+    progress: bytes = b""
+    """JSON: `{"fraction", "message"}`, what the task last said of itself; empty when it has not."""
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """What the tasks of a slot, or of the server, came to since its store was made."""
+
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    billed_us: int = 0
+    """The tasks' active shares of their workers' time, in microseconds."""
+    waited_ms: int = 0
+    replays: int = 0
+    polls: int = 0
+    calls: int = 0
+    """Calls of shared pollers."""
+    worker_ms: int = 0
+    """Time that workers lived, from the start of the process."""

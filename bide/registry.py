@@ -14,11 +14,12 @@ import sys
 import traceback
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bide.definition import DEFAULT_QUEUE, Definition
 from bide.errors import RegistryError, UnknownTask
+from bide.poller import Poller
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,33 @@ class Registry:
     """The tasks that a process knows, by name."""
 
     definitions: Mapping[str, Definition]
+    """By name, each in its highest version."""
     problems: tuple[LoadProblem, ...] = ()
+    pollers: Mapping[str, Poller] = field(default_factory=dict)
+    older: Mapping[tuple[str, int], Definition] = field(default_factory=dict)
+    """By name and version: those that only tasks in flight still want."""
 
-    def get(self, name: str) -> Definition:
-        """The task of this name. Raises UnknownTask, with the nearest name there is."""
+    def get(self, name: str, version: int | None = None) -> Definition:
+        """The task of this name, in its highest version unless one is given.
+
+        Raises UnknownTask, with the nearest name there is, or the version that is missing.
+        """
         definition = self.definitions.get(name)
         if definition is None:
             nearest = difflib.get_close_matches(name[:128], self.definitions, n=1)
             raise UnknownTask(name, nearest[0] if nearest else None)
-        return definition
+        if version is None or version == definition.version:
+            return definition
+        older = self.older.get((name, version))
+        if older is None:
+            raise UnknownTask(f"{name} (version {version})", f"{name} (version {definition.version})")
+        return older
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """`default`, and every queue that a task names, sorted."""
-        return tuple(sorted({DEFAULT_QUEUE, *(d.queue for d in self.definitions.values())}))
+        """`default`, and every queue that a task or a poller names, sorted."""
+        of_tasks = {task.queue for task in (*self.definitions.values(), *self.older.values())}
+        return tuple(sorted({DEFAULT_QUEUE, *of_tasks, *(poller.queue for poller in self.pollers.values())}))
 
 
 def load(packages: Sequence[str], *, local: bool, strict: bool = True) -> Registry:
@@ -62,22 +76,30 @@ def load(packages: Sequence[str], *, local: bool, strict: bool = True) -> Regist
     strict: raise RegistryError over any problem; otherwise keep what works and report the rest
         in `Registry.problems`.
     """
-    definitions: dict[str, Definition] = {}
+    versions: dict[tuple[str, int], Definition] = {}
+    pollers: dict[str, Poller] = {}
     problems: list[LoadProblem] = []
     for module in _modules(packages, problems):
-        for definition in vars(module).values():
-            if not isinstance(definition, Definition) or (definition.local_only and not local):
+        for found in vars(module).values():
+            other: Definition | Poller
+            if isinstance(found, Poller):
+                other = pollers.setdefault(found.name, found)
+            elif isinstance(found, Definition) and (local or not found.local_only):
+                other = versions.setdefault((found.name, found.version), found)
+            else:
                 continue
-            other = definitions.setdefault(definition.name, definition)
-            if other is not definition:
-                file, _, line = definition.place.rpartition(":")
+            if other is not found:
+                file, _, line = found.place.rpartition(":")
+                kind = "poller" if isinstance(found, Poller) else "task"
                 message = (
-                    f"task {definition.name!r} is already defined at {other.place}; give one of them name=..."
+                    f"{kind} {found.name!r} is already defined at {other.place}; give one of them name=..."
                 )
                 problems.append(LoadProblem(module.__name__, file, int(line), message))
     if problems and strict:
         raise RegistryError("\n".join(["Tasks could not be loaded:", *(f"  {p}" for p in problems)]))
-    return Registry(types.MappingProxyType(definitions), tuple(problems))
+    latest = {name: versions[name, version] for name, version in sorted(versions)}
+    older = {key: definition for key, definition in versions.items() if latest[key[0]] is not definition}
+    return Registry(types.MappingProxyType(latest), tuple(problems), pollers, older)
 
 
 def _modules(packages: Sequence[str], problems: list[LoadProblem]) -> Iterator[types.ModuleType]:

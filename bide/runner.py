@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import logging
 import random
 import traceback
 from collections.abc import Callable
@@ -12,10 +14,26 @@ from typing import Any, Final
 
 import msgspec
 
-from bide.context import Context, StopReason
+from bide import polling
+from bide.attempt import Attempt
+from bide.branches import enter_root
+from bide.context import StopReason
 from bide.definition import Definition
-from bide.errors import BideError, Interrupted, InvalidArguments, RetryAfter, TaskTimeout, UnknownTask
-from bide.exchange import Lease, Settle, Settlement
+from bide.errors import (
+    BideError,
+    CodeChanged,
+    DeadlineExceeded,
+    Interrupted,
+    InvalidArguments,
+    JournalFull,
+    Misuse,
+    RetryAfter,
+    TaskTimeout,
+    UnknownTask,
+)
+from bide.exchange import Message, Settlement
+from bide.journal import JournalEnd
+from bide.polling import Rounds
 from bide.records import Failure, Spec
 from bide.registry import Registry
 from bide.retry import Retry
@@ -28,48 +46,15 @@ _UNREADABLE: Final = (
     "The stored submission cannot be read: it is damaged, or of another version. Submit it again."
 )
 
+_NO_LIMIT: Final = float("inf")
+_EXIT_S: Final = 10.0
+"""How long one function of `on_exit` may take."""
+_FOR_GOOD: Final = (Settlement.SUCCEEDED, Settlement.FAILED, Settlement.CANCELLED)
+_HOPELESS: Final = (CodeChanged, DeadlineExceeded, JournalFull, Misuse)
+"""Another attempt would end the same way."""
+
 _encode = msgspec.json.Encoder().encode
-
-
-class Attempt:
-    """A lease being worked on."""
-
-    __slots__ = ("_started", "context", "lease", "thread", "work")
-
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-        self.context = Context(lease.id, lease.attempt)
-        self.work: asyncio.Task[None] | None = None
-        self._started = False
-        self.thread: asyncio.Future[Any] | None = None
-        """What a plain function runs in. It may outlive the attempt: threads cannot be ended."""
-
-    def stop(self, reason: StopReason) -> None:
-        """Ask the attempt to end: an async task at its next await, a thread at its next check."""
-        if self.context.stopping is None:
-            self.context.stopping = reason
-            # Cancelled before its first step, a coroutine would vanish without a settle.
-            if self._started and self.thread is None and self.work is not None:
-                self.work.cancel()
-
-    def begin(self) -> None:
-        """Raise CancelledError when the attempt was stopped before it began."""
-        self._started = True
-        if self.context.stopping is not None:
-            raise asyncio.CancelledError
-
-    @property
-    def lease_held(self) -> tuple[bytes, int]:
-        """The task's id in the store, and the lease's fence."""
-        return self.lease.id.key, self.lease.fence
-
-    @property
-    def is_over(self) -> bool:
-        """It has ended, though its thread may go on."""
-        return self.work is not None and self.work.done()
-
-    def settle(self, settlement: Settlement, outcome: bytes = b"", delay_ms: int = 0) -> Settle:
-        return Settle(self.lease.id.key, self.lease.fence, settlement, delay_ms, outcome)
+_log = logging.getLogger(__name__)
 
 
 class Runner:
@@ -81,14 +66,17 @@ class Runner:
         executor: Executor,
         local_clock: Callable[[], float],
         uniform: Callable[[], float] = random.random,
+        rounds: Rounds | None = None,
     ) -> None:
+        """rounds: makes the rounds of shared pollers; None leaves those to other workers."""
         self._registry = registry
         self._executor = executor
         self._local_clock = local_clock
         self._uniform = uniform
+        self._rounds = rounds
 
-    async def run(self, attempt: Attempt) -> Settle | None:
-        """Run one attempt to its end.
+    async def run(self, attempt: Attempt) -> Message | None:
+        """Run one attempt to its end, or until it is parked.
 
         Returns None when nothing may be said of the task any more: its lease has passed to
         another worker. A lease that has run out before the start, as after a thaw or a long
@@ -100,8 +88,10 @@ class Runner:
         spec = lease.spec
         if spec is None:
             return self._give_up(attempt, "RECORD_UNREADABLE", _UNREADABLE)
+        if spec.name.startswith("~"):
+            return await self._poll(attempt, spec.name[1:])
         try:
-            definition = self._registry.get(spec.name)
+            definition = self._definition(attempt, spec)
         except UnknownTask as error:
             # Perhaps another worker is newer than this one and knows it.
             return self._failed(attempt, error, Retry(max_attempts=5))
@@ -112,33 +102,88 @@ class Runner:
         except Exception as error:
             return self._failed(attempt, error, definition.retry)
         try:
-            attempt.begin()
             result = await self._call(attempt, definition, arguments)
         except BaseException as error:
             # SystemExit and KeyboardInterrupt too: what a task raises must not end its neighbours.
-            return self._ended(attempt, error, definition)
-        return self._succeeded(attempt, result)
+            settle = self._ended(attempt, error, definition)
+        else:
+            settle = attempt.park() if _is_parked(attempt) else self._succeeded(attempt, result)
+        if settle is not None and settle.verb in _FOR_GOOD:
+            await self._run_exits(attempt)
+        return settle
+
+    def _definition(self, attempt: Attempt, spec: Spec) -> Definition:
+        """The task's code, in the version that its journal began with. Raises UnknownTask."""
+        version = attempt.journal.version
+        if version is not None:
+            return self._registry.get(spec.name, version)
+        definition = self._registry.get(spec.name)
+        if definition.version:
+            attempt.journal.begin(definition.version)
+        return definition
+
+    async def _poll(self, attempt: Attempt, name: str) -> Message | None:
+        poller = self._registry.pollers.get(name)
+        attempt.begin(_NO_LIMIT, 0)
+        try:
+            if poller is None or self._rounds is None:
+                delay_s = polling.ELSEWHERE_S
+            else:
+                delay_s = await self._rounds.run(attempt, poller)
+        except BaseException as error:
+            if attempt.context.stopping is StopReason.LOST:
+                return None
+            if not isinstance(error, asyncio.CancelledError):
+                _log.exception("poller %s: its round failed", name)
+            delay_s = polling.ELSEWHERE_S if poller is None else poller.every_s
+        finally:
+            attempt.end()
+        return attempt.settle(Settlement.POLLED, name, round(delay_s * 1000))
 
     async def _call(self, attempt: Attempt, definition: Definition, arguments: dict[str, Any]) -> Any:
         positional = (attempt.context,) if definition.takes_context else ()
-        if definition.is_async:
-            limit = asyncio.timeout(definition.timeout_s)
-            try:
-                async with limit:
-                    return await definition.function(*positional, **arguments)
-            except TimeoutError:
-                if limit.expired():
-                    raise TaskTimeout from None
-                raise
-        call = partial(_in_thread, partial(definition.function, *positional, **arguments))
-        attempt.thread = asyncio.get_running_loop().run_in_executor(self._executor, call)
-        done, _ = await asyncio.wait((attempt.thread,), timeout=definition.timeout_s)
+        deadline_ms = attempt.lease.run.deadline_ms
+        if not definition.is_async:
+            attempt.can_wait = False
+            return await self._call_plain(
+                attempt, definition, partial(definition.function, *positional, **arguments)
+            )
+        root = enter_root(attempt.journal, attempt.foreign)
+        attempt.begin(definition.timeout_s, deadline_ms)
+        try:
+            if attempt.lease.run.cancelling:
+                attempt.journal.replay_only = True  # only for what it asked to be run at its end
+            result = await definition.function(*positional, **arguments)
+            root.cursor.finish()
+            return result
+        finally:
+            attempt.end()
+
+    async def _call_plain(self, attempt: Attempt, definition: Definition, call: Callable[[], Any]) -> Any:
+        attempt.begin(_NO_LIMIT, attempt.lease.run.deadline_ms)
+        try:
+            thread = self._executor.submit(_in_thread, call)
+            attempt.threads.append(thread)
+            done, _ = await asyncio.wait((asyncio.wrap_future(thread),), timeout=definition.timeout_s)
+        finally:
+            attempt.end()
         if not done:
             attempt.context.stopping = attempt.context.stopping or StopReason.TIMEOUT
             raise TaskTimeout
-        return attempt.thread.result()
+        return thread.result()
 
-    def _succeeded(self, attempt: Attempt, result: Any) -> Settle:
+    async def _run_exits(self, attempt: Attempt) -> None:
+        """What the task asked for at its end, each in a thread or on the loop."""
+        for call in attempt.context.exits:
+            try:
+                async with asyncio.timeout(_EXIT_S):
+                    result = await attempt.in_thread(call)
+                    if inspect.isawaitable(result):
+                        await result
+            except Exception:
+                _log.exception("%s: on_exit failed", attempt.lease.id)
+
+    def _succeeded(self, attempt: Attempt, result: Any) -> Message:
         try:
             outcome = _encode(result)
         except Exception as error:
@@ -153,25 +198,35 @@ class Runner:
             return self._give_up(attempt, "RESULT_TOO_LARGE", message)
         return attempt.settle(Settlement.SUCCEEDED, outcome)
 
-    def _ended(self, attempt: Attempt, error: BaseException, definition: Definition) -> Settle | None:
+    def _ended(self, attempt: Attempt, error: BaseException, definition: Definition) -> Message | None:
         """The settle for an attempt that ended in an exception."""
         reason = attempt.context.stopping
         stopped = isinstance(error, (asyncio.CancelledError, Interrupted))
         if reason is StopReason.LOST:
             return None
+        if isinstance(error, JournalEnd):
+            return attempt.settle(Settlement.CANCELLED)
+        if reason is StopReason.PARK:
+            return attempt.park()
         if reason is StopReason.CANCEL and stopped:
             return attempt.settle(Settlement.CANCELLED)
         if reason is StopReason.SHUTDOWN and stopped:
             return attempt.settle(Settlement.HANDED_BACK)
+        if reason is StopReason.TIMEOUT and stopped:
+            error = TaskTimeout()
+        if reason is StopReason.DEADLINE and stopped:
+            error = DeadlineExceeded()
         if isinstance(error, TaskTimeout):
             error = TaskTimeout(f"The attempt ran longer than its timeout of {definition.timeout_s:g} s.")
         if not isinstance(error, Exception):
             error = BideError(f"The task raised {_describe(error)}")
         return self._failed(attempt, error, definition.retry)
 
-    def _failed(self, attempt: Attempt, error: Exception, policy: Retry) -> Settle:
+    def _failed(self, attempt: Attempt, error: Exception, policy: Retry) -> Message:
         number = attempt.lease.attempt
         failure = _failure(error)
+        if isinstance(error, _HOPELESS):
+            return attempt.settle(Settlement.FAILED, failure)
         if isinstance(error, RetryAfter) and number < policy.max_attempts:
             return attempt.settle(Settlement.RETRYING, failure, round(error.seconds * 1000))
         if policy.retries(error, number):
@@ -179,9 +234,14 @@ class Runner:
             return attempt.settle(Settlement.RETRYING, failure, delay_ms)
         return attempt.settle(Settlement.FAILED, failure)
 
-    def _give_up(self, attempt: Attempt, code: str, message: str) -> Settle:
+    def _give_up(self, attempt: Attempt, code: str, message: str) -> Message:
         """Fail for good: another attempt would end the same way."""
         return attempt.settle(Settlement.FAILED, _encode(Failure(code, _storable(message))))
+
+
+def _is_parked(attempt: Attempt) -> bool:
+    """Whether the code returned although it was parked: it has caught what unwound it."""
+    return attempt.context.stopping is StopReason.PARK
 
 
 def _in_thread(call: Callable[[], Any]) -> Any:

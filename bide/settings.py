@@ -168,6 +168,18 @@ class Settings:
         _seconds(0, 900),
         "How long an idle worker lingers before it leaves, where it may leave.",
     )
+    hot_wait_seconds: float = _setting(
+        "BIDE_HOT_WAIT_SECONDS",
+        15.0,
+        _seconds(0, 86_400),
+        "Waits no longer than this stay in a worker that goes on living; longer ones are parked at once.",
+    )
+    hot_waits: int = _setting(
+        "BIDE_HOT_WAITS",
+        10_000,
+        _whole(0, 1_000_000),
+        "Waiting tasks that one worker keeps at most, besides those that it runs; further ones are parked.",
+    )
     workers_min: int = _setting(
         "BIDE_WORKERS_MIN",
         2,

@@ -16,11 +16,15 @@ class State(StrEnum):
     """Waits for a worker."""
     RUNNING = "running"
     """Leased by a worker."""
+    WAITING = "waiting"
+    """Parked: it waits for a time, an event or a poll, and no worker holds it."""
     RETRYING = "retrying"
     """An attempt failed; the next one starts when its delay has passed."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    """Nobody started it within its `expires`."""
 
     @property
     def done(self) -> bool:
@@ -30,15 +34,24 @@ class State(StrEnum):
 
 TRANSITIONS: Final = MappingProxyType(
     {
-        State.SCHEDULED: frozenset({State.READY, State.CANCELLED}),
-        State.READY: frozenset({State.RUNNING, State.CANCELLED}),
+        State.SCHEDULED: frozenset({State.READY, State.FAILED, State.CANCELLED, State.EXPIRED}),
+        State.READY: frozenset({State.RUNNING, State.FAILED, State.CANCELLED, State.EXPIRED}),
         State.RUNNING: frozenset(
-            {State.READY, State.RETRYING, State.SUCCEEDED, State.FAILED, State.CANCELLED}
+            {
+                State.READY,
+                State.WAITING,
+                State.RETRYING,
+                State.SUCCEEDED,
+                State.FAILED,
+                State.CANCELLED,
+            }
         ),
-        State.RETRYING: frozenset({State.READY, State.CANCELLED}),
+        State.WAITING: frozenset({State.READY, State.FAILED, State.CANCELLED}),
+        State.RETRYING: frozenset({State.READY, State.FAILED, State.CANCELLED}),
         State.SUCCEEDED: frozenset[State](),
         State.FAILED: frozenset[State](),
         State.CANCELLED: frozenset[State](),
+        State.EXPIRED: frozenset[State](),
     }
 )
 """Every change of state there is. Scripts, docs/state-machine.md and tests are checked against it."""

@@ -6,11 +6,12 @@ nobody but a worker's event loop calls, is a coroutine.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import redis
@@ -30,6 +31,7 @@ from bide.errors import (
     BideError,
     Closed,
     IdempotencyConflict,
+    InboxFull,
     RateLimited,
     ScriptError,
     StoreUnavailable,
@@ -37,14 +39,19 @@ from bide.errors import (
     TaskNotFound,
     Unregistered,
 )
-from bide.exchange import ExchangeReply, Settle, flatten_settles, read_reply, split_ids
+from bide.exchange import Event, ExchangeReply, Message, flatten_messages, read_events, read_reply, split_ids
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
+from bide.poller import Poller, Watcher, read_watcher
 from bide.records import Run, Spec
+from bide.replies import Accepted, Cancelled, Need, Sent, Upkeep
 from bide.state import State
 
 FORGET_MS: Final = 3_600_000
 """How long the store remembers a silent worker's last exchange."""
+
+_PAGE: Final = 1_000
+"""Members that one read of an index takes."""
 
 _OUT_OF_REACH: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OutOfMemoryError)
 _IN_TROUBLE: Final = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOAUTH", "NOPERM")
@@ -70,29 +77,15 @@ class Submission:
     idempotency_key: str = ""
     fingerprint: bytes = b""
     """16 bytes of a hash over the request: the same key must come with the same one."""
+    expires_ms: int = 0
+    """From now until it expires unless it has started; 0 is never."""
+    deadline_ms: int = 0
+    """From now until it fails unless it has finished; 0 is never."""
 
 
-class Accepted(NamedTuple):
-    """The store's answer to a submission."""
-
-    id: TaskId
-    seen: bool
-    """Whether this answers a submission that had been accepted before."""
-    listeners: int
-    """Workers that were free to take it."""
-    burst_left: int | None
-    """Submissions that the rate limit still allows at once; None without a limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upkeep:
-    """What one tick of a slot did, and what it found."""
-
-    promoted: int
-    reaped: int
-    pruned: int
-    ready: int
-    listeners: int
+def _digest(of: bytes) -> str:
+    """Sixteen hexadecimal characters."""
+    return hashlib.blake2b(of, digest_size=8).hexdigest()
 
 
 def translate(error: RedisError, client: redis.Redis | redis.asyncio.Redis) -> BideError:
@@ -152,6 +145,9 @@ class Store:
         due_ms = submission.run_at_ms or (submission.delay_ms and now_ms + submission.delay_ms)
         if due_ms <= now_ms:
             due_ms = 0
+        expires_ms = submission.expires_ms and now_ms + submission.expires_ms
+        deadline_ms = submission.deadline_ms and now_ms + submission.deadline_ms
+        ends_ms = min(filter(None, (expires_ms, deadline_ms)), default=0)
         key = submission.idempotency_key
         field = f"{submission.tenant}\0{key}" if key else ""
         spec = Spec(submission.name, submission.args, submission.tenant, due_ms, field)
@@ -160,9 +156,11 @@ class Store:
             max_attempts=submission.max_attempts,
             retention_ms=submission.retention_ms,
             due_ms=due_ms,
+            expires_ms=expires_ms,
+            deadline_ms=deadline_ms,
         )
         arguments = (
-            now_ms, id.key, _pack(spec), _pack(run), due_ms, field, submission.fingerprint,
+            now_ms, id.key, _pack(spec), _pack(run), due_ms, ends_ms, field, submission.fingerprint,
             f"rate/{submission.tenant}" if rate_limit else "", rate_limit,
         )  # fmt: skip
         try:
@@ -170,19 +168,32 @@ class Store:
         except Unregistered:
             self.register(submission.queue)
             reply = self.slot_script("submit", submission.queue, *arguments)
-        _, key, new, listeners, left = reply
-        return Accepted(TaskId(submission.queue, key), new == 0, listeners, left if left >= 0 else None)
+        _, key, new, workers, alarm_ms, left = reply
+        id = TaskId(submission.queue, key)
+        return Accepted(id, new == 0, Need(workers, alarm_ms), left if left >= 0 else None)
 
-    def cancel(self, id: TaskId, tenant: str) -> bool:
-        """Cancel a task: True when it is cancelled now, False when its worker has been asked.
+    def send_event(self, id: TaskId, tenant: str, name: str, body: bytes, *, key: str = "") -> Sent:
+        """Send a task an event; it is kept until the task reads it.
 
-        Raises TaskNotFound, TaskFinished.
+        body: JSON. key: the same key again, for the same task and with the same name and body, is
+            answered without being sent again; empty makes one up.
+        Raises TaskNotFound, TaskFinished, IdempotencyConflict, InboxFull.
         """
+        marked = key.encode() or self._random_bytes(16)
+        _, new, workers = self.slot_script(
+            "event", id.slot, self.now_ms(), id.key, tenant, name, body,
+            _digest(marked), _digest(name.encode() + b"\0" + body),
+        )  # fmt: skip
+        return Sent(new == 0, Need(workers))
+
+    def cancel(self, id: TaskId, tenant: str) -> Cancelled:
+        """Cancel a task. Raises TaskNotFound, TaskFinished."""
         reply = self.slot_script("cancel", id.slot, self.now_ms(), id.key, tenant)
         if reply[0] == b"CANCELLED":
-            return True
-        self._ring(id.slot, reply[1].decode())
-        return False
+            return Cancelled(True, Need())
+        if reply[1]:
+            self._ring(id.slot, reply[1].decode())
+        return Cancelled(False, Need(reply[2]))
 
     def _ring(self, slot: str, worker: str) -> None:
         """Wake one worker. A hint: its heartbeat brings a cancel in any case, only later."""
@@ -220,15 +231,17 @@ class Store:
         worker: str,
         boot: int,
         seq: int,
-        settles: Sequence[Settle],
+        messages: Sequence[Message],
         capacity: int,
         lease_ms: int,
         isolate: bool,
         listen_ms: int,
+        lived_ms: int,
         asked_at: float,
     ) -> ExchangeReply:
-        """One turn of a worker; see lua/exchange.lua. At most BATCH settles and leases.
+        """One turn of a worker; see lua/exchange.lua. At most BATCH messages and leases.
 
+        lived_ms: what the worker has lived since it last said so, in milliseconds.
         asked_at: local clock when this `seq` was first sent. A repeat brings the leases of the
             first try, which have been running out since.
         Raises ScriptError when this worker's name has been superseded.
@@ -238,7 +251,7 @@ class Store:
             now_ms = await self._now_ms_async(client)
             reply = await script.run_async(
                 client, self._keys_of("exchange", slot), now_ms, worker, boot, seq,
-                capacity, lease_ms, int(isolate), listen_ms, *flatten_settles(settles),
+                capacity, lease_ms, int(isolate), listen_ms, lived_ms, *flatten_messages(messages),
             )  # fmt: skip
         except RedisError as error:
             raise translate(error, client) from error
@@ -265,9 +278,40 @@ class Store:
         """Upkeep of one slot: up to 100 tasks of each kind."""
         return Upkeep(*self.slot_script("tick", slot, self.now_ms(), FORGET_MS))
 
-    def retire(self, slot: str, worker: str, window_ms: int, *, forced: bool) -> bool:
-        """Take a worker off the slot's lists; False, unless forced, when there is work for it."""
-        return bool(self.slot_script("retire", slot, self.now_ms(), worker, window_ms, int(forced)) == 1)
+    def retire(self, slot: str, worker: str, window_ms: int, lived_ms: int, *, forced: bool) -> Need | None:
+        """Take a worker off the slot's lists; None, unless forced, when there is work for it.
+
+        window_ms: work that is due within it counts. lived_ms: as in `exchange`.
+        """
+        may, workers, alarm_ms = self.slot_script(
+            "retire", slot, self.now_ms(), worker, window_ms, int(forced), lived_ms
+        )
+        return Need(workers, alarm_ms) if may == 1 else None
+
+    def arm(self, slot: str, alarm_ms: int) -> None:
+        """Record that an alarm has been set for this time."""
+        self.slot_script("arm", slot, self.now_ms(), alarm_ms)
+
+    def unread_events(self, id: TaskId) -> tuple[Event, ...]:
+        """A task's unread events, in the order they came."""
+        return read_events(self.command("HGET", self.keys.slot(id.slot, ("inbox",))[0], id.key))
+
+    def watchers(self, poller: Poller) -> list[Watcher]:
+        """Everybody who waits for a poller, in the order of their keys."""
+        key = self.keys.slot(poller.queue, ("watched",))[0]
+        found: list[Watcher] = []
+        after = f"[{poller.name}\0".encode()
+        while True:
+            page = self.command("ZRANGE", key, after, f"({poller.name}\1", "BYLEX", "LIMIT", 0, _PAGE)
+            found.extend(read_watcher(member) for member in page)
+            if len(page) < _PAGE:
+                return found
+            after = b"(" + page[-1]
+
+    def awaiting(self, slot: str, waits: Sequence[tuple[bytes, int]]) -> str:
+        """For each task (id, attempt) "1" while it may want a poller's answer, else "0". At most BATCH."""
+        answers: bytes = self.slot_script("awaiting", slot, *chain.from_iterable(waits))
+        return answers.decode()
 
     def slots(self) -> tuple[str, ...]:
         """Every registered slot."""
@@ -309,6 +353,7 @@ _REFUSALS: Final[dict[bytes, Callable[..., Exception]]] = {
     b"CLOSED": lambda reason, retry_after: Closed(reason.decode(), int(retry_after)),
     b"IDEMPOTENCY_CONFLICT": IdempotencyConflict,
     b"RATE_LIMITED": RateLimited,
+    b"INBOX_FULL": InboxFull,
     b"TASK_NOT_FOUND": TaskNotFound,
     b"TASK_FINISHED": lambda state: TaskFinished(state.decode()),
 }

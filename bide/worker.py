@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from bide.attempt import Attempt
+from bide.branches import adopt
 from bide.clock import Clock
 from bide.connection import connect, connect_async
 from bide.context import StopReason
 from bide.errors import StoreUnavailable
-from bide.exchange import Lease, Settlement
+from bide.exchange import Event, Lease, Message, Settlement
 from bide.heartbeat import Heartbeat, Held
+from bide.ids import TaskId
 from bide.keys import Keys
-from bide.lane import Lane
+from bide.lane import Answered, Lane
+from bide.meter import Meter
+from bide.poller import Poller, Watcher
+from bide.polling import Rounds
 from bide.registry import Registry
-from bide.runner import Attempt, Runner
+from bide.runner import Runner
 from bide.settings import Settings
 from bide.store import Store
+from bide.wake import NoWake, Wake, Waker
 
 _BEAT_S: Final = 1.0
 """How often the loop shows that it turns."""
@@ -29,14 +39,30 @@ _UNWIND_S: Final = 1.5
 _FAREWELL_S: Final = 2.0
 """How long the last exchanges may take."""
 
+PARK_S: Final = 1.0
+"""A wait longer than this is no reason to stay, where the worker may leave."""
+_LOOK_S: Final = 1.0
+_RETRY_S: Final = 0.2
+"""After a slot made the worker stay."""
+
 _log = logging.getLogger(__name__)
 
 
 class Worker:
     """One worker process's work: `await run()`; `stop()` ends it."""
 
-    def __init__(self, settings: Settings, registry: Registry, store_url: str, *, stays: bool = True) -> None:
-        """stays: go on when idle; otherwise leave after `idle_seconds` without work."""
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        store_url: str,
+        *,
+        stays: bool = True,
+        wake: Wake | None = None,
+    ) -> None:
+        """stays: go on when idle; otherwise leave once nothing is left but waits, and nothing new has
+        come for `idle_seconds`. wake: sets the alarm for what is due when nobody is awake any more.
+        """
         clock = Clock()
         self.name = secrets.token_hex(6)
         self.boot = round(clock.local() * 1000)
@@ -46,7 +72,18 @@ class Worker:
         self._room = settings.concurrency
         self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="task")
         self._store = Store(connect(store_url), Keys(settings.prefix), clock)
-        self._runner = Runner(registry, self._threads, clock.local)
+        self._waker = Waker(self._store, wake or NoWake())
+        self._runner = Runner(registry, self._threads, clock.local, rounds=Rounds(self))
+        self.meter = Meter(clock.local)
+        self.executor = self._threads
+        self._waiting: set[Attempt] = set()
+        self._returning: deque[asyncio.Future[None]] = deque()
+        self._changed = asyncio.Event()
+        self._leaving = False
+        self._has_worked = False
+        self._retired: set[str] = set()
+        self._began_at = clock.local()
+        self._lived_until = self._began_at - _process_age_s()
         self._isolated = False
         queues = sorted({*registry.queues, *settings.queues})
         self._attempts: dict[str, dict[bytes, Attempt]] = {slot: {} for slot in queues}
@@ -63,10 +100,12 @@ class Worker:
         Call it on the event loop's thread, as from a signal handler of the loop.
         """
         self._stop.set()
+        self._changed.set()
 
     async def run(self) -> None:
         """Work until stopped or, where the worker may leave, idle."""
         loop = asyncio.get_running_loop()
+        loop.set_task_factory(adopt)
         heartbeat = Heartbeat(
             self._store,
             self.name,
@@ -97,6 +136,11 @@ class Worker:
         return granted
 
     def release(self, count: int) -> None:
+        while count and self._returning:
+            turn = self._returning.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                count -= 1
         self._room += count
         if count:
             for lane in self._lanes.values():
@@ -105,6 +149,12 @@ class Worker:
     @property
     def room(self) -> int:
         return self._room
+
+    def lived_ms(self) -> int:
+        now = self._store.clock.local()
+        lived_ms = int((now - self._lived_until) * 1000)
+        self._lived_until += lived_ms / 1000
+        return lived_ms
 
     def reserve_isolation(self) -> bool:
         granted = not self._isolated
@@ -118,10 +168,11 @@ class Worker:
 
     def start(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
-            attempt = Attempt(lease)
+            attempt = Attempt(lease, self)
             self._attempts[lease.id.slot][lease.id.key] = attempt
             attempt.work = asyncio.create_task(self._work(attempt))
         if leases:
+            self._has_worked = True
             self._lanes[leases[0].id.slot].watch_cancels(True)
 
     def cancel(self, slot: str, keys: Sequence[bytes]) -> None:
@@ -130,17 +181,74 @@ class Worker:
             if attempt is not None:
                 attempt.stop(StopReason.CANCEL)
 
+    # --- what attempts ask (attempt.Floor) and rounds (polling.Telling) -----------------------
+
+    def now_ms(self) -> int:
+        return self._store.clock.estimate_ms()
+
+    def send(self, slot: str, message: Message, answered: Answered | None = None) -> None:
+        self._lanes[slot].send(message, answered)
+
+    async def tell(self, slot: str, messages: Sequence[Message]) -> None:
+        if not messages:
+            return
+        told = asyncio.Event()
+        for message in messages[:-1]:
+            self.send(slot, message)
+        self.send(slot, messages[-1], lambda _: told.set())
+        await told.wait()
+
+    async def read_events(self, id: TaskId) -> Sequence[Event]:
+        return await asyncio.to_thread(self._store.unread_events, id)
+
+    async def watchers(self, poller: Poller) -> list[Watcher]:
+        return await asyncio.to_thread(self._store.watchers, poller)
+
+    async def awaiting(self, slot: str, waits: Sequence[tuple[bytes, int]]) -> str:
+        return await asyncio.to_thread(self._store.awaiting, slot, waits)
+
+    def on_idle(self, attempt: Attempt) -> None:
+        self._waiting.add(attempt)
+        self._free(attempt)
+        due_at = attempt.due_at
+        if (
+            self._leaving
+            or due_at is None
+            or attempt.waits.awaits
+            or len(self._waiting) > self._settings.hot_waits
+        ):
+            is_hot = False
+        else:
+            is_hot = due_at - asyncio.get_running_loop().time() <= self._settings.hot_wait_seconds
+        if not is_hot and attempt.parkable:
+            attempt.stop(StopReason.PARK)
+        self._changed.set()
+
+    def on_busy(self, attempt: Attempt) -> None:
+        self._waiting.discard(attempt)
+
+    async def readmit(self, attempt: Attempt) -> None:
+        if attempt.lease.isolated:
+            return
+        if self._room <= 0:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._returning.append(turn)
+            await turn  # `release` has counted it
+        else:
+            self._room -= 1
+        attempt.holds_room = True
+
     # --- attempts ---------------------------------------------------------------------------
 
     async def _work(self, attempt: Attempt) -> None:
         settle = await self._runner.run(attempt)
         if settle is not None:
-            self._lanes[attempt.lease.id.slot].settle(settle)
-        if attempt.thread is not None and not attempt.thread.done():
-            # Its thread is still taken, and so is its place.
-            attempt.thread.add_done_callback(lambda _: self._forget(attempt))
-        else:
-            self._forget(attempt)
+            self._lanes[attempt.lease.id.slot].send(settle)
+        running = [thread for thread in attempt.threads if not thread.done()]
+        if running:
+            # Its threads are still taken, and so is its place.
+            await asyncio.wait([asyncio.wrap_future(thread) for thread in running])
+        self._forget(attempt)
 
     def _forget(self, attempt: Attempt) -> None:
         lease = attempt.lease
@@ -152,7 +260,15 @@ class Worker:
             self.release_isolation()
         if not attempts:
             self._lanes[lease.id.slot].watch_cancels(False)
-        self.release(1)
+        self._waiting.discard(attempt)
+        self._free(attempt)
+        self._changed.set()
+
+    def _free(self, attempt: Attempt) -> None:
+        """Give its place to others."""
+        if attempt.holds_room:
+            attempt.holds_room = False
+            self.release(1)
 
     def _lose(self, slot: str, leases: Sequence[tuple[bytes, int]]) -> None:
         for key, fence in leases:
@@ -182,29 +298,71 @@ class Worker:
 
     async def _until_time_to_leave(self) -> None:
         while not self._stop.is_set():
-            try:
-                async with asyncio.timeout(None if self._stays else max(0.05, self._idle_left())):
-                    await self._stop.wait()
-            except TimeoutError:
-                if self._idle_left() <= 0 and await self._may_retire():
+            self._changed.clear()
+            left_s = None if self._stays else self._idle_left()
+            if left_s is not None and left_s <= 0:
+                if await self._may_retire():
                     return
+                left_s = _RETRY_S
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
 
     def _idle_left(self) -> float:
-        """Seconds of idleness before the worker may leave."""
-        if any(self._attempts.values()):
-            return self._settings.idle_seconds
-        last_work = max(lane.last_work for lane in self._lanes.values())
-        return last_work + self._settings.idle_seconds - self._store.clock.local()
+        """Seconds before the worker may leave: none when it only waits, and nothing new has come lately."""
+        loop_now, now = asyncio.get_running_loop().time(), self._store.clock.local()
+        attempts = sum(map(len, self._attempts.values()))
+        if attempts > len(self._waiting):
+            return _LOOK_S
+        soonest = min((attempt.due_at or loop_now for attempt in self._waiting), default=None)
+        if soonest is not None and soonest - loop_now <= PARK_S:
+            return max(0.01, soonest - loop_now + 0.01)
+        if not all(attempt.parkable for attempt in self._waiting):
+            return _LOOK_S
+        arrival = max(lane.last_arrival for lane in self._lanes.values())
+        if not self._has_worked:
+            arrival = max(arrival, self._began_at)
+        return arrival + self._settings.idle_seconds - now
 
     async def _may_retire(self) -> bool:
-        """Ask every slot; one that has work makes the worker stay."""
-        may = await self._lead_out() and not any(self._attempts.values())
+        """Park what waits, and ask every slot; one that has work makes the worker stay."""
+        self._leaving = True
+        may = await self._lead_out()
+        if may:
+            self._park_all()
+            may = await self._emptied()
         if may and await asyncio.to_thread(self._retire, forced=False):
             return True
+        self._leaving = False
         for lane in self._lanes.values():
             lane.lead_out(False)
-            lane.last_work = self._store.clock.local()
         return False
+
+    def _park_all(self) -> None:
+        for attempt in tuple(self._waiting):
+            if attempt.parkable:
+                attempt.stop(StopReason.PARK)
+
+    async def _emptied(self) -> bool:
+        """Returns True once no attempt is left and all is said; False when that takes too long."""
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                while any(self._attempts.values()):
+                    if len(self._waiting) < sum(map(len, self._attempts.values())) and not self._unwinding():
+                        return False
+                    self._changed.clear()
+                    await self._changed.wait()
+                for lane in self._lanes.values():
+                    await lane.said()
+        except TimeoutError:
+            return False
+        return True
+
+    def _unwinding(self) -> bool:
+        """Whether everything that is left has been asked to end."""
+        return all(attempt.context.stopping is not None for attempt in self._all_attempts())
 
     async def _lead_out(self) -> bool:
         """Lease nothing more; returns when every lease has arrived, False when the store does not answer."""
@@ -219,22 +377,34 @@ class Worker:
         return True
 
     def _retire(self, *, forced: bool) -> bool:
-        window_ms = round(self._settings.idle_seconds * 1000)
+        """Off every slot's lists; sets the alarms that the last to leave has to."""
+        window_ms = round(PARK_S * 1000)
         try:
-            return all(self._store.retire(slot, self.name, window_ms, forced=forced) for slot in self._lanes)
+            for slot in self._lanes:
+                if slot in self._retired:
+                    continue
+                need = self._store.retire(slot, self.name, window_ms, self.lived_ms(), forced=forced)
+                if need is None:
+                    return False
+                self._waker.answer(slot, need)
+                if forced:
+                    self._retired.add(slot)
         except StoreUnavailable as error:
             _log.warning("retire: %s", error)
             return False
+        return True
 
     async def _drain(self, lanes: Sequence[asyncio.Task[Any]]) -> None:
+        self._leaving = True
         await self._lead_out()
+        self._park_all()
         await self._wait_for_attempts(self._settings.grace_seconds)
         for attempt in tuple(self._all_attempts()):
             attempt.stop(StopReason.SHUTDOWN)
         await self._wait_for_attempts(_UNWIND_S)
         for attempt in tuple(self._all_attempts()):
             if attempt.work is not None and not attempt.work.done():
-                self._lanes[attempt.lease.id.slot].settle(attempt.settle(Settlement.HANDED_BACK))
+                self._lanes[attempt.lease.id.slot].send(attempt.settle(Settlement.HANDED_BACK))
         for lane in self._lanes.values():
             lane.close()
         _, pending = await asyncio.wait(lanes, timeout=_FAREWELL_S)
@@ -247,3 +417,13 @@ class Worker:
         work = [attempt.work for attempt in self._all_attempts() if attempt.work]
         if work:
             await asyncio.wait(work, timeout=seconds)
+
+
+def _process_age_s() -> float:
+    """Seconds since this process was started, interpreter and imports included, where the system tells."""
+    try:
+        with open("/proc/self/stat") as stat:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, AttributeError, ValueError):
+        return time.process_time()

@@ -15,6 +15,7 @@ from bide_client.errors import (
     BideError,
     ConnectionFailed,
     IdempotencyConflict,
+    InboxFull,
     InvalidArguments,
     InvalidRequest,
     NotFound,
@@ -32,8 +33,8 @@ from bide_client.errors import (
     UnknownTask,
     UsageError,
 )
-from bide_client.outcomes import TaskCancelled, TaskError, TaskFailed, WaitTimeout
-from bide_client.status import ServerStatus, TaskStatus
+from bide_client.outcomes import TaskCancelled, TaskError, TaskExpired, TaskFailed, WaitTimeout
+from bide_client.status import ServerStatus, Stats, TaskStatus
 from bide_client.submission import Options, Submitter
 from bide_client.task import Task
 from bide_client.version import __version__
@@ -44,6 +45,7 @@ __all__ = [
     "Client",
     "ConnectionFailed",
     "IdempotencyConflict",
+    "InboxFull",
     "InvalidArguments",
     "InvalidRequest",
     "NotFound",
@@ -54,11 +56,13 @@ __all__ = [
     "ServerClosed",
     "ServerFault",
     "ServerStatus",
+    "Stats",
     "StoreUnavailable",
     "Submitter",
     "Task",
     "TaskCancelled",
     "TaskError",
+    "TaskExpired",
     "TaskFailed",
     "TaskFinished",
     "TaskNotFound",

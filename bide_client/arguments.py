@@ -1,4 +1,4 @@
-"""A task's arguments from the command line: `key=value` words and `--args`. Pure but for reading files."""
+"""What is sent with a task or an event, from the command line. Pure but for reading files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def arguments(words: Sequence[str], document: str | None) -> dict[str, Any]:
 
     Raises UsageError with a message for the user.
     """
-    found = _from_document(document) if document is not None else {}
+    found = _object(document) if document is not None else {}
     named: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -26,6 +26,11 @@ def arguments(words: Sequence[str], document: str | None) -> dict[str, Any]:
             raise UsageError(f"{key!r} is given twice")
         named[key] = _value(key, value)
     return found | named
+
+
+def event_body(document: str | None) -> Any:
+    """The body of an event: JSON, @FILE or - (standard input); None without one. Raises UsageError."""
+    return None if document is None else _from_document(document, "the event's body")
 
 
 def _value(key: str, value: str) -> Any:
@@ -38,18 +43,23 @@ def _value(key: str, value: str) -> Any:
         raise UsageError(f"the value of {key!r} cannot be read: {_reason(error)}") from error
 
 
-def _from_document(document: str) -> dict[str, Any]:
-    try:
-        text = _text(document)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--args {document}: {_reason(error)}") from error
-    try:
-        parsed = _parsed(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"--args is not JSON: {_reason(error)}") from error
+def _object(document: str) -> dict[str, Any]:
+    parsed = _from_document(document, "--args")
     if not isinstance(parsed, dict):
         raise UsageError("--args must be a JSON object, such as '{\"value\": 1}'")
     return parsed
+
+
+def _from_document(document: str, what: str) -> Any:
+    """The JSON in a document; `what` it is for, in messages."""
+    try:
+        text = _text(document)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{what} {document}: {_reason(error)}") from error
+    try:
+        return _parsed(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{what} is not JSON: {_reason(error)}") from error
 
 
 def _text(document: str) -> str:

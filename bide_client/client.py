@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from bide_client.errors import UsageError
-from bide_client.status import ServerStatus
+from bide_client.status import ServerStatus, Stats, TaskStatus
 from bide_client.submission import LONGEST_HOLD, Options, Submitter
 from bide_client.task import Task
 from bide_client.transport import Transport
@@ -100,6 +100,16 @@ class Client:
     def task(self, id: str) -> Task:
         """The handle of a task whose id is known. Asks nothing: an unknown id shows at the first question."""
         return Task(self._transport, id, prefer_wait=self._prefer_wait)
+
+    def send_event(
+        self, task_id: str, name: str, body: Any = None, *, idempotency_key: str | None = None
+    ) -> TaskStatus:
+        """Send a task whose id is known an event; see Task.send_event()."""
+        return self.task(task_id).send_event(name, body, idempotency_key=idempotency_key)
+
+    def stats(self) -> Stats:
+        """Ask what all tasks of the server came to: how they ended, what they waited, what that cost."""
+        return Stats.from_json(self._transport.call("GET", "/v1/stats").json)
 
     def server(self) -> ServerStatus:
         """Ask whether the server accepts submissions."""

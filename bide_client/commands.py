@@ -6,11 +6,13 @@ Results go to stdout, everything said about them to stderr.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import uuid
+from collections.abc import Iterator
 
 from bide_client import exit_codes, render
-from bide_client.arguments import arguments
+from bide_client.arguments import arguments, event_body
 from bide_client.client import Client
 from bide_client.errors import BideError, ConnectionFailed, ServerClosed, ServerFault
 from bide_client.outcomes import WaitTimeout
@@ -21,16 +23,12 @@ from bide_client.task import Task
 def submit(client: Client, options: argparse.Namespace) -> int:
     """Submit a task; print its id, or with --wait its result."""
     args = arguments(options.arguments, options.args)
-    key = str(uuid.uuid4()) if options.idempotency_key is None else options.idempotency_key
+    key = _key(options)
     submitter = client.options(
         queue=options.queue, delay=options.delay, run_at=options.run_at, idempotency_key=key
     )
-    try:
+    with _repeatable_with(key):
         task = submitter.submit(options.name, **args)
-    except (ConnectionFailed, ServerFault) as error:
-        if _may_be_accepted(error):
-            error.add_note(f"Perhaps it was accepted: to repeat it safely, add --idempotency-key {key}")
-        raise
     if options.wait is not None:
         return _wait(task, options)
     if options.json:
@@ -63,6 +61,26 @@ def cancel(client: Client, options: argparse.Namespace) -> int:
     return exit_codes.OK
 
 
+def send_event(client: Client, options: argparse.Namespace) -> int:
+    """Send a task an event, and say how the task is."""
+    body, key = event_body(options.body), _key(options)
+    task = client.task(options.id)
+    with _repeatable_with(key):
+        status = task.send_event(options.name, body, idempotency_key=key)
+    if options.json:
+        print(render.document(status.json))
+    else:
+        print(f"{options.name} is sent; {task.id} is {render.printable(status.state)}")
+    return exit_codes.OK
+
+
+def show_stats(client: Client, options: argparse.Namespace) -> int:
+    """Print what all tasks came to."""
+    stats = client.stats()
+    print(render.document(stats.json) if options.json else render.stats(stats))
+    return exit_codes.OK
+
+
 def server_status(client: Client, options: argparse.Namespace) -> int:
     """Print whether the server accepts submissions."""
     return _print_server(client.server(), options)
@@ -83,8 +101,24 @@ def say(message: str) -> None:
     print(f"bide: {render.printable(message)}", file=sys.stderr)
 
 
+def _key(options: argparse.Namespace) -> str:
+    """The chosen Idempotency-Key, else a new one."""
+    return str(uuid.uuid4()) if options.idempotency_key is None else str(options.idempotency_key)
+
+
+@contextlib.contextmanager
+def _repeatable_with(key: str) -> Iterator[None]:
+    """Tell the key where it remains unknown whether what was sent with it has been accepted."""
+    try:
+        yield
+    except (ConnectionFailed, ServerFault) as error:
+        if _may_be_accepted(error):
+            error.add_note(f"Perhaps it was accepted: to repeat it safely, add --idempotency-key {key}")
+        raise
+
+
 def _may_be_accepted(error: ConnectionFailed | ServerFault) -> bool:
-    """Whether the submission may have been recorded although no answer says so."""
+    """Whether what was sent may have been recorded although no answer says so."""
     if isinstance(error, ConnectionFailed):
         return error.may_have_arrived or error.attempts > 1
     return not isinstance(error, ServerClosed) and error.code != "NOT_CONFIGURED"

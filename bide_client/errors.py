@@ -17,12 +17,14 @@ BideError
 │   │   │   └── TaskNotFound       TASK_NOT_FOUND
 │   │   ├── TaskFinished       TASK_FINISHED
 │   │   ├── IdempotencyConflict    IDEMPOTENCY_CONFLICT
+│   │   ├── InboxFull          INBOX_FULL
 │   │   └── RateLimited        RATE_LIMITED
 │   └── ServerFault            5xx: INTERNAL, NOT_CONFIGURED
 │       ├── StoreUnavailable   STORE_UNAVAILABLE
 │       └── ServerClosed       CLOSED
 ├── TaskError                  the task is done, without a result
 │   ├── TaskFailed
+│   ├── TaskExpired
 │   └── TaskCancelled
 └── WaitTimeout                the task is not done yet (also a TimeoutError)
 """
@@ -117,7 +119,7 @@ class UnknownQueue(InvalidRequest):
 
 
 class TooLarge(InvalidRequest):
-    """The submission is larger than the server takes."""
+    """The submission, or the event, is larger than the server takes."""
 
 
 class AccessDenied(Refused):
@@ -137,7 +139,11 @@ class TaskFinished(Refused):
 
 
 class IdempotencyConflict(Refused):
-    """The Idempotency-Key was used before, for another submission."""
+    """The Idempotency-Key was used before, for another submission or event."""
+
+
+class InboxFull(Refused):
+    """The task has as many unread events as it may have; `retry_after` says when to try again."""
 
 
 class RateLimited(Refused):
@@ -165,6 +171,7 @@ _BY_CODE: Final[Mapping[str, type[ProblemError]]] = MappingProxyType(
         "TASK_NOT_FOUND": TaskNotFound,
         "TASK_FINISHED": TaskFinished,
         "IDEMPOTENCY_CONFLICT": IdempotencyConflict,
+        "INBOX_FULL": InboxFull,
         "STORE_UNAVAILABLE": StoreUnavailable,
         "CLOSED": ServerClosed,
         "FORBIDDEN_HOST": AccessDenied,

@@ -21,7 +21,7 @@ OUTPUT_LOST: Final = 141
 MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
     {
         OK: "done",
-        TASK_UNSUCCESSFUL: "the awaited task failed or was cancelled",
+        TASK_UNSUCCESSFUL: "the awaited task failed, expired or was cancelled",
         USAGE: "the command line is wrong; nothing was sent",
         REFUSED: "the server refused the request (4xx)",
         NOT_FOUND: "there is no such task",

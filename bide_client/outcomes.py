@@ -26,6 +26,13 @@ class TaskFailed(TaskError):
         super().__init__(f"Task {task_status.id} failed: {self.code}: {self.message}", task_status)
 
 
+class TaskExpired(TaskError):
+    """Nobody started the task in the time that it may wait for a start."""
+
+    def __init__(self, task_status: TaskStatus) -> None:
+        super().__init__(f"Task {task_status.id} has expired: no worker started it in time", task_status)
+
+
 class TaskCancelled(TaskError):
     """The task was cancelled."""
 

@@ -20,7 +20,9 @@ examples:
   bide submit sleep seconds=2 --delay 60 --queue slow
   bide submit echo --args '{"value": [1, 2]}' --wait 10
   bide show ID                                how is it? what came of it?
+  bide event ID approved '{"by": "Ada"}'      send it an event
   bide cancel ID
+  bide stats                                  what do tasks wait, what does it cost?
   bide server close --reason "upgrade" --retry-after 60
   bide server open
 """
@@ -38,6 +40,19 @@ examples:
 
 A value is taken as JSON if it is JSON, else as text. To be sure of text, quote
 it as JSON does: zip='"01234"'.
+"""
+
+EVENT_EXAMPLES: Final = """\
+examples:
+  bide event ID approved                      an event that says nothing: null
+  bide event ID approved '{"by": "Ada"}'
+  bide event ID approved '"Ada"'              a text, quoted as JSON does
+  bide event ID report @report.json           from a file
+  echo '[1, 2]' | bide event ID report -
+  bide event ID approved --idempotency-key approval-17
+                                              safe to run twice: one event
+
+The task reads it with `await ctx.event("approved")`; one that comes early is kept.
 """
 
 _NUMBER: Final = re.compile(r"\d+(\.\d*)?|\.\d+")
@@ -81,6 +96,8 @@ def build() -> argparse.ArgumentParser:
     _add_submit(_command(found, "submit", commands.submit, "submit a task", SUBMIT_EXAMPLES))
     _command(found, "show", commands.show, "print a task").add_argument("id", metavar="ID")
     _command(found, "cancel", commands.cancel, "cancel a task").add_argument("id", metavar="ID")
+    _add_event(_command(found, "event", commands.send_event, "send a task an event", EVENT_EXAMPLES))
+    _command(found, "stats", commands.show_stats, "print what all tasks waited, and what that cost")
     server = found.add_parser("server", help="see, close or open the server", allow_abbrev=False)
     _add_globals(server, keep=True)
     verbs = server.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="verb")
@@ -142,6 +159,13 @@ def _add_submit(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="wait until it is done, at most SECONDS (default: for ever), and print the result",
     )
+
+
+def _add_event(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the task's id")
+    parser.add_argument("name", metavar="NAME", help="the event's name: a-z, 0-9, _ and -, at most 64")
+    parser.add_argument("body", metavar="JSON|@FILE|-", nargs="?", help="what it says (default: null)")
+    parser.add_argument("--idempotency-key", metavar="KEY", help="events with the same key are one event")
 
 
 def _wait_bound(argv: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What people read: a task, the server's state. Pure.
+"""What people read: a task, the server's state, its totals. Pure.
 
 Text that came from elsewhere is shown without control characters: a terminal
 would obey them.
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from bide_client.status import ServerStatus, TaskStatus
+from bide_client.status import ServerStatus, Stats, TaskStatus
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -44,6 +44,9 @@ def task(status: TaskStatus) -> str:
         ("run at", _time(status.run_at)),
         ("started", _time(status.started_at)),
         ("finished", _finished(status)),
+        ("progress", _progress(status.progress)),
+        ("waited", _waited(status)),
+        ("billed", _seconds(status.billed_ms) if status.billed_ms else ""),
     ]
     if status.state == "succeeded":
         rows.append(("result", value(status.result)))
@@ -55,6 +58,22 @@ def task(status: TaskStatus) -> str:
         if text:
             lines.append(f"  {label:<10}{_indented(text)}")
     return printable("\n".join(lines))
+
+
+def stats(totals: Stats) -> str:
+    """What all tasks came to: the summary, then the figures."""
+    rows = [
+        ("succeeded", str(totals.succeeded)),
+        ("failed", str(totals.failed)),
+        ("cancelled", str(totals.cancelled)),
+        ("expired", str(totals.expired)),
+        ("waited", _seconds(totals.waited_ms)),
+        ("billed", _seconds(totals.billed_ms)),
+        ("workers", _seconds(totals.worker_ms)),
+        ("replays", str(totals.replays)),
+        ("polls", f"{totals.polls} ({totals.poller_calls} calls of shared pollers)"),
+    ]
+    return printable("\n".join([totals.summary, *(f"  {label:<10}{text}" for label, text in rows)]))
 
 
 def server(status: ServerStatus) -> str:
@@ -73,6 +92,26 @@ def _brief(args: Mapping[str, Any]) -> str:
 
 def _indented(text: str) -> str:
     return text.replace("\n", "\n" + " " * 12)
+
+
+def _progress(said: Mapping[str, Any] | None) -> str:
+    if not said:
+        return ""
+    fraction, message = said.get("fraction"), said.get("message")
+    done = f"{fraction:.0%}" if isinstance(fraction, int | float) else ""
+    return "  ".join(filter(None, (done, str(message or ""))))
+
+
+def _waited(status: TaskStatus) -> str:
+    counts = [f"{status.replays} replays"] if status.replays else []
+    counts += [f"{status.polls} polls"] if status.polls else []
+    if not (status.waited_ms or counts):
+        return ""
+    return _seconds(status.waited_ms) + (f"  ({', '.join(counts)})" if counts else "")
+
+
+def _seconds(ms: float) -> str:
+    return f"{ms / 1000:.3f} s"
 
 
 def _finished(status: TaskStatus) -> str:

@@ -15,9 +15,11 @@ class TaskStatus:
     """A task as it stood when the server answered.
 
     `done` alone says whether it will change: later servers may have more states
-    than `scheduled`, `ready`, `running`, `retrying`, `succeeded`, `failed` and
-    `cancelled`. `error` is `{"code", "message", "traceback"?}` or None; `json`
-    is everything the server sent. Times are aware; a server's clock.
+    than `scheduled`, `ready`, `running`, `waiting`, `retrying`, `succeeded`,
+    `failed`, `cancelled` and `expired`. `error` is `{"code", "message",
+    "traceback"?}` or None; `progress` is `{"fraction", "message"}` or None;
+    `billed_ms` its share of its workers' time, `waited_ms` its time in waits;
+    `json` is everything the server sent. Times are aware; a server's clock.
     """
 
     id: str
@@ -34,6 +36,11 @@ class TaskStatus:
     started_at: datetime | None
     finished_at: datetime | None
     run_at: datetime | None
+    progress: Mapping[str, Any] | None
+    billed_ms: float
+    waited_ms: int
+    replays: int
+    polls: int
     json: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
@@ -55,6 +62,11 @@ class TaskStatus:
                 started_at=_time(json.get("started_at")),
                 finished_at=_time(json.get("finished_at")),
                 run_at=_time(json.get("run_at")),
+                progress=_object(json.get("progress")),
+                billed_ms=float(json.get("billed_ms") or 0),
+                waited_ms=int(json.get("waited_ms") or 0),
+                replays=int(json.get("replays") or 0),
+                polls=int(json.get("polls") or 0),
                 json=json,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -90,6 +102,59 @@ class ServerStatus:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UnexpectedAnswer(f"The server sent a state that cannot be read: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What all tasks of the server came to, since its store was made.
+
+    How many tasks `succeeded`, `failed`, were `cancelled` or `expired`; their
+    time in waits and their active share of the workers' time; for how long
+    workers lived; how often tasks were resumed and something was polled, and
+    the calls that shared pollers made for it. `summary` says it in a few words;
+    `json` is everything the server sent.
+    """
+
+    succeeded: int
+    failed: int
+    cancelled: int
+    expired: int
+    waited_ms: int
+    billed_ms: float
+    worker_ms: int
+    replays: int
+    polls: int
+    poller_calls: int
+    summary: str
+    json: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, json: Mapping[str, Any]) -> Stats:
+        """Read the totals, or raise UnexpectedAnswer."""
+        try:
+            ended = json["tasks"]
+            return cls(
+                succeeded=int(ended["succeeded"]),
+                failed=int(ended["failed"]),
+                cancelled=int(ended["cancelled"]),
+                expired=int(ended["expired"]),
+                waited_ms=int(json["waited_ms"]),
+                billed_ms=float(json["billed_ms"]),
+                worker_ms=int(json["worker_ms"]),
+                replays=int(json["replays"]),
+                polls=int(json["polls"]),
+                poller_calls=int(json["poller_calls"]),
+                summary=_text(json["summary"]),
+                json=json,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnexpectedAnswer(f"The server sent totals that cannot be read: {error!r}") from error
+
+
+def _object(value: object) -> Mapping[str, Any] | None:
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{value!r} is no object")
+    return value
 
 
 def _text(value: object) -> str:

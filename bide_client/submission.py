@@ -11,7 +11,7 @@ from typing import Any, Final
 from bide_client.errors import UsageError
 from bide_client.status import TaskStatus
 from bide_client.task import Task
-from bide_client.transport import Transport
+from bide_client.transport import Transport, checked_key
 
 LONGEST_HOLD: Final = 20
 """Seconds; the server's limit for `Prefer: wait`."""
@@ -40,9 +40,8 @@ class Options:
             raise UsageError(f"delay must be 0 or more seconds, not {self.delay!r}")
         if isinstance(self.run_at, datetime) and self.run_at.tzinfo is None:
             raise UsageError("run_at needs a time zone, such as datetime.now(timezone.utc)")
-        key = self.idempotency_key
-        if key is not None and not (1 <= len(key) <= 255 and all("!" <= c <= "~" for c in key)):
-            raise UsageError("idempotency_key must be 1 to 255 visible ASCII characters")
+        if self.idempotency_key is not None:
+            checked_key(self.idempotency_key)
         if self.wait is not None and self.wait not in range(1, LONGEST_HOLD + 1):
             raise UsageError(f"wait must be whole seconds from 1 to {LONGEST_HOLD}, not {self.wait!r}")
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 import time
+import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from bide_client import pace
 from bide_client.answer import Answer
 from bide_client.errors import ConnectionFailed, TaskFinished, UsageError
-from bide_client.outcomes import TaskCancelled, TaskFailed, WaitTimeout
+from bide_client.outcomes import TaskCancelled, TaskExpired, TaskFailed, WaitTimeout
 from bide_client.status import TaskStatus
-from bide_client.transport import Transport
+from bide_client.transport import Transport, checked_key
+
+_EVENT_NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 
 
 class Task:
-    """A task on the server: ask how it is, wait for it, fetch its result, cancel it.
+    """A task on the server: ask how it is, wait for it, fetch its result, send it an event, cancel it.
 
     `Client.submit()` and `Client.task(id)` make it. Threads may share it. It
     holds nothing open; dropping it does nothing to the task.
@@ -77,14 +81,40 @@ class Task:
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the task and return its result.
 
-        Raises TaskFailed or TaskCancelled when it has none, WaitTimeout as wait() does.
+        Raises TaskFailed, TaskExpired or TaskCancelled when it has none, WaitTimeout as wait() does.
         """
         status = self.wait(timeout)
         if status.state == "succeeded":
             return status.result
         if status.state == "cancelled":
             raise TaskCancelled(status)
+        if status.state == "expired":
+            raise TaskExpired(status)
         raise TaskFailed(status)
+
+    def send_event(self, name: str, body: Any = None, *, idempotency_key: str | None = None) -> TaskStatus:
+        """Send the task the event `name` with `body`, any JSON; return its status.
+
+        Returns as soon as the server has recorded it; the task reads it when it
+        asks for an event of that name, sooner or later. It carries an
+        Idempotency-Key, so that it counts once however often it is tried; two
+        events with one `idempotency_key` of yours are one event. Raises
+        TaskFinished when the task is done, InboxFull when it has too many
+        events that it has not read, IdempotencyConflict; UsageError for a name
+        that no event can have, or a body that JSON cannot carry.
+        """
+        if not _EVENT_NAME.fullmatch(name):
+            raise UsageError(f"{name!r} is no event name: 1 to 64 of the characters a-z, 0-9, _ and -")
+        key = str(uuid.uuid4()) if idempotency_key is None else checked_key(idempotency_key)
+        try:
+            answer = self._transport.call(
+                "POST", f"{self._path}/events/{name}", body=body, headers={"Idempotency-Key": key}
+            )
+        except TaskFinished as error:
+            if error.attempts > 1:
+                error.add_note("Perhaps an earlier try was recorded before the task finished.")
+            raise
+        return self.learn(answer)
 
     def cancel(self) -> TaskStatus:
         """Cancel the task and return its status.

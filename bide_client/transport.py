@@ -21,6 +21,8 @@ from bide_client.answer import Answer
 from bide_client.errors import BideError, ConnectionFailed, ProblemError, UsageError
 from bide_client.version import __version__
 
+LONGEST_KEY: Final = 255
+"""Characters of an Idempotency-Key."""
 SHORTEST_READ: Final = 1.0
 """Seconds that an answer may take even past the deadline, so that the last poll has a chance."""
 
@@ -60,7 +62,7 @@ class Transport:
         method: str,
         path: str,
         *,
-        body: Mapping[str, Any] | None = None,
+        body: Any = None,
         headers: Mapping[str, str] | None = None,
         hold: int = 0,
         repeatable: bool = True,
@@ -68,9 +70,10 @@ class Transport:
     ) -> Answer:
         """Return the answer to a request, or raise ConnectionFailed, UnexpectedAnswer or ProblemError.
 
-        `hold` seconds ask the server to answer only when the task is done
-        (`Prefer: wait`). A `repeatable` call is made again after transient
-        failures until patience or the `deadline` (time.monotonic()) runs out.
+        `body` is sent as JSON, None as nothing. `hold` seconds ask the server to
+        answer only when the task is done (`Prefer: wait`). A `repeatable` call is
+        made again after transient failures until patience or the `deadline`
+        (time.monotonic()) runs out.
         """
         sent = dict(headers or {})
         data = None
@@ -147,13 +150,20 @@ class _Mine(threading.local):
     pid: int = 0
 
 
-def encoded(body: Mapping[str, Any]) -> bytes:
+def checked_key(key: str) -> str:
+    """The Idempotency-Key; UsageError for one that the server would refuse."""
+    if not (1 <= len(key) <= LONGEST_KEY and all("!" <= character <= "~" for character in key)):
+        raise UsageError(f"idempotency_key must be 1 to {LONGEST_KEY} visible ASCII characters")
+    return key
+
+
+def encoded(body: Any) -> bytes:
     """The body as compact UTF-8 JSON; UsageError for what JSON cannot carry."""
     try:
         return json.dumps(body, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:
-        raise UsageError("JSON cannot carry this argument: half of a surrogate pair is no text") from error
+        raise UsageError("JSON cannot carry this value: half of a surrogate pair is no text") from error
     except RecursionError as error:
-        raise UsageError("JSON cannot carry this argument: it is nested too deeply") from error
+        raise UsageError("JSON cannot carry this value: it is nested too deeply") from error
     except (TypeError, ValueError) as error:
-        raise UsageError(f"JSON cannot carry this argument: {error}") from error
+        raise UsageError(f"JSON cannot carry this value: {error}") from error

@@ -36,13 +36,18 @@ def explain(body: Any, kind: type[msgspec.Struct], error: msgspec.ValidationErro
     return InvalidFields([*wrong, *unsupported][:_MOST] or [FieldError("", f"{error}.")])
 
 
-def explain_number(raw: bytes) -> InvalidFields | InvalidArguments:
+def explain_number(raw: bytes) -> InvalidFields:
     """What to raise for a body with a number out of range: it points at the first, if it can be found."""
-    pointer = _number_out_of_range(raw)
-    field, _, rest = pointer.removeprefix("/").partition("/")
+    return InvalidFields([FieldError(_number_out_of_range(raw), _OUT_OF_RANGE)])
+
+
+def explain_number_of_task(raw: bytes) -> InvalidFields | InvalidArguments:
+    """The like for a body whose field `args` has a task's arguments."""
+    refused = explain_number(raw)
+    field, _, rest = refused.fields[0].pointer.removeprefix("/").partition("/")
     if field == "args" and rest:
         return InvalidArguments(_OUT_OF_RANGE, f"/{rest}")
-    return InvalidFields([FieldError(pointer, _OUT_OF_RANGE)])
+    return refused
 
 
 def _wrong_fields(body: dict[str, Any], kind: type[msgspec.Struct]) -> Iterator[FieldError]:

@@ -7,11 +7,14 @@ from typing import Final
 API_VERSION: Final = "1.0.0"
 
 MAX_BODY_BYTES: Final = 256 * 1024
+MAX_EVENT_BYTES: Final = 64 * 1024
+"""Of an event's body."""
 MAX_DEPTH: Final = 64
 """Levels of arrays and objects in a body, the outermost included."""
 
 MAX_NAME_LENGTH: Final = 128
 MAX_QUEUE_LENGTH: Final = 64
+MAX_EVENT_NAME_LENGTH: Final = 64
 MAX_DELAY_SECONDS: Final = 365 * 86_400
 """How far ahead a task may be scheduled, by `delay` or by `run_at`."""
 MAX_KEY_LENGTH: Final = 255
@@ -25,6 +28,8 @@ MAX_CLOSED_SECONDS: Final = 86_400
 
 LONGEST_RETRY_AFTER: Final = 30
 """Seconds; the longest guess for a task whose end is not known."""
+INBOX_RETRY_AFTER: Final = 5
+"""Seconds, while a task has no room for another event."""
 CLOSED_RETRY_AFTER: Final = 30
 """Seconds, where whoever closed the server gave no hint."""
 STORE_RETRY_AFTER: Final = 1

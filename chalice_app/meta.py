@@ -24,6 +24,7 @@ _LINKS: Final = {
     "openapi": "/openapi.json",
     "tasks": "/v1/tasks",
     "server": "/v1/server",
+    "stats": "/v1/stats",
     "health": "/healthz",
 }
 

@@ -26,6 +26,17 @@ _KEY: Final[Schema] = {
     "description": "A repeat with the same key and body is answered with the task of the first.",
     "schema": {"type": "string", "pattern": f"^[!-~]{{1,{limits.MAX_KEY_LENGTH}}}$"},
 }
+_EVENT_NAME: Final[Schema] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": f"^[a-z0-9_-]{{1,{limits.MAX_EVENT_NAME_LENGTH}}}$"},
+}
+_EVENT_KEY: Final[Schema] = {
+    **_KEY,
+    "description": "A repeat with the same key, name and body reaches the task once. "
+    "Keys belong to the task.",
+}
 _PREFER: Final[Schema] = {
     "name": "Prefer",
     "in": "header",
@@ -76,6 +87,8 @@ def paths(submission: Schema) -> Schema:
         "/v1/tasks": {"post": _submit(submission)},
         "/v1/tasks/{id}": {"parameters": [_ID], "get": _show()},
         "/v1/tasks/{id}/cancel": {"parameters": [_ID], "post": _cancel()},
+        "/v1/tasks/{id}/events/{name}": {"parameters": [_ID, _EVENT_NAME], "post": _send_event()},
+        "/v1/stats": {"get": _operation("showStats", "Show what all tasks came to.", _STATS)},
         "/v1/server": {"get": _operation("showServer", "Show whether submissions are accepted.", _SERVER)},
         "/v1/server/close": {
             "post": {
@@ -126,6 +139,19 @@ def _cancel() -> Schema:
     }
 
 
+def _send_event() -> Schema:
+    sent = _answer(202, "It is recorded.", "Task", "Retry-After")
+    return {
+        **_operation("sendEvent", "Send a task an event.", sent, *_BODY, 404, 409, 429),
+        "parameters": [_EVENT_KEY],
+        "requestBody": {
+            "required": False,
+            "description": f"Any JSON of at most {limits.MAX_EVENT_BYTES} bytes; nothing is null.",
+            "content": _json({}),
+        },
+    }
+
+
 def _operation(id: str, summary: str, answers: Schema, *problems: int) -> Schema:
     """An operation for key holders; every one may also meet 401, 403, 500 and 503."""
     statuses = sorted({401, 403, 500, 503, *problems})
@@ -172,6 +198,7 @@ def _json(schema: Schema) -> Schema:
 
 
 _SERVER: Final = _answer(200, "The server's state.", "Server")
+_STATS: Final = _answer(200, "The totals.", "Stats")
 _CLOSE: Final = msgspec.json.schema_components([CloseBody])[1]["CloseBody"]
 _NO_BODY: Final[Schema] = {
     "required": False,

@@ -16,6 +16,7 @@ from bide.errors import (
     BideError,
     Closed,
     IdempotencyConflict,
+    InboxFull,
     InvalidArguments,
     RateLimited,
     StoreUnavailable,
@@ -38,7 +39,7 @@ from chalice_app.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
-from chalice_app.limits import CLOSED_RETRY_AFTER, STORE_RETRY_AFTER
+from chalice_app.limits import CLOSED_RETRY_AFTER, INBOX_RETRY_AFTER, STORE_RETRY_AFTER
 
 MEDIA_TYPE: Final = "application/problem+json"
 INTERNAL: Final = "INTERNAL"
@@ -60,6 +61,7 @@ STATUS: Final[Mapping[type[BideError], int]] = {
     NotSupportedYet: 422,
     UnknownQueue: 422,
     UnknownTask: 422,
+    InboxFull: 429,
     RateLimited: 429,
     Closed: 503,
     NotConfigured: 503,
@@ -136,6 +138,8 @@ def _headers(error: BideError) -> dict[str, str]:
             return {"Retry-After": str(error.retry_after or CLOSED_RETRY_AFTER)}
         case RateLimited():
             return {"Retry-After": str(math.ceil(error.retry_after_ms / 1000))}
+        case InboxFull():
+            return {"Retry-After": str(INBOX_RETRY_AFTER)}
         case StoreUnavailable():
             return {"Retry-After": str(STORE_RETRY_AFTER)}
         case MethodNotAllowed():

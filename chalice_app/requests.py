@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -14,7 +14,13 @@ from bide.errors import BideError, TaskNotFound, TooLarge
 from bide.ids import TaskId, parse_id
 from chalice_app import fields
 from chalice_app.errors import InvalidRequest, MalformedJson, UnsupportedMediaType
-from chalice_app.limits import MAX_BODY_BYTES, MAX_DEPTH, MAX_KEY_LENGTH, MAX_WAIT_SECONDS
+from chalice_app.limits import (
+    MAX_BODY_BYTES,
+    MAX_DEPTH,
+    MAX_EVENT_NAME_LENGTH,
+    MAX_KEY_LENGTH,
+    MAX_WAIT_SECONDS,
+)
 
 _JSON: Final = "application/json"
 _CHARSET: Final = re.compile(r';\s*charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
@@ -22,6 +28,7 @@ _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _ALL_ELSE: Final = bytes(set(range(256)) - set(b"[]{}"))
 _KEY: Final = re.compile(rf"[!-~]{{1,{MAX_KEY_LENGTH}}}")
+_EVENT_NAME: Final = re.compile(rf"[a-z0-9_-]{{1,{MAX_EVENT_NAME_LENGTH}}}")
 _WAIT: Final = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,18})"?\s*(?=$|[,;])', re.IGNORECASE)
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
@@ -35,10 +42,8 @@ def read_body(request: Request, decoder: msgspec.json.Decoder[_Body]) -> _Body:
     A missing Content-Type passes for JSON. Raises UnsupportedMediaType, TooLarge,
     MalformedJson, InvalidRequest (too deep) and InvalidFields.
     """
-    raw = _raw_body(request)
-    content_type = request.headers.get("content-type")
-    if content_type and content_type != _JSON and not _is_json(content_type):
-        raise UnsupportedMediaType
+    raw = _raw_body(request, MAX_BODY_BYTES)
+    _expect_json(request)
     if not raw:
         raise MalformedJson("The body is empty; a JSON object is expected.")
     try:
@@ -49,9 +54,23 @@ def read_body(request: Request, decoder: msgspec.json.Decoder[_Body]) -> _Body:
     return body
 
 
+def read_value(request: Request, most_bytes: int) -> Any:
+    """The body, any JSON value of at most `most_bytes`; an empty one is None. Raises as `read_body` does."""
+    raw = _raw_body(request, most_bytes)
+    if not raw:
+        return None
+    _expect_json(request)
+    try:
+        value = _decode(raw, msgspec.json.decode)
+    except msgspec.ValidationError as error:
+        raise fields.explain_number(raw) from error
+    _check_depth(raw)
+    return value
+
+
 def expect_no_body(request: Request) -> None:
     """Take an empty body or an empty JSON object. Raises as `read_body` does."""
-    if _raw_body(request):
+    if _raw_body(request, MAX_BODY_BYTES):
         read_body(request, _EMPTY)
 
 
@@ -81,9 +100,15 @@ def _explained(raw: bytes, kind: type[msgspec.Struct], error: msgspec.Validation
     try:
         body = _decode(raw, msgspec.json.decode)
     except msgspec.ValidationError:
-        return fields.explain_number(raw)
+        return fields.explain_number_of_task(raw)
     _check_depth(raw)
     return fields.explain(body, kind, error)
+
+
+def _expect_json(request: Request) -> None:
+    content_type = request.headers.get("content-type")
+    if content_type and content_type != _JSON and not _is_json(content_type):
+        raise UnsupportedMediaType
 
 
 def _is_json(content_type: str) -> bool:
@@ -92,13 +117,13 @@ def _is_json(content_type: str) -> bool:
     return named and (charset is None or charset[1].lower() == "utf-8")
 
 
-def _raw_body(request: Request) -> bytes:
+def _raw_body(request: Request, most_bytes: int) -> bytes:
     try:
         raw = request.raw_body
     except ValueError as error:  # broken Base64, or half of a surrogate pair in the event
         raise MalformedJson("The body is not JSON: it is not UTF-8.") from error
-    if len(raw) > MAX_BODY_BYTES:
-        raise TooLarge(f"The body has {len(raw)} bytes; at most {MAX_BODY_BYTES} are taken.")
+    if len(raw) > most_bytes:
+        raise TooLarge(f"The body has {len(raw)} bytes; at most {most_bytes} are taken.")
     return raw if isinstance(raw, bytes) else raw.encode()
 
 
@@ -126,10 +151,24 @@ def _sentence(message: str) -> str:
 
 def task_id(text: str) -> TaskId:
     """The id in a path. Raises TaskNotFound for what is none, as no task has such an id."""
-    id = parse_id(unquote(text) if "%" in text else text)
+    id = parse_id(_unquoted(text))
     if id is None:
         raise TaskNotFound("There is no such task: this is no task id.")
     return id
+
+
+def event_name(text: str) -> str:
+    """The name of an event in a path. Raises InvalidRequest."""
+    name = _unquoted(text)
+    if not _EVENT_NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"An event's name has 1 to {MAX_EVENT_NAME_LENGTH} characters, each one of a-z, 0-9, _ and -."
+        )
+    return name
+
+
+def _unquoted(text: str) -> str:
+    return unquote(text) if "%" in text else text
 
 
 def idempotency_key(headers: Mapping[str, str]) -> str:

@@ -24,6 +24,11 @@ _ERROR: Final = _record(
     optional=("traceback",),
 )
 
+_PROGRESS: Final = _record(
+    "How far a task has come.",
+    {"fraction": {"type": ["number", "null"]}, "message": {"type": ["string", "null"]}},
+)
+
 _TASK: Final = _record(
     "A task as it stood when the server answered.",
     {
@@ -46,7 +51,26 @@ _TASK: Final = _record(
         "submitted_at": _TIME,
         "started_at": _TIME_OR_NULL,
         "finished_at": _TIME_OR_NULL,
-        "run_at": {**_TIME_OR_NULL, "description": "When it was, or is, due to start; null for at once."},
+        "run_at": {
+            **_TIME_OR_NULL,
+            "description": "When it was, or is, due: to start, or at the latest to go on; null for at once.",
+        },
+        "progress": {
+            "description": "What the task last said of itself; null when it has not.",
+            "oneOf": [{"type": "null"}, _PROGRESS],
+        },
+        "billed_ms": {
+            "type": "number",
+            "minimum": 0,
+            "description": "Its active share of its workers' time.",
+        },
+        "waited_ms": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "Time in waits. Grows while it is parked, under the same ETag.",
+        },
+        "replays": {"type": "integer", "minimum": 0, "description": "How often it was resumed."},
+        "polls": {"type": "integer", "minimum": 0, "description": "How often something was polled for it."},
     },
 )
 
@@ -58,6 +82,29 @@ _SERVER: Final = _record(
         "retry_after": {"type": ["integer", "null"], "description": "Seconds that refused clients are told."},
         "epoch": {"type": "integer", "description": "Grows with every change."},
         "changed_at": _TIME_OR_NULL,
+    },
+)
+
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+
+_STATS: Final = _record(
+    "What all tasks came to, of every tenant, since the store was made.",
+    {
+        "tasks": _record(
+            "How many ended in each way.",
+            {state: _COUNT for state in State if state.done},
+        ),
+        "waited_ms": {**_COUNT, "description": "Time in waits."},
+        "billed_ms": {
+            "type": "number",
+            "minimum": 0,
+            "description": "The tasks' active shares of their workers' time.",
+        },
+        "worker_ms": {**_COUNT, "description": "Time that workers lived, from the start of the process."},
+        "replays": {**_COUNT, "description": "How often tasks were resumed."},
+        "polls": {**_COUNT, "description": "How often something was polled for a task."},
+        "poller_calls": {**_COUNT, "description": "Calls of shared pollers."},
+        "summary": {"type": "string", "description": "Waited and billed time, for people."},
     },
 )
 
@@ -117,6 +164,7 @@ _PROBLEM: Final = _record(
 SCHEMAS: Final[dict[str, Schema]] = {
     "Task": _TASK,
     "Server": _SERVER,
+    "Stats": _STATS,
     "Health": _HEALTH,
     "Links": _LINKS,
     "Problem": _PROBLEM,

@@ -1,4 +1,4 @@
-"""The gate: whether the server accepts submissions."""
+"""The server as a whole: whether it accepts submissions, and what its tasks came to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from chalice.app import Response
 from msgspec import Meta
 
-from chalice_app import wire
+from chalice_app import stats, wire
 from chalice_app.limits import MAX_CLOSED_SECONDS, MAX_REASON_LENGTH
 from chalice_app.requests import expect_no_body, read_body
 from chalice_app.routing import Call, Routes
@@ -45,3 +45,9 @@ def open_server(call: Call) -> Response:
     """Accept submissions again."""
     expect_no_body(call.request)
     return wire.respond(200, wire.gate_json(call.services.gatekeeper.open()))
+
+
+@routes.get("/v1/stats")
+def show_stats(call: Call) -> Response:
+    """Show what all tasks came to, of every tenant: they share the workers that are paid for."""
+    return wire.respond(200, stats.stats_json(call.services.reads.totals()))

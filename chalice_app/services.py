@@ -18,6 +18,7 @@ from bide.reads import Reads
 from bide.registry import Registry
 from bide.settings import Settings
 from bide.store import Store
+from bide.wake import NoWake, Wake, Waker
 from chalice_app.errors import NotConfigured
 
 
@@ -27,6 +28,7 @@ class Services:
 
     settings: Settings
     store: Store
+    waker: Waker
     reads: Reads
     gatekeeper: Gatekeeper
     registry: Registry
@@ -34,8 +36,11 @@ class Services:
     """Every queue that may be submitted to."""
 
 
-def build(settings: Settings) -> Services:
-    """Services for these settings; connects only when first used. Raises SettingsError, RegistryError."""
+def build(settings: Settings, wake: Wake = NoWake()) -> Services:  # noqa: B008 - it has no state
+    """Services for these settings; connects only when first used. Raises SettingsError, RegistryError.
+
+    wake: how workers are started where none is awake.
+    """
     if not settings.redis_url:
         raise SettingsError(
             ["BIDE_REDIS_URL is not set: it says where the store is, as rediss://host:6379/0"]
@@ -47,7 +52,7 @@ def build(settings: Settings) -> Services:
     store = Store(client, Keys(settings.prefix), Clock())
     tasks = registry.load(settings.tasks, local=settings.local, strict=not settings.local)
     queues = frozenset({*tasks.queues, *settings.queues})
-    return Services(settings, store, Reads(store), Gatekeeper(store), tasks, queues)
+    return Services(settings, store, Waker(store, wake), Reads(store), Gatekeeper(store), tasks, queues)
 
 
 class Provider:

@@ -70,6 +70,8 @@ def read_submission(request: Request, services: Services, tenant: str) -> Submis
         run_at_ms=run_at_ms,
         idempotency_key=key,
         fingerprint=_fingerprint(body, queue, delay_ms, run_at_ms) if key else b"",
+        expires_ms=_duration_ms(definition.expires_s),
+        deadline_ms=_duration_ms(definition.deadline_s),
     )
 
 
@@ -98,6 +100,11 @@ def _run_at_ms(body: SubmissionBody, run_at: datetime, services: Services) -> in
 def _retention_ms(definition: Definition, services: Services) -> int:
     own = definition.retention_ms
     return services.settings.retention_seconds * 1000 if own is None else own
+
+
+def _duration_ms(seconds: float | None) -> int:
+    """At least 1, as 0 stands for none."""
+    return 0 if seconds is None else max(1, round(seconds * 1000))
 
 
 def _fingerprint(body: SubmissionBody, queue: str, delay_ms: int, run_at_ms: int) -> bytes:

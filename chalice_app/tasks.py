@@ -1,16 +1,29 @@
-"""Submit a task, ask how it is, cancel it."""
+"""Submit a task, ask how it is, send it an event, cancel it."""
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
+import msgspec
 from chalice.app import Response
 
 from bide.errors import RateLimited
 from bide.ids import TaskId
 from bide.records import TaskView
+from bide.replies import Need
 from chalice_app import predict, problems, ratelimit, wire
-from chalice_app.requests import base_path, expect_no_body, matches, task_id, wait_seconds
+from chalice_app.limits import MAX_EVENT_BYTES
+from chalice_app.requests import (
+    base_path,
+    event_name,
+    expect_no_body,
+    idempotency_key,
+    matches,
+    read_value,
+    task_id,
+    wait_seconds,
+)
 from chalice_app.routing import Call, Routes
 from chalice_app.submission import accepted_view, read_submission
 from chalice_app.waiting import wait_until_done
@@ -18,6 +31,9 @@ from chalice_app.waiting import wait_until_done
 routes: Final = Routes()
 
 _PATH: Final = "/v1/tasks"
+
+_log = logging.getLogger("bide.api")
+_encode_canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 @routes.post(_PATH)
@@ -30,6 +46,7 @@ def submit_task(call: Call) -> Response:
     except RateLimited as error:
         return problems.answer(error, call.request, ratelimit.headers(limit, 0, error.retry_after_ms))
     id = accepted.id
+    _wake(call, id, accepted.need)
     view = services.reads.task(id, call.tenant) if accepted.seen else accepted_view(submission, id)
     view, waited = _wait(call, view, id)
     headers = {"Location": f"{base_path(call.request, _PATH)}{_PATH}/{view.id}", **waited}
@@ -62,14 +79,39 @@ def cancel_task(call: Call, id: str) -> Response:
     asked = task_id(id)
     expect_no_body(call.request)
     cancelled = call.services.store.cancel(asked, call.tenant)
+    _wake(call, asked, cancelled.need)
     view = call.services.reads.task(asked, call.tenant)
-    if cancelled or view.run.state.done:
+    if cancelled.now or view.run.state.done:
         return wire.respond(200, _show(call, view))
     return wire.respond(202, _show(call, view), {"Retry-After": _retry_after(call, view)})
 
 
+@routes.post(f"{_PATH}/{{id}}/events/{{name}}")
+def send_event(call: Call, id: str, name: str) -> Response:
+    """Send a task an event, with any JSON: 202 once it is recorded."""
+    asked, services = task_id(id), call.services
+    named = event_name(name)
+    key = idempotency_key(call.request.headers)
+    # Equal for bodies that mean the same: a repeat with the same key need not be spelt alike.
+    body = _encode_canonical(read_value(call.request, MAX_EVENT_BYTES))
+    sent = services.store.send_event(asked, call.tenant, named, body, key=key)
+    _wake(call, asked, sent.need)
+    view = services.reads.task(asked, call.tenant)
+    return wire.respond(202, _show(call, view), {"Retry-After": _retry_after(call, view)})
+
+
+def _wake(call: Call, id: TaskId, need: Need) -> None:
+    """Start what the task needs. The store has it by now: a waking that fails only makes it wait longer."""
+    try:
+        call.services.waker.answer(id.slot, need)
+    except Exception:
+        _log.exception("Nobody could be woken for %s; the tick will", id)
+
+
 def _show(call: Call, view: TaskView) -> bytes:
-    return wire.task_json(view, traceback=call.services.settings.local)
+    # Each view asks the store's time before it comes here.
+    now_ms = call.services.store.clock.now_ms() or 0
+    return wire.task_json(view, now_ms, traceback=call.services.settings.local)
 
 
 def _wait(call: Call, view: TaskView, id: TaskId) -> tuple[TaskView, dict[str, str]]:

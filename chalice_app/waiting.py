@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from bide.errors import StoreUnavailable
 from bide.ids import TaskId
 from bide.records import TaskView
+from bide.state import State
 from chalice_app.services import Services
 
 FIRST_PAUSE: Final = 0.005
@@ -49,7 +50,7 @@ def wait_until_done(
 ) -> Waited:
     """Look at the task again and again for up to `seconds`, if that may help.
 
-    It does not when the task is done, or due only later; nor is it allowed when as many
+    It does not when the task is done, or due to start only later; nor is it allowed when as many
     requests as `BIDE_WAIT_SLOTS` are held, over all processes. A store that fails meanwhile
     ends the wait: what is known by then is still an answer. Raises TaskNotFound.
     """
@@ -60,7 +61,9 @@ def wait_until_done(
         return Waited(view, view.run.state.done)
     holder = secrets.token_hex(8)
     try:
-        if view.run.due_ms > services.store.now_ms() + left * 1000:
+        # A parked task is due at its timeout at the latest; an event or a poll may end its wait before.
+        is_parked = view.run.state is State.WAITING
+        if not is_parked and view.run.due_ms > services.store.now_ms() + left * 1000:
             return Waited(view, honoured=False)
         hold_ms = int((left + _STALE_SECONDS) * 1000)
         held = services.store.hold(holder, hold_ms, services.settings.wait_slots)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,7 +12,7 @@ from chalice.app import Response
 from msgspec import Raw
 
 from bide.gate import Gate
-from bide.records import Failure, TaskView
+from bide.records import Failure, Run, TaskView
 from bide.state import State
 
 MEDIA_TYPE: Final = "application/json"
@@ -38,6 +39,11 @@ class TaskJson(msgspec.Struct, frozen=True):
     started_at: str | None
     finished_at: str | None
     run_at: str | None
+    progress: Raw | None
+    billed_ms: float
+    waited_ms: int
+    replays: int
+    polls: int
 
 
 class GateJson(msgspec.Struct, frozen=True):
@@ -50,9 +56,10 @@ class GateJson(msgspec.Struct, frozen=True):
     changed_at: str | None
 
 
-def task_json(view: TaskView, *, traceback: bool) -> bytes:
+def task_json(view: TaskView, now_ms: int, *, traceback: bool) -> bytes:
     """The body that shows a task.
 
+    now_ms: the store's time, up to which a parked task has waited.
     traceback: show where in the code a failure arose. That is for whoever runs the server,
         not for everybody with a key.
     """
@@ -75,8 +82,17 @@ def task_json(view: TaskView, *, traceback: bool) -> bytes:
             started_at=time_text(run.started_ms),
             finished_at=time_text(run.finished_ms),
             run_at=time_text(run.due_ms or spec.run_at_ms),
+            progress=Raw(view.progress) if view.progress else None,
+            billed_ms=round(run.billed_us / 1000, 3),
+            waited_ms=run.waited_ms + _parked_for_ms(run, now_ms),
+            replays=run.replays,
+            polls=run.polls,
         )
     )
+
+
+def _parked_for_ms(run: Run, now_ms: int) -> int:
+    return max(0, now_ms - run.parked_ms) if run.parked_ms else 0
 
 
 def _without_traceback(failure: bytes) -> Raw | None:
@@ -87,12 +103,14 @@ def _without_traceback(failure: bytes) -> Raw | None:
 
 
 def etag(view: TaskView) -> str:
-    """A strong entity tag: of all that can change in `task_json`.
+    """An entity tag: of all that can change in `task_json`, but for the time that passes while parked.
 
     A lease, a settle, a promotion and a reap each change the state, the fence or the attempt.
     """
     run = view.run
-    return f'"{run.state}-{run.attempt}-{run.fence}-{run.due_ms}"'
+    tag = f"{run.state}-{run.attempt}-{run.fence}-{run.due_ms}"
+    usage = f"{run.billed_us} {run.waited_ms} {run.replays} {run.polls} ".encode()
+    return f'"{tag}-{hashlib.blake2b(usage + view.progress, digest_size=6).hexdigest()}"'
 
 
 def gate_json(gate: Gate) -> bytes:

@@ -24,6 +24,7 @@ from local.acceptor import Acceptor
 from local.asgi import Application
 from local.gateway import Gateway
 from local.line import DRAIN, SERVE, Line, Problems, Ready, Stopped
+from local.wake import LineWake
 
 _IDLE_SECONDS: Final = 75
 """How long an idle connection is kept; more than clients and proxies commonly do."""
@@ -114,8 +115,9 @@ def main() -> None:
     with line.starting():
         settings = Settings.from_environ(os.environ)
         from app import app
-        from chalice_app.services import PROVIDER
+        from chalice_app.services import PROVIDER, build
 
+        PROVIDER.use(build(settings, wake=LineWake(line)))
         line.report(Problems.of(PROVIDER.get().registry.problems))
         application = Application(Gateway(app), settings.wait_slots + _SPARE_THREADS)
     uvloop.run(_serve(application, socket.socket(fileno=arguments.socket), line))

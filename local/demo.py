@@ -1,197 +1,175 @@
-"""`make demo`: checks several hundred real pages through a stack of its own, and its results one by one.
+"""`make demo`: a cloud's virtual machines and several hundred real pages, through a stack of its own.
 
-Every check goes client -> socket -> API -> store -> worker -> result. Exit code 0
-only if each result is what its page must give.
+Every task goes client -> socket -> API -> store -> worker -> result. The virtual machines
+take their time, and are waited for together, while the pages are checked. Exit code 0 only
+if each result is right, and the cloud was not asked more often than agreed.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from bide.settings import Settings
-from bide_client import BideError, Client
-from local import ports
-from local.children import Role, spawn
+from bide_client import Client
+from local import demo_pages, demo_report, demo_vms, ports
+from local.children import Child, Role, spawn
 from local.data import claim
-from local.site import page
+from local.demo_pages import Check, Outcome
+from local.demo_report import Progress
+from local.demo_vms import Ending, Ledger
 from local.stack import Stack
 from local.up import say
 
-_COUNTS: Final = {
-    "good": 220, "slow": 60, "failing": 40, "redirecting": 40, "looping": 15, "hanging": 20, "refusing": 5,
-}  # fmt: skip
-"""Pages of each kind."""
+_VMS: Final = 500
+"""Virtual machines, unless the command line says otherwise."""
+
+_PENDING_SECONDS: Final = (10.0, 20.0)
+"""How long they take to start."""
 
 _CLIENTS: Final = 32
-"""How many submit and wait at once."""
-
-_HANGING_TIMEOUT: Final = 1.5
-"""Seconds that a check waits for a hanging page."""
-
-_PATIENCE_SECONDS: Final = 60.0
-"""How long a result may take."""
+"""How many check pages at once, and as many wait for virtual machines."""
 
 _RETRY_SECONDS: Final = 5.0
 """How long a client tries to reach a server that is gone."""
 
-
-@dataclass(frozen=True)
-class Check:
-    """One page to check, and what must come of it."""
-
-    kind: str
-    arguments: dict[str, Any]
-    expected: dict[str, Any]
-    """Keys of the result and their values; `error` names the exception, or is None."""
+_SAMPLE_SECONDS: Final = 0.25
+"""Between two looks at the worker processes."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a check. Times in seconds."""
+class Workers:
+    """Counts the worker processes below this one."""
 
-    submit: float
-    to_result: float
-    wrong: str | None
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+        self.most = 0
 
-
-def checks(site: str, nobody: str) -> Iterator[Check]:
-    """All checks; `site` serves the pages, at `nobody` nothing listens."""
-    number = 0
-    for kind, count in _COUNTS.items():
-        for _ in range(count):
-            number += 1
-            url = f"{nobody if kind == 'refusing' else site}/{kind}/{number}"
-            arguments = {"url": url, "timeout": _HANGING_TIMEOUT} if kind == "hanging" else {"url": url}
-            yield Check(kind, arguments, {"url": url, **_expected(kind, number)})
+    async def watch(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            alive = {child.pid for child in psutil.Process().children() if _is_worker(child)}
+            self.seen |= alive
+            self.most = max(self.most, len(alive))
+            await asyncio.sleep(_SAMPLE_SECONDS)
 
 
-def _expected(kind: str, number: int) -> dict[str, Any]:
-    match kind:
-        case "failing":
-            return {"ok": False, "status": 500, "error": None}
-        case "looping":
-            return {"ok": False, "status": None, "error": "TooManyRedirects"}
-        case "hanging":
-            return {"ok": False, "status": None, "error": "ReadTimeout"}
-        case "refusing":
-            return {"ok": False, "status": None, "error": "ConnectionError"}
-    return {"ok": True, "status": 200, "bytes": len(page(number)), "error": None}
-
-
-def run(client: Client, check: Check) -> Outcome:
-    """Submit one check and wait for its result."""
-    begun = time.monotonic()
-    submitted = begun
+def _is_worker(process: psutil.Process) -> bool:
     try:
-        task = client.submit("http_check", **check.arguments)
-        submitted = time.monotonic()
-        result = task.result(timeout=_PATIENCE_SECONDS)
-    except BideError as error:
-        return Outcome(submitted - begun, time.monotonic() - begun, f"{check.arguments['url']}: {error}")
-    found = {key: result[key] for key in check.expected}
-    if found["error"] is not None:
-        found["error"] = found["error"].partition(":")[0]
-    wrong = None if found == check.expected else f"expected {check.expected}, got {result}"
-    return Outcome(submitted - begun, time.monotonic() - begun, wrong)
+        return "local.worker" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
-class Progress:
-    """A bar on a terminal; elsewhere a line now and then."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._bar = sys.stdout.isatty()
-
-    def step(self, check: asyncio.Future[Outcome]) -> None:
-        """Count a check that is done, not one that was given up."""
-        if check.cancelled():
-            return
-        self._done += 1
-        if self._bar:
-            filled = 40 * self._done // self._total
-            end = "\n" if self._done == self._total else ""
-            print(f"\r[{'#' * filled:.<40}] {self._done}/{self._total}", end=end, flush=True)
-        elif self._done % 100 == 0 or self._done == self._total:
-            print(f"{self._done} of {self._total} results", flush=True)
+@asynccontextmanager
+async def _running(name: str, *arguments: str) -> AsyncIterator[str]:
+    """A child that serves on a port of its own; gives its URL."""
+    listener: socket.socket = ports.listen(ports.free_port())
+    with listener:
+        role = Role(name, ("--socket", str(listener.fileno()), *arguments), (listener.fileno(),))
+        child: Child = await spawn(role, os.environ)
+        following = asyncio.create_task(child.follow(lambda *_: None))
+        try:
+            await child.ready.wait()
+            if not child.serves:
+                raise RuntimeError(f"the {name} of the demo did not start")
+            yield f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}"
+        finally:
+            child.signal(signal.SIGTERM)
+            await following
 
 
-async def _measure(url: str, work: Sequence[Check]) -> tuple[list[Outcome], float]:
-    """Run all checks; returns what came of each, and the seconds it took."""
-    progress = Progress(len(work))
+async def _measure(url: str, pages: Sequence[Check], vms: int) -> tuple[list[Outcome], float, list[Ending]]:
+    """Run everything; returns what came of the pages, the seconds that took, and of the VMs."""
+    progress = Progress(len(pages) + vms)
     loop = asyncio.get_running_loop()
-    clients = ThreadPoolExecutor(_CLIENTS)
+    checkers, waiters = ThreadPoolExecutor(_CLIENTS), ThreadPoolExecutor(_CLIENTS)
     try:
         with Client(url, patience=_RETRY_SECONDS) as client:
+            ordered = await asyncio.gather(
+                *(loop.run_in_executor(waiters, demo_vms.submit, client) for _ in range(vms))
+            )
+            waits = [loop.run_in_executor(waiters, demo_vms.wait, *order) for order in ordered]
             begun = loop.time()
-            futures = [loop.run_in_executor(clients, run, client, check) for check in work]
+            checks = [loop.run_in_executor(checkers, demo_pages.run, client, check) for check in pages]
+            futures: list[asyncio.Future[Any]] = [*waits, *checks]
             for future in futures:
                 future.add_done_callback(progress.step)
-            return await asyncio.gather(*futures), loop.time() - begun
+            outcomes = await asyncio.gather(*checks)
+            seconds = loop.time() - begun
+            return outcomes, seconds, await asyncio.gather(*waits)
     finally:
-        clients.shutdown(wait=False, cancel_futures=True)
+        for threads in (checkers, waiters):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _table(outcomes: Sequence[Outcome], seconds: float) -> str:
-    submits = sorted(outcome.submit for outcome in outcomes)
-    results = sorted(outcome.to_result for outcome in outcomes)
-    wrong = [outcome.wrong for outcome in outcomes if outcome.wrong]
-    kinds = ", ".join(f"{count} {kind}" for kind, count in _COUNTS.items())
-    lines = [
-        "",
-        f"tasks            {len(outcomes)} ({kinds})",
-        f"right results    {len(outcomes) - len(wrong)}",
-        f"throughput       {len(outcomes) / seconds:.0f} tasks/s over {seconds:.1f} s",
-        f"submit           p50 {_ms(submits, 0.5)}   p99 {_ms(submits, 0.99)}",
-        f"time to result   p50 {_ms(results, 0.5)}   p99 {_ms(results, 0.99)}",
-        *(f"wrong: {text}" for text in wrong[:10]),
-    ]
-    return "\n".join(lines)
+def _environ(given: Mapping[str, str], cloud: str) -> dict[str, str]:
+    """What the stack is told: the shipped tasks, and this cloud alone, whoever's cloud this shell knows."""
+    kept = {name: value for name, value in given.items() if not name.startswith("AWS_")}
+    return {
+        **kept,
+        "BIDE_TASKS": "workers.tasks",
+        "AWS_ENDPOINT_URL": cloud,
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "demo",
+        "AWS_SECRET_ACCESS_KEY": "demo",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
 
 
-def _ms(ordered: Sequence[float], share: float) -> str:
-    return f"{ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000:7.1f} ms"
-
-
-async def _demo(data: Path) -> int:
-    environ = {**os.environ, "BIDE_TASKS": "workers.tasks"}
-    settings = Settings.from_environ(environ)
-    listener, site_listener = ports.listen(ports.free_port()), ports.listen(ports.free_port())
-    stack = Stack(settings, environ, listener, data, say)
-    site = None
-    try:
-        site = await spawn(
-            Role("site", ("--socket", str(site_listener.fileno())), (site_listener.fileno(),)), os.environ
-        )
-        if not await stack.start():
-            return 1
-        site_url = f"http://{ports.LOOPBACK}:{site_listener.getsockname()[1]}"
-        nobody = f"http://{ports.LOOPBACK}:{ports.free_port()}"
-        work = list(checks(site_url, nobody))
-        print(f"checking {len(work)} pages of {site_url} through {stack.url}", flush=True)
-        outcomes, seconds = await _measure(stack.url, work)
-        print(_table(outcomes, seconds), flush=True)
-        return 1 if any(outcome.wrong for outcome in outcomes) else 0
-    finally:
-        if site is not None:
-            site.signal(signal.SIGTERM)
-        await stack.stop()
+async def _demo(data: Path, vms: int, pending: Sequence[float]) -> int:
+    slowness = ("--pending", *map(str, pending), "--failing-every", str(demo_vms.FAILING_EVERY))
+    async with _running("site") as site, _running("cloud", *slowness) as cloud:
+        environ = _environ(os.environ, cloud)
+        listener = ports.listen(ports.free_port())
+        stack = Stack(Settings.from_environ(environ), environ, listener, data, say)
+        workers = Workers()
+        watching = asyncio.create_task(workers.watch())
+        try:
+            if not await stack.start():
+                return 1
+            pages = list(demo_pages.checks(site, f"http://{ports.LOOPBACK}:{ports.free_port()}"))
+            print(
+                f"starting {vms} virtual machines, checking {len(pages)} pages, through {stack.url}",
+                flush=True,
+            )
+            outcomes, seconds, endings = await _measure(stack.url, pages, vms)
+            with Client(stack.url) as client:
+                stats = await asyncio.to_thread(client.stats)
+            ledger = await asyncio.to_thread(Ledger.of, cloud)
+        finally:
+            watching.cancel()
+            await stack.stop()
+    wrong = [*demo_vms.misjudged(endings, ledger), *demo_vms.excess(ledger.described)]
+    print(demo_report.pages_table(outcomes, seconds))
+    print(demo_report.vms_table(endings, ledger, wrong))
+    print(demo_report.totals_table(stats, workers.most, len(workers.seen)), flush=True)
+    return 1 if wrong or any(outcome.wrong for outcome in outcomes) else 0
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m local.demo")
+    parser.add_argument("--vms", type=int, default=_VMS, help=f"virtual machines to start; {_VMS} by default")
+    parser.add_argument(
+        "--pending", type=float, nargs=2, default=_PENDING_SECONDS, help="seconds that each takes: from, to"
+    )
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bide-demo-") as folder, claim(Path(folder)):
         try:
-            return asyncio.run(_demo(Path(folder)))
+            return asyncio.run(_demo(Path(folder), arguments.vms, arguments.pending))
         except KeyboardInterrupt:
             print("\ninterrupted", flush=True)
             return 130

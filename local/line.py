@@ -50,18 +50,27 @@ class Stopped(msgspec.Struct, frozen=True, tag=True):
 
 
 class Need(msgspec.Struct, frozen=True, tag=True):
-    """What the tick found: tasks that are ready to run."""
+    """There is work for as many workers, and too few of them are awake."""
 
-    ready: int
+    workers: int
 
 
-Report = Ready | Problems | Failed | Stopped | Need
+class Alarm(msgspec.Struct, frozen=True, tag=True):
+    """Something is due that many milliseconds from now; a worker must be awake then."""
+
+    delay_ms: int
+
+
+Report = Ready | Problems | Failed | Stopped | Need | Alarm
 
 SERVE: Final = "serve"
 """Command to an API process: accept connections."""
 
 DRAIN: Final = "drain"
 """Command to an API process: accept no more, answer what comes on open connections, then end."""
+
+LOOK: Final = "look"
+"""Command to the tick: run now, not only when it is time."""
 
 CANNOT_START: Final = 3
 """Exit code of a child that could not start and has reported why."""
@@ -74,15 +83,16 @@ _PROBLEM_CHARACTERS: Final = 500
 
 
 class Line:
-    """The child's end."""
+    """The child's end. Thread-safe."""
 
     def __init__(self, descriptor: int) -> None:
         os.set_inheritable(descriptor, False)
         self._socket = socket.socket(fileno=descriptor)
+        self._sending = threading.Lock()
 
     def report(self, report: Report) -> None:
         """Tell the supervisor; silently nothing when it is gone, since this process is ending then."""
-        with suppress(OSError):
+        with self._sending, suppress(OSError):
             self._socket.sendall(msgspec.json.encode(report) + b"\n")
 
     def watch(self, on_command: Callable[[str], object] | None = None) -> None:

@@ -1,6 +1,10 @@
 """The process table: starts the roles, replaces what dies, swaps generations, stops all.
 
 A restart follows at once, then after growing pauses while a role keeps dying young.
+
+Where no worker need stay, one is started when somebody needs it or an alarm goes off,
+unless one is awake. Whether that one will see to it cannot be known here: it may just have
+left the store's lists. Therefore the tick looks once more when it has gone.
 """
 
 from __future__ import annotations
@@ -12,8 +16,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from local.alarm import AlarmClock
 from local.children import Child, Role, shown, spawn
-from local.line import CANNOT_START, DRAIN, SERVE, Failed, Need, Problems, Report
+from local.line import (
+    CANNOT_START,
+    DRAIN,
+    LOOK,
+    SERVE,
+    Alarm,
+    Failed,
+    Need,
+    Problems,
+    Report,
+    Stopped,
+)
 
 WORKER: Final = "worker"
 API: Final = "api"
@@ -56,6 +72,9 @@ class Supervisor:
         self._died_young: dict[str, int] = dict.fromkeys(self._roles, 0)
         self._trial: set[Child] = set()
         self._problems: frozenset[str] = frozenset()
+        self._alarms = AlarmClock(self._wake)
+        self._woken_again = False
+        """Whether a worker was needed while one was awake, since when nobody has looked."""
         self._swap = asyncio.Lock()
         self._stopping = False
 
@@ -77,17 +96,21 @@ class Supervisor:
         No connection is lost and no task interrupted: the old ones finish what they have.
         """
         async with self._swap:
+            sizes = {name: self._size(name) for name in self._roles}
             self._call_off()
-            fresh = {name: await self._generation(name) for name in self._roles}
+            fresh = {name: await self._generation(name, sizes[name]) for name in self._roles}
             everyone = [child for children in fresh.values() for child in children]
             await _all_set([child.ready for child in everyone], _START_SECONDS)
             self._trial -= set(everyone)
-            if not all(child.serves for child in everyone):
+            # A worker may have come, found nothing to do and left meanwhile.
+            if not all(child.serves or child.process.returncode == 0 for child in everyone):
                 for child in everyone:
                     child.leaving = True
                     child.signal(signal.SIGKILL)
                 for name in self._roles:
                     self._heal(name)
+                if sizes[WORKER]:
+                    self._wake()
                 return False
             for name in sorted(self._roles, key=_SWAP_ORDER.index):
                 for child in fresh[name]:
@@ -98,6 +121,7 @@ class Supervisor:
     async def stop(self) -> None:
         """End every child in good order, and by force what does not end in time."""
         self._stopping = True
+        self._alarms.stop()
         self._call_off()
         for child in self._children:
             child.leaving = True
@@ -112,6 +136,7 @@ class Supervisor:
     def kill(self) -> None:
         """End every child at once."""
         self._stopping = True
+        self._alarms.stop()
         for child in self._children:
             child.signal(signal.SIGKILL)
 
@@ -120,8 +145,11 @@ class Supervisor:
         self._children[child] = asyncio.create_task(self._follow(child))
         return child
 
-    async def _generation(self, name: str) -> list[Child]:
-        count = max(self._wanted[name], len(self.children(name)))
+    def _size(self, name: str) -> int:
+        """Processes that a generation must have: no fewer than the present one."""
+        return max(self._wanted[name], len(self.children(name)) + len(self._coming[name]))
+
+    async def _generation(self, name: str, count: int) -> list[Child]:
         generation = []
         for _ in range(count):
             child = await self._add(name)
@@ -145,20 +173,39 @@ class Supervisor:
             return
         name = child.role.name
         if name == WORKER and code == 0 and not self._wanted[name]:
-            return  # it was idle and left
+            self._died_young[name] = 0  # it found nothing to do and left
+            return
         young = time.monotonic() - child.started_at < _YOUNG_SECONDS
         self._died_young[name] = self._died_young[name] + 1 if young else 0
         if not child.failed:
-            self._say(f"{name} {child.pid} {_ending(code)}; starting another")
+            another = "; starting another" if self._wanted[name] else ""
+            self._say(f"{name} {child.pid} {_ending(code)}{another}")
         self._heal(name)
+        if name == WORKER:
+            self._look()  # it had not taken its leave, so it may have had work
 
     def _heal(self, name: str) -> None:
-        missing = self._wanted[name] - len(self.children(name)) - len(self._coming[name])
-        pause = _PAUSES[max(0, min(self._died_young[name] - 1, len(_PAUSES) - 1))]
-        for _ in range(missing):
-            self._bring(name, pause)
+        for _ in range(self._wanted[name] - len(self.children(name)) - len(self._coming[name])):
+            self._bring(name)
 
-    def _bring(self, name: str, pause: float) -> None:
+    def _wake(self) -> None:
+        """Start a worker, unless one is awake or on its way."""
+        if self._stopping:
+            return
+        if self._coming[WORKER] or any(not child.stopped.is_set() for child in self.children(WORKER)):
+            self._woken_again = True
+        else:
+            self._bring(WORKER)
+
+    def _look(self) -> None:
+        """Have the tick look at once for what the worker that has gone may not have seen."""
+        self._woken_again = False
+        for tick in self.children(TICK):
+            tick.command(LOOK)
+
+    def _bring(self, name: str) -> None:
+        pause = _PAUSES[max(0, min(self._died_young[name] - 1, len(_PAUSES) - 1))]
+
         async def bring() -> None:
             await asyncio.sleep(pause)
             if not self._stopping:
@@ -182,8 +229,12 @@ class Supervisor:
                 self._on_problems(frozenset(problems))
             case Failed(problem):
                 self._say(f"{child.role.name} cannot start: {shown(problem)}")
-            case Need() if not (self.children(WORKER) or self._coming[WORKER] or self._stopping):
-                self._bring(WORKER, 0.0)
+            case Need():
+                self._wake()
+            case Alarm(delay_ms):
+                self._alarms.set(delay_ms)
+            case Stopped() if child.role.name == WORKER and not child.leaving and self._woken_again:
+                self._look()
 
     def _on_problems(self, problems: frozenset[str]) -> None:
         for problem in sorted(problems - self._problems):

@@ -15,6 +15,7 @@ from bide import registry
 from bide.settings import Settings
 from bide.worker import Worker
 from local.line import Line, Problems, Ready, Stopped
+from local.wake import LineWake
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
         settings = Settings.from_environ(os.environ)
         tasks = registry.load(settings.tasks, local=settings.local, strict=False)
         line.report(Problems.of(tasks.problems))
-        worker = Worker(settings, tasks, settings.redis_url, stays=arguments.stays)
+        worker = Worker(settings, tasks, settings.redis_url, stays=arguments.stays, wake=LineWake(line))
     asyncio.run(_work(worker, line))
     sys.stdout.flush()
     os._exit(0)  # without joining threads of plain functions that cannot be ended
@@ -42,6 +43,7 @@ async def _work(worker: Worker, line: Line) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
     line.report(Ready())
     await worker.run()
+    line.report(Stopped())  # whoever needs a worker from now on needs another one
 
 
 if __name__ == "__main__":

@@ -1,12 +1,36 @@
 -- Hands ready tasks to a worker, first in first out.
 -- Transition: ready -> running
--- Uses: _run, _writes, meta, runs, specs, ready, isolated.
+-- Uses: _run, _writes, _journal, meta, runs, specs, ready, isolated, journal, inbox.
 
--- Appends id, spec, attempt, fence and 1 for an isolated task to `leases`, five values a task.
-local function describe(leases, id, spec, run, is_isolated)
-  local n = #leases
-  leases[n + 1], leases[n + 2], leases[n + 3] = id, spec, run[ATTEMPT]
-  leases[n + 4], leases[n + 5] = run[FENCE], is_isolated
+-- The journals of these tasks, by id: lists of entries, in order.
+local function read_journals(ids, records)
+  local fields, owners, journals = {}, {}, {}
+  for i, id in ipairs(ids) do
+    journals[id] = {}
+    for position = 1, records[i][JOURNAL] do
+      fields[#fields + 1], owners[#owners + 1] = journal_field(id, position), id
+    end
+  end
+  for first = 1, #fields, 4000 do
+    local last = math.min(#fields, first + 3999)
+    for i, entry in ipairs(redis.call('HMGET', journal, unpack(fields, first, last))) do
+      local entries = journals[owners[first + i - 1]]
+      entries[#entries + 1] = entry
+    end
+  end
+  return journals
+end
+
+-- Appends to `leases` six values a task: id, spec, run, 1 for an isolated one, journal, inbox.
+local function describe(leases, ids, records, is_isolated)
+  local bodies = redis.call('HMGET', specs, unpack(ids))
+  local journals = read_journals(ids, records)
+  for i, id in ipairs(ids) do
+    local run, n = records[i], #leases
+    leases[n + 1], leases[n + 2], leases[n + 3] = id, bodies[i], cmsgpack.pack(run)
+    leases[n + 4], leases[n + 5] = is_isolated, journals[id]
+    leases[n + 6] = run[INBOX] > 0 and redis.call('HGET', inbox, id) or ''
+  end
 end
 
 -- When a task was submitted: the first six bytes of its id. Callers' readings of the store's time
@@ -20,17 +44,19 @@ end
 local function lease(leases, ids, worker, expires_ms, now_ms, is_isolated)
   if #ids == 0 then return end
   local records = redis.call('HMGET', runs, unpack(ids))
-  local bodies = redis.call('HMGET', specs, unpack(ids))
   local fence = redis.call('HINCRBY', meta, 'fence', #ids) - #ids
   for i, id in ipairs(ids) do
     local run = cmsgpack.unpack(records[i])
-    run[STATE], run[WORKER] = 'running', worker
-    run[ATTEMPT], run[FENCE] = run[ATTEMPT] + 1, fence + i
+    run[STATE], run[WORKER], run[FENCE] = 'running', worker, fence + i
+    -- One that was parked goes on with its attempt; any other begins one.
+    if run[RESUMES] == 0 then run[ATTEMPT], run[ACTIVE] = run[ATTEMPT] + 1, 0 end
+    run[RESUMES] = 0
     if run[STARTED] == 0 then run[STARTED] = math.max(now_ms, submitted_ms(id)) end
+    records[i] = run
     collect(writes.runs, id, cmsgpack.pack(run))
     collect(writes.leased, expires_ms, id)
-    describe(leases, id, bodies[i], run, is_isolated)
   end
+  describe(leases, ids, records, is_isolated)
   flush()
 end
 

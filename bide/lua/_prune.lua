@@ -1,5 +1,5 @@
 -- Forgets finished tasks whose retention has ended.
--- Uses: specs, runs, results, done, idempotency.
+-- Uses: specs, runs, results, progress, done, idempotency.
 local SPEC_IDEMPOTENCY = 5
 
 local function prune(now_ms, limit)
@@ -12,6 +12,7 @@ local function prune(now_ms, limit)
   redis.call('HDEL', specs, unpack(ids))
   redis.call('HDEL', runs, unpack(ids))
   redis.call('HDEL', results, unpack(ids))
+  redis.call('HDEL', progress, unpack(ids))
   redis.call('ZREM', done, unpack(ids))
   return #ids
 end

@@ -3,7 +3,7 @@
 -- A task whose next attempt is its last goes to `isolated`: no worker holds two of those, so
 -- that a task which kills its workers fails alone and takes no neighbour with it.
 -- Transition: running -> ready, running -> failed, running -> cancelled
--- Uses: _run, _writes, _finish, meta, runs, leased, isolated.
+-- Uses: _run, _writes, _finish, _ready, meta, runs, leased, isolated.
 local WORKER_LOST = cjson.encode({
   code = 'WORKER_LOST',
   message = 'The worker that ran this task died or fell silent on every attempt.',
@@ -21,16 +21,10 @@ local function reap(now_ms, limit)
     collect(writes.unleased, id)
     if run[CANCELLING] == 1 then
       finish(id, run, 'cancelled', '', now_ms)
-    elseif run[ATTEMPT] >= run[MAX_ATTEMPTS] then
+    elseif run[MAX_ATTEMPTS] > 0 and run[ATTEMPT] >= run[MAX_ATTEMPTS] then
       finish(id, run, 'failed', WORKER_LOST, now_ms)
     else
-      run[STATE], run[WORKER] = 'ready', ''
-      collect(writes.runs, id, cmsgpack.pack(run))
-      if run[ATTEMPT] + 1 >= run[MAX_ATTEMPTS] then
-        redis.call('ZADD', isolated, seq + i, id)
-      else
-        collect(writes.ready, seq + i, id)
-      end
+      line_up(id, run, seq + i, now_ms)
     end
   end
   flush()

@@ -1,37 +1,74 @@
--- Commits the outcome of one lease, if the lease is still the latest.
+-- Commits the end of one lease, if the lease is still the latest.
 -- Transition: running -> succeeded, running -> failed, running -> cancelled,
---   running -> retrying, running -> ready
--- A cancel that was asked for wins over another try.
+--   running -> retrying, running -> ready, running -> waiting
+-- A cancel that was asked for wins over another try, and over a park.
 -- A settled record keeps its fence, so the same settle again answers true and changes nothing.
--- Uses: _run, _writes, _finish, meta, isolated.
+-- Uses: _run, _writes, _finish, _ready, _inbox, meta, watched.
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
+local STAYS = { waiting = true, polled = true }
 
--- run: the task's record, or nil. state: to enter. delay_ms: for retrying. outcome: JSON or ''.
-local function settle(run, id, fence, state, delay_ms, outcome, now_ms)
+-- What the lease cost: billed_us, waited_ms, replays, polls, calls of a poller, active_ms of this
+-- attempt and whether it has exits.
+local function charge(run, usage)
+  if usage == '' then return end
+  local billed_us, waited_ms, replays, polls, calls, active_ms, exits = unpack(cmsgpack.unpack(usage))
+  run[BILLED], run[WAITED] = run[BILLED] + billed_us, run[WAITED] + waited_ms
+  run[REPLAYS], run[POLLS] = run[REPLAYS] + replays, run[POLLS] + polls
+  run[ACTIVE], run[EXITS] = active_ms, exits
+  count('billed_us', billed_us)
+  count('calls', calls)
+  if run[MAX_ATTEMPTS] > 0 then
+    count('waited_ms', waited_ms)
+    count('replays', replays)
+    count('polls', polls)
+  end
+end
+
+-- Parks a task until it is due, or until one of the events in `awaits` comes, or has come.
+local function park(run, id, delay_ms, awaits, now_ms)
+  run[WORKER], run[RESUMES], run[PARKED], run[AWAITS] = '', 1, now_ms, awaits
+  if run[INBOX] > 0 and has_awaited(run, id) then
+    line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
+    return
+  end
+  run[STATE], run[DUE] = 'waiting', delay_ms >= 0 and now_ms + delay_ms or 0
+  if run[DUE] > 0 then collect(writes.due, run[DUE], id) end
+  collect(writes.runs, id, cmsgpack.pack(run))
+end
+
+-- run: the task's record, or nil. state: to enter, or `polled` for a poller after its round.
+-- delay_ms: for retrying, polled and waiting (there -1 is no time). body: what the task awaits,
+-- the poller's name, or its outcome: JSON or ''.
+local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
   if not run or run[FENCE] ~= fence then return false end
   if run[STATE] ~= 'running' then return true end
   collect(writes.unleased, id)
+  charge(run, usage)
   if run[CANCELLING] == 1 and not TERMINAL[state] then
-    state, outcome = 'cancelled', ''
+    state, body = 'cancelled', ''
   end
   if TERMINAL[state] then
-    finish(id, run, state, outcome, now_ms)
+    finish(id, run, state, body, now_ms)
     return true
   end
-  if outcome ~= '' then collect(writes.results, id, outcome) end
-  run[WORKER] = ''
+  if STAYS[state] then
+    if state == 'polled' then
+      -- A poller that nobody waits for sleeps until somebody does; see _watch.
+      local waiting = redis.call('ZLEXCOUNT', watched, '[' .. body .. '\0', '(' .. body .. '\1')
+      delay_ms, body = waiting > 0 and delay_ms or -1, ''
+    end
+    park(run, id, delay_ms, body, now_ms)
+    return true
+  end
+  run[WORKER], run[RESUMES] = '', 0
   if state == 'retrying' then
+    if body ~= '' then collect(writes.results, id, body) end
     run[STATE], run[DUE] = 'retrying', now_ms + delay_ms
     collect(writes.due, run[DUE], id)
+    collect(writes.runs, id, cmsgpack.pack(run))
   else -- handed back: the attempt has not happened
-    run[STATE], run[ATTEMPT] = 'ready', run[ATTEMPT] - 1
-    local seq = redis.call('HINCRBY', meta, 'seq', 1)
-    if run[ATTEMPT] > 0 and run[ATTEMPT] + 1 >= run[MAX_ATTEMPTS] then
-      redis.call('ZADD', isolated, seq, id) -- as the reaper would; see _reap
-    else
-      collect(writes.ready, seq, id)
-    end
+    run[ATTEMPT] = run[ATTEMPT] - 1
+    line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
   end
-  collect(writes.runs, id, cmsgpack.pack(run))
   return true
 end

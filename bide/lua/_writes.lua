@@ -1,14 +1,28 @@
 -- Collects the writes of one step, so that a hundred records cost a handful of commands.
--- Uses: runs, results, ready, due, leased, done.
-local writes = { runs = {}, results = {}, ready = {}, due = {}, done = {}, leased = {}, unleased = {} }
+-- Uses: runs, results, ready, due, leased, done, ends, journal, inbox, stats.
+local function no_writes()
+  return {
+    runs = {}, results = {}, ready = {}, due = {}, done = {}, leased = {}, unleased = {}, ends = {},
+    unended = {}, journal = {}, unjournal = {}, uninbox = {}, stats = {},
+  }
+end
+local writes = no_writes()
 
 local function collect(list, first, second)
   list[#list + 1] = first
   if second ~= nil then list[#list + 1] = second end
 end
 
+-- Adds to one of the slot's totals.
+local function count(total, n)
+  if n ~= 0 then writes.stats[total] = (writes.stats[total] or 0) + n end
+end
+
+-- `unpack` takes some 8,000 values; journals may have more.
 local function flush_one(command, key, list)
-  if #list > 0 then redis.call(command, key, unpack(list)) end
+  for first = 1, #list, 4000 do
+    redis.call(command, key, unpack(list, first, math.min(#list, first + 3999)))
+  end
 end
 
 local function flush()
@@ -19,5 +33,11 @@ local function flush()
   flush_one('ZADD', done, writes.done)
   flush_one('ZREM', leased, writes.unleased)
   flush_one('ZADD', leased, writes.leased)
-  writes = { runs = {}, results = {}, ready = {}, due = {}, done = {}, leased = {}, unleased = {} }
+  flush_one('ZREM', ends, writes.unended)
+  flush_one('ZADD', ends, writes.ends)
+  flush_one('HDEL', journal, writes.unjournal)
+  flush_one('HSET', journal, writes.journal)
+  flush_one('HDEL', inbox, writes.uninbox)
+  for total, n in pairs(writes.stats) do redis.call('HINCRBY', stats, total, n) end
+  writes = no_writes()
 end

@@ -1,26 +1,43 @@
--- Cancels a task: at once when nobody runs it, else by asking its worker.
--- Transition: scheduled -> cancelled, ready -> cancelled, retrying -> cancelled
--- KEYS[1] specs: what was submitted
--- KEYS[2] runs: how far it came
--- KEYS[3] results: outcomes
--- KEYS[4] ready: tasks to lease
--- KEYS[5] isolated: ready tasks that must not share a worker
--- KEYS[6] due: tasks that wait for their time
--- KEYS[7] leased: running tasks by the end of their lease
--- KEYS[8] done: finished tasks by the end of their retention
--- KEYS[9] signals: ids to cancel, by worker
+-- Cancels a task: at once when nobody runs it, else by asking its worker. A parked one that has
+-- something to run before it ends (`on_exit`) resumes for that.
+-- Transition: scheduled -> cancelled, ready -> cancelled, retrying -> cancelled,
+--   waiting -> cancelled, waiting -> ready
+-- KEYS[1] meta: the counter `seq`
+-- KEYS[2] specs: what was submitted
+-- KEYS[3] runs: how far it came
+-- KEYS[4] results: outcomes
+-- KEYS[5] ready: tasks to lease
+-- KEYS[6] isolated: ready tasks that must not share a worker
+-- KEYS[7] due: tasks that wait for their time
+-- KEYS[8] leased: running tasks by the end of their lease
+-- KEYS[9] done: finished tasks by the end of their retention
+-- KEYS[10] ends: unfinished tasks by the time that ends them
+-- KEYS[11] journal: what tasks have done
+-- KEYS[12] inbox: events that were not read
+-- KEYS[13] stats: totals
+-- KEYS[14] signals: ids to cancel, by worker
+-- KEYS[15] listeners: workers that block on the bell
+-- KEYS[16] bell: doorbell tokens
+-- KEYS[17] workers: when each worker was last heard of
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] tenant: who asks; another tenant's task is not found
--- Returns: {'CANCELLED'} at once (also when it was cancelled before), or {'REQUESTED', worker}
+-- Returns: {'CANCELLED'} at once (also when it was cancelled before), or
+--   {'REQUESTED', worker or '', workers to start}
 -- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state)
 -- Fence: none; the worker's own settle of the cancel is fenced
--- Cost: 9 commands, O(log n)
-local specs, runs, results, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local due, leased, done, signals = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+-- Cost: 14 commands, O(log n)
+local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local journal, inbox, stats, signals = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local listeners, bell, workers = KEYS[15], KEYS[16], KEYS[17]
 --- include _run
 --- include _writes
+--- include _journal
 --- include _finish
+--- include _ready
+--- include _ring
+--- include _awake
 local SPEC_TENANT = 3
 local now_ms, id = tonumber(ARGV[1]), ARGV[2]
 
@@ -36,11 +53,23 @@ if run[STATE] == 'running' then
     redis.call('HSET', runs, id, cmsgpack.pack(run))
     redis.call('HSET', signals, run[WORKER], (redis.call('HGET', signals, run[WORKER]) or '') .. id)
   end
-  return { 'REQUESTED', run[WORKER] }
+  return { 'REQUESTED', run[WORKER], 0 }
+end
+redis.call('ZREM', due, id)
+if run[EXITS] == 1 and run[RESUMES] == 1 then
+  if run[STATE] == 'waiting' then
+    run[CANCELLING] = 1
+    line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
+    flush()
+    ring(now_ms, 1)
+  elseif run[CANCELLING] == 0 then
+    run[CANCELLING] = 1
+    redis.call('HSET', runs, id, cmsgpack.pack(run))
+  end
+  return { 'REQUESTED', '', awake(now_ms) == 0 and 1 or 0 }
 end
 redis.call('ZREM', ready, id)
 redis.call('ZREM', isolated, id)
-redis.call('ZREM', due, id)
 finish(id, run, 'cancelled', '', now_ms)
 flush()
 return { 'CANCELLED' }

@@ -1,35 +1,44 @@
 -- Lets a worker leave, unless there is work for it: between a submission and an exit no
--- wake-up is lost.
+-- wake-up is lost. The last to leave learns for when to set the alarm.
 -- Transition: none
--- KEYS[1] ready: tasks to lease
--- KEYS[2] isolated: ready tasks that must not share a worker
--- KEYS[3] due: tasks that wait for their time
--- KEYS[4] listeners: workers that block on the bell
--- KEYS[5] bell: doorbell tokens
--- KEYS[6] workers: when each worker was last heard of
--- KEYS[7] ledgers: what each worker's last exchange leased
--- KEYS[8] signals: ids to cancel, by worker
+-- KEYS[1] meta: the alarm
+-- KEYS[2] ready: tasks to lease
+-- KEYS[3] isolated: ready tasks that must not share a worker
+-- KEYS[4] due: tasks that wait for their time
+-- KEYS[5] leased: running tasks by the end of their lease
+-- KEYS[6] ends: unfinished tasks by the time that ends them
+-- KEYS[7] listeners: workers that block on the bell
+-- KEYS[8] bell: doorbell tokens
+-- KEYS[9] workers: when each worker was last heard of
+-- KEYS[10] ledgers: what each worker's last exchange leased
+-- KEYS[11] signals: ids to cancel, by worker
+-- KEYS[12] stats: totals
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] worker: who leaves
 -- ARGV[3] window_ms: work due within this keeps it
 -- ARGV[4] forced: 1 when it leaves in any case
--- Returns: 1 when it may leave, 0 when it must stay
+-- ARGV[5] lived_ms: what the worker has lived since it last said so
+-- Returns: {1 when it may leave or 0 when it must stay, workers to start, alarm to set in ms or 0}
 -- Errors: none
 -- Fence: none; a worker settles or hands back its leases first
--- Cost: 8 commands
-local ready, isolated, due, listeners = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local bell, workers, ledgers, signals = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+-- Cost: 14 commands
+local meta, ready, isolated, due, leased, ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local listeners, bell, workers, ledgers, signals = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local stats = KEYS[12]
 --- include _ring
+--- include _awake
 local now_ms, worker = tonumber(ARGV[1]), ARGV[2]
 local waiting = redis.call('ZCARD', ready) + redis.call('ZCARD', isolated)
 if ARGV[4] ~= '1' then
   local soon = redis.call('ZCOUNT', due, '-inf', now_ms + tonumber(ARGV[3]))
-  if waiting + soon > 0 then return 0 end
+  if waiting + soon > 0 then return { 0, 0, 0 } end
 end
+local first_time = redis.call('ZREM', workers, worker) == 1
 redis.call('ZREM', listeners, worker)
-redis.call('ZREM', workers, worker)
 redis.call('HDEL', ledgers, worker)
 redis.call('HDEL', signals, worker)
+if first_time then redis.call('HINCRBY', stats, 'worker_ms', ARGV[5]) end
 -- The token that this worker took with it may have been meant for another.
 if waiting > 0 then ring(now_ms, waiting) end
-return 1
+local wanted = waiting > 0 and awake(now_ms) == 0 and 1 or 0
+return { 1, wanted, alarm_needed(now_ms, earliest({ due, leased, ends })) }

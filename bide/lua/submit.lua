@@ -5,28 +5,34 @@
 -- KEYS[3] runs: how far it came
 -- KEYS[4] ready: tasks to lease
 -- KEYS[5] due: tasks that wait for their time
--- KEYS[6] idempotency: submissions by their key
--- KEYS[7] listeners: workers that block on the bell
--- KEYS[8] bell: doorbell tokens
+-- KEYS[6] ends: unfinished tasks by the time that ends them
+-- KEYS[7] idempotency: submissions by their key
+-- KEYS[8] listeners: workers that block on the bell
+-- KEYS[9] bell: doorbell tokens
+-- KEYS[10] workers: when each worker was last heard of
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] spec: packed Spec
 -- ARGV[4] run: packed Run, as ready or as scheduled
 -- ARGV[5] due_ms: when a scheduled task becomes ready; 0 for a ready one
--- ARGV[6] idempotency_field: tenant and key, or empty
--- ARGV[7] fingerprint: 16 bytes of the request's hash, or empty
--- ARGV[8] rate_field: the tenant's field in `meta`, or empty for no limit
--- ARGV[9] rate_limit: submissions a second
--- Returns: {'OK', id, new (1) or seen (0), listeners, burst left (-1 without a limit)}
+-- ARGV[6] ends_ms: when it expires or meets its deadline, whichever is first; 0 for neither
+-- ARGV[7] idempotency_field: tenant and key, or empty
+-- ARGV[8] fingerprint: 16 bytes of the request's hash, or empty
+-- ARGV[9] rate_field: the tenant's field in `meta`, or empty for no limit
+-- ARGV[10] rate_limit: submissions a second
+-- Returns: {'OK', id, new (1) or seen (0), workers to start, alarm to set in ms or 0,
+--   burst left (-1 without a limit)}
 -- Errors: UNREGISTERED, CLOSED, IDEMPOTENCY_CONFLICT, RATE_LIMITED
 -- Fence: none, a new task has had no lease
--- Cost: 6 commands for a ready task without key or limit, 2 more to ring, O(log ready)
+-- Cost: 6 commands for a ready task without key or limit, 2 more to ring or to look who is awake,
+--   O(log ready)
 local meta, specs, runs, ready, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local idempotency, listeners, bell = KEYS[6], KEYS[7], KEYS[8]
+local ends, idempotency, listeners, bell, workers = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 --- include _ring
+--- include _awake
 local now_ms, id, due_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[5])
-local field, fingerprint, rate_field = ARGV[6], ARGV[7], ARGV[8]
-local function seen(first_id) return { 'OK', first_id, 0, 0, -1 } end
+local ends_ms, field, fingerprint, rate_field = tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[9]
+local function seen(first_id) return { 'OK', first_id, 0, awake(now_ms) == 0 and 1 or 0, 0, -1 } end
 
 -- What was accepted stays accepted: a repeat is answered before the gate and the limit are asked.
 local gate = redis.call('HMGET', meta, 'accepting', 'reason', 'retry_after')
@@ -44,7 +50,7 @@ if gate[1] ~= '1' then return { 'CLOSED', gate[2], gate[3] } end
 
 local left = -1
 if rate_field ~= '' then -- generic cell rate algorithm, one second of burst
-  local interval_ms = 1000 / tonumber(ARGV[9])
+  local interval_ms = 1000 / tonumber(ARGV[10])
   local arrival_ms = math.max(tonumber(redis.call('HGET', meta, rate_field) or 0), now_ms) + interval_ms
   local over_ms = arrival_ms - now_ms - 1000
   if over_ms > 0.001 then return { 'RATE_LIMITED', math.ceil(over_ms) } end
@@ -55,14 +61,14 @@ end
 if redis.call('HSETNX', runs, id, ARGV[4]) == 0 then return seen(id) end
 redis.call('HSET', specs, id, ARGV[3])
 if field ~= '' then redis.call('HSET', idempotency, field, id .. fingerprint) end
-local listening = 0
+if ends_ms > 0 then redis.call('ZADD', ends, ends_ms, id) end
 if due_ms == 0 then
   redis.call('ZADD', ready, redis.call('HINCRBY', meta, 'seq', 1), id)
-  listening = ring(now_ms, 1)
-else
-  local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-  redis.call('ZADD', due, due_ms, id)
-  -- Whoever sleeps until the due time it knows must hear of an earlier one.
-  if not first[2] or due_ms < tonumber(first[2]) then listening = ring(now_ms, 1) end
+  local is_heard = ring(now_ms, 1) > 0 or awake(now_ms) > 0
+  return { 'OK', id, 1, is_heard and 0 or 1, 0, left }
 end
-return { 'OK', id, 1, listening, left }
+local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+redis.call('ZADD', due, due_ms, id)
+-- Whoever sleeps until the due time it knows must hear of an earlier one.
+if not first[2] or due_ms < tonumber(first[2]) then ring(now_ms, 1) end
+return { 'OK', id, 1, 0, alarm_needed(now_ms, due_ms), left }

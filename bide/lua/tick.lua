@@ -1,7 +1,8 @@
--- Upkeep of one slot, for when no worker does it: promote, reap, prune, forget dead workers,
+-- Upkeep of one slot, for when no worker does it: promote, reap, end, prune, forget dead workers,
 -- and ring whoever listens.
--- Transition: scheduled -> ready, retrying -> ready, running -> ready, running -> failed,
---   running -> cancelled
+-- Transition: scheduled -> ready, retrying -> ready, waiting -> ready, running -> ready,
+--   running -> failed, running -> cancelled, scheduled -> expired, ready -> expired,
+--   scheduled -> failed, ready -> failed, waiting -> failed, retrying -> failed
 -- KEYS[1] meta: counters `seq` and `fence`
 -- KEYS[2] specs: what was submitted
 -- KEYS[3] runs: how far it came
@@ -11,30 +12,44 @@
 -- KEYS[7] due: tasks that wait for their time
 -- KEYS[8] leased: running tasks by the end of their lease
 -- KEYS[9] done: finished tasks by the end of their retention
--- KEYS[10] idempotency: submissions by their key
--- KEYS[11] listeners: workers that block on the bell
--- KEYS[12] bell: doorbell tokens
--- KEYS[13] workers: when each worker was last heard of
--- KEYS[14] ledgers: what each worker's last exchange leased
--- KEYS[15] signals: ids to cancel, by worker
+-- KEYS[10] ends: unfinished tasks by the time that ends them
+-- KEYS[11] journal: what tasks have done
+-- KEYS[12] inbox: events that were not read
+-- KEYS[13] progress: what tasks say of themselves
+-- KEYS[14] idempotency: submissions by their key
+-- KEYS[15] listeners: workers that block on the bell
+-- KEYS[16] bell: doorbell tokens
+-- KEYS[17] workers: when each worker was last heard of
+-- KEYS[18] ledgers: what each worker's last exchange leased
+-- KEYS[19] signals: ids to cancel, by worker
+-- KEYS[20] stats: totals
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] forget_ms: how long a silent worker's rows are kept
--- Returns: {promoted, reaped, pruned, ready, listeners}; 100 of any of the first three: call again
+-- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms or -1};
+--   100 of any of the first three: call again
 -- Errors: none
 -- Fence: reaping moves the fence on
--- Cost: 10 commands and about 6 per task, batched; at most 100 of each kind
+-- Cost: 14 commands and about 6 per task, batched; at most 100 of each kind
 local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local isolated, due, leased, done, idempotency = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local listeners, bell, workers, ledgers, signals = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local journal, inbox, progress, idempotency = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local listeners, bell, workers, ledgers, signals = KEYS[15], KEYS[16], KEYS[17], KEYS[18], KEYS[19]
+local stats = KEYS[20]
 --- include _run
 --- include _writes
+--- include _journal
 --- include _finish
+--- include _ready
 --- include _promote
 --- include _reap
+--- include _end
 --- include _prune
 --- include _ring
+--- include _awake
 local now_ms = tonumber(ARGV[1])
-local promoted, reaped, pruned = promote(now_ms, 100), reap(now_ms, 100), prune(now_ms, 100)
+local promoted, reaped = promote(now_ms, 100), reap(now_ms, 100)
+end_overdue(now_ms, 100)
+local pruned = prune(now_ms, 100)
 
 redis.call('ZREMRANGEBYSCORE', listeners, '-inf', '(' .. now_ms)
 local silent = redis.call('ZRANGE', workers, '-inf', now_ms - tonumber(ARGV[2]), 'BYSCORE', 'LIMIT', 0, 100)
@@ -46,4 +61,4 @@ end
 
 local waiting = redis.call('ZCARD', ready) + redis.call('ZCARD', isolated)
 local listening = waiting > 0 and ring(now_ms, waiting) or 0
-return { promoted, reaped, pruned, waiting, listening }
+return { promoted, reaped, pruned, waiting, listening, earliest({ due, leased, ends }) }

@@ -1,4 +1,4 @@
-"""A stub server, and a client of it."""
+"""A stub server, a client of it, and the command."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from bide_client import Client
+from bide_client.cli import main
 
+from .ran import Bide, Ran
 from .stub_server import StubServer
 
 
@@ -31,3 +33,25 @@ def client(stub: StubServer) -> Iterator[Client]:
     """A client of the stub."""
     with Client(stub.url) as connected:
         yield connected
+
+
+@pytest.fixture
+def served(stub: StubServer, monkeypatch: pytest.MonkeyPatch) -> StubServer:
+    """The stub, named by BIDE_URL."""
+    monkeypatch.setenv("BIDE_URL", stub.url)
+    return stub
+
+
+@pytest.fixture
+def bide(capsys: pytest.CaptureFixture[str]) -> Bide:
+    """Run `bide` in this process."""
+
+    def run(*words: str) -> Ran:
+        try:
+            code = main(words)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return run

@@ -11,8 +11,8 @@ ID = "default~06en5yt8r3k1w9q0x7m2c4v6bz"
 
 def task_json(state: str = "ready", **changes: Any) -> dict[str, Any]:
     """A task in JSON."""
-    done = state in ("succeeded", "failed", "cancelled")
-    started = state in ("running", "succeeded", "failed")
+    done = state in ("succeeded", "failed", "cancelled", "expired")
+    started = state in ("running", "waiting", "succeeded", "failed")
     return {
         "id": ID,
         "name": "echo",
@@ -28,6 +28,11 @@ def task_json(state: str = "ready", **changes: Any) -> dict[str, Any]:
         "started_at": "2026-11-23T21:00:00.125Z" if started else None,
         "finished_at": "2026-11-23T21:00:00.130Z" if done else None,
         "run_at": None,
+        "progress": None,
+        "billed_ms": 0.0,
+        "waited_ms": 0,
+        "replays": 0,
+        "polls": 0,
     } | changes
 
 
@@ -61,6 +66,30 @@ def failed(code: str = "TIMEOUT", message: str = "too slow", **more: str) -> Rep
 def cancelled() -> Reply:
     """A poll's, or a cancel's, answer when the task is cancelled."""
     return Reply(200, task_json("cancelled"), {"ETag": '"9"'})
+
+
+def expired() -> Reply:
+    """A poll's answer when nobody started the task in time."""
+    return Reply(200, task_json("expired"), {"ETag": '"9"'})
+
+
+def sent(state: str = "waiting", **changes: Any) -> Reply:
+    """The answer to an event."""
+    return Reply(202, task_json(state, **changes), {"Retry-After": "30"})
+
+
+def stats_json(**changes: Any) -> dict[str, Any]:
+    """The totals in JSON."""
+    return {
+        "tasks": {"succeeded": 500, "failed": 10, "cancelled": 2, "expired": 1},
+        "waited_ms": 57_600_000,
+        "billed_ms": 41_280.317,
+        "worker_ms": 52_110,
+        "replays": 1530,
+        "polls": 24_000,
+        "poller_calls": 310,
+        "summary": "waited 16 h, billed 41 s",
+    } | changes
 
 
 def problem(status: int, code: str, detail: str = "no", retry_after: int | None = None, **more: Any) -> Reply:

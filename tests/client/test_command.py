@@ -9,15 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bide_client import __version__, exit_codes
-from bide_client.cli import main
 
+from .ran import Bide, Ran
 from .replies import (
     ID,
     accepted,
@@ -30,40 +28,6 @@ from .replies import (
     unfinished,
 )
 from .stub_server import Reply, StubServer
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a run of the command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Bide = Callable[..., Ran]
-
-
-@pytest.fixture
-def bide(capsys: pytest.CaptureFixture[str]) -> Bide:
-    """Run `bide` in this process."""
-
-    def run(*words: str) -> Ran:
-        try:
-            code = main(words)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return run
-
-
-@pytest.fixture
-def served(stub: StubServer, monkeypatch: pytest.MonkeyPatch) -> StubServer:
-    """The stub, named by BIDE_URL."""
-    monkeypatch.setenv("BIDE_URL", stub.url)
-    return stub
 
 
 def started(url: str, *words: str) -> subprocess.Popen[str]:

@@ -32,6 +32,7 @@ from .stub_server import Reply, StubServer
         (422, "UNKNOWN_QUEUE", errors.UnknownQueue),
         (422, "IDEMPOTENCY_CONFLICT", errors.IdempotencyConflict),
         (422, "NOT_SUPPORTED_YET", errors.InvalidRequest),
+        (429, "INBOX_FULL", errors.InboxFull),
         (429, "RATE_LIMITED", errors.RateLimited),
         (500, "INTERNAL", errors.ServerFault),
         (503, "CLOSED", errors.ServerClosed),

@@ -132,10 +132,10 @@ def test_the_first_status_is_known_without_asking(stub: StubServer, client: Clie
 
 
 def test_fields_and_states_of_a_later_server_are_kept(stub: StubServer, client: Client) -> None:
-    stub.plays(accepted(state="waiting", progress=0.5))
+    stub.plays(accepted(state="dreaming", depth=0.5))
     status = client.submit("echo").latest
     assert status is not None
-    assert (status.state, status.done, status.json["progress"]) == ("waiting", False, 0.5)
+    assert (status.state, status.done, status.json["depth"]) == ("dreaming", False, 0.5)
 
 
 def test_the_key_is_sent_as_bearer(stub: StubServer) -> None:

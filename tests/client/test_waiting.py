@@ -8,9 +8,28 @@ from itertools import pairwise
 
 import pytest
 
-from bide_client import Client, TaskCancelled, TaskFailed, TaskNotFound, UsageError, WaitTimeout
+from bide_client import (
+    Client,
+    TaskCancelled,
+    TaskExpired,
+    TaskFailed,
+    TaskNotFound,
+    UsageError,
+    WaitTimeout,
+)
 
-from .replies import ID, accepted, cancelled, failed, problem, succeeded, task_json, unchanged, unfinished
+from .replies import (
+    ID,
+    accepted,
+    cancelled,
+    expired,
+    failed,
+    problem,
+    succeeded,
+    task_json,
+    unchanged,
+    unfinished,
+)
 from .stub_server import Asked, Reply, StubServer
 
 
@@ -175,9 +194,39 @@ def test_a_cancelled_task_raises_task_cancelled(stub: StubServer, client: Client
         client.submit("echo").result()
 
 
+def test_an_expired_task_raises_task_expired(stub: StubServer, client: Client) -> None:
+    stub.plays(accepted(), expired())
+    with pytest.raises(TaskExpired, match=f"{ID} has expired") as caught:
+        client.submit("echo").result()
+    assert caught.value.task_status.state == "expired"
+
+
+def test_a_parked_task_is_waited_for(stub: StubServer, client: Client) -> None:
+    stub.plays(accepted(), unfinished(0, "waiting", waited_ms=5), succeeded("through"))
+    assert client.submit("echo").result(5) == "through"
+
+
+def test_a_status_tells_progress_and_cost(stub: StubServer, client: Client) -> None:
+    said = {"fraction": 0.5, "message": "half"}
+    figures = {"billed_ms": 1.874, "waited_ms": 60_000, "replays": 2, "polls": 12}
+    stub.plays(unfinished(5, "waiting", progress=said, **figures))
+    status = client.task(ID).status()
+    assert (status.state, status.done, status.progress) == ("waiting", False, said)
+    assert {name: getattr(status, name) for name in figures} == figures
+
+
+def test_an_earlier_server_tells_no_progress_and_no_cost(stub: StubServer, client: Client) -> None:
+    json = task_json("running")
+    for name in ("progress", "billed_ms", "waited_ms", "replays", "polls"):
+        del json[name]
+    stub.plays(Reply(200, json, {"Retry-After": "5"}))
+    status = client.task(ID).status()
+    assert (status.progress, status.billed_ms, status.waited_ms) == (None, 0, 0)
+
+
 def test_an_end_that_this_client_does_not_know_is_a_failure(stub: StubServer, client: Client) -> None:
-    stub.plays(accepted(), Reply(200, task_json("expired", done=True)))
-    with pytest.raises(TaskFailed, match="expired"):
+    stub.plays(accepted(), Reply(200, task_json("evaporated", done=True)))
+    with pytest.raises(TaskFailed, match="evaporated"):
         client.submit("echo").result()
 
 

@@ -16,6 +16,7 @@ from hand_worker import HandWorker
 
 from app import app
 from bide.settings import Settings
+from bide.wake import NoWake, Wake
 from chalice_app.services import PROVIDER, Services, build
 from local import ports
 from local.asgi import Application
@@ -35,11 +36,11 @@ def settings(store_url: str) -> Settings:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Settings], Services]]:
-    """Serve with these settings from now on; the last call of a test counts."""
+def serve() -> Iterator[Callable[..., Services]]:
+    """Serve with these settings from now on, waking workers so; the last call of a test counts."""
 
-    def use(settings: Settings) -> Services:
-        services = build(settings)
+    def use(settings: Settings, wake: Wake | None = None) -> Services:
+        services = build(settings, wake or NoWake())
         PROVIDER.use(services)
         return services
 

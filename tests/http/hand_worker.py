@@ -7,8 +7,11 @@ import json
 from typing import Any
 
 from bide.connection import connect_async
-from bide.exchange import ExchangeReply, Lease, Settle, Settlement
+from bide.exchange import Event, ExchangeReply, Lease, Message, Settlement, Usage, Verb
 from bide.store import Store
+
+NOTHING = Usage()
+"""What a lease cost."""
 
 
 class HandWorker:
@@ -29,16 +32,30 @@ class HandWorker:
         """Start every task that is ready."""
         return self._turn(capacity=100).leases
 
-    def succeed(self, lease: Lease, result: Any = None) -> None:
-        self._settle(lease, Settlement.SUCCEEDED, outcome=json.dumps(result).encode())
+    def succeed(self, lease: Lease, result: Any = None, usage: Usage = NOTHING) -> None:
+        self._settle(lease, Settlement.SUCCEEDED, body=json.dumps(result).encode(), usage=usage)
 
     def fail(self, lease: Lease, code: str, message: str, **more: str) -> None:
         outcome = json.dumps({"code": code, "message": message, **more}).encode()
-        self._settle(lease, Settlement.FAILED, outcome=outcome)
+        self._settle(lease, Settlement.FAILED, body=outcome)
 
     def retry(self, lease: Lease, message: str, delay_ms: int) -> None:
         outcome = json.dumps({"code": "ERROR", "message": message}).encode()
-        self._settle(lease, Settlement.RETRYING, delay_ms=delay_ms, outcome=outcome)
+        self._settle(lease, Settlement.RETRYING, delay_ms=delay_ms, body=outcome)
+
+    def park(self, lease: Lease, delay_ms: int = -1, awaits: str = "", usage: Usage = NOTHING) -> None:
+        """delay_ms: -1 is without a time. awaits: names of events, separated by spaces."""
+        self._settle(lease, Settlement.PARKED, delay_ms=delay_ms, body=awaits, usage=usage)
+
+    def read(self, lease: Lease, event: Event) -> None:
+        """Journal that the task has read an event of its inbox."""
+        entry = Message(
+            lease.id.key, lease.fence, Verb.JOURNAL, lease.run.journal + 1, b"x", str(event.number)
+        )
+        self._tell(entry)
+
+    def progress(self, lease: Lease, **said: Any) -> None:
+        self._tell(Message(lease.id.key, lease.fence, Verb.PROGRESS, body=json.dumps(said).encode()))
 
     def hand_back(self, lease: Lease) -> None:
         self._settle(lease, Settlement.HANDED_BACK)
@@ -46,13 +63,25 @@ class HandWorker:
     def cancel(self, lease: Lease) -> None:
         self._settle(lease, Settlement.CANCELLED)
 
-    def _settle(
-        self, lease: Lease, settlement: Settlement, *, delay_ms: int = 0, outcome: bytes = b""
-    ) -> None:
-        settle = Settle(lease.id.key, lease.fence, settlement, delay_ms, outcome)
-        assert self._turn(settle).lost == ()
+    def live(self, ms: int) -> None:
+        """Have lived that much longer."""
+        self._turn(lived_ms=ms)
 
-    def _turn(self, *settles: Settle, capacity: int = 0) -> ExchangeReply:
+    def _settle(
+        self,
+        lease: Lease,
+        settlement: Settlement,
+        *,
+        delay_ms: int = 0,
+        body: bytes | str = b"",
+        usage: Usage = NOTHING,
+    ) -> None:
+        self._tell(Message(lease.id.key, lease.fence, settlement, delay_ms, body, usage.packed()))
+
+    def _tell(self, message: Message) -> None:
+        assert self._turn(message).lost == ()
+
+    def _turn(self, *messages: Message, capacity: int = 0, lived_ms: int = 0) -> ExchangeReply:
         self._seq += 1
 
         async def turn() -> ExchangeReply:
@@ -64,11 +93,12 @@ class HandWorker:
                     worker="hand",
                     boot=1,
                     seq=self._seq,
-                    settles=settles,
+                    messages=messages,
                     capacity=capacity,
                     lease_ms=60_000,
                     isolate=False,
                     listen_ms=0,
+                    lived_ms=lived_ms,
                     asked_at=self._store.clock.local(),
                 )
             finally:

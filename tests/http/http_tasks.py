@@ -32,6 +32,10 @@ def order(lines: list[Line], notes: dict[str, str] = {}) -> int:  # noqa: B006 -
     return len(lines)
 
 
+@task(expires="10m", deadline="2h")
+def hurry() -> None: ...
+
+
 @task(name="house.keep")
 def keep() -> None:
     """Take no arguments."""

@@ -18,6 +18,8 @@ PROTECTED = [
     ("POST", "/v1/tasks"),
     ("GET", "/v1/tasks/x"),
     ("POST", "/v1/tasks/x/cancel"),
+    ("POST", "/v1/tasks/x/events/x"),
+    ("GET", "/v1/stats"),
     ("GET", "/v1/server"),
     ("POST", "/v1/server/close"),
     ("POST", "/v1/server/open"),

@@ -32,7 +32,13 @@ def test_every_route_is_listed(path: str) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    [*State, *sorted(SubmissionBody.LATER), *SCHEMAS["Task"]["properties"], *SCHEMAS["Server"]["properties"]],
+    [
+        *State,
+        *sorted(SubmissionBody.LATER),
+        *SCHEMAS["Task"]["properties"],
+        *SCHEMAS["Server"]["properties"],
+        *SCHEMAS["Stats"]["properties"],
+    ],
 )
 def test_every_state_and_field_is_named(word: str) -> None:
     assert f"`{word}`" in DOCS or f'"{word}"' in DOCS
@@ -42,6 +48,8 @@ def test_every_state_and_field_is_named(word: str) -> None:
     "limit",
     [
         limits.MAX_BODY_BYTES,
+        limits.MAX_EVENT_BYTES,
+        limits.MAX_EVENT_NAME_LENGTH,
         limits.MAX_DEPTH,
         limits.MAX_DELAY_SECONDS,
         limits.MAX_KEY_LENGTH,

@@ -26,6 +26,23 @@ def test_a_task_that_waits_is_due_when_it_is_due(state: State, left_ms: int, sec
 
 
 @pytest.mark.parametrize(
+    ("left_ms", "seconds"),
+    [(1, 1), (1_000, 1), (1_001, 2), (29_001, 30), (30_001, 30), (3_600_000, 30), (0, 0), (-5_000, 0)],
+)
+def test_a_parked_task_is_asked_for_when_it_is_due_and_now_and_then_before(
+    left_ms: int, seconds: int
+) -> None:
+    parked = _task(State.WAITING, started_ms=T - 1_000_000, due_ms=T + left_ms)
+    assert retry_after(parked, T) == seconds
+
+
+@pytest.mark.parametrize(("age_ms", "seconds"), [(0, 0), (3_999, 0), (8_000, 2), (120_000, 30), (10**9, 30)])
+def test_a_task_parked_without_a_time_is_asked_for_ever_more_rarely(age_ms: int, seconds: int) -> None:
+    parked = _task(State.WAITING, started_ms=T)
+    assert retry_after(parked, T + age_ms) == seconds
+
+
+@pytest.mark.parametrize(
     ("age_ms", "seconds"),
     [
         (-5, 0),

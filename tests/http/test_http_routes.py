@@ -25,6 +25,8 @@ SERVED = {
     "/v1/tasks": ["POST"],
     "/v1/tasks/{id}": ["GET", "HEAD"],
     "/v1/tasks/{id}/cancel": ["POST"],
+    "/v1/tasks/{id}/events/{name}": ["POST"],
+    "/v1/stats": ["GET", "HEAD"],
     "/v1/server": ["GET", "HEAD"],
     "/v1/server/close": ["POST"],
     "/v1/server/open": ["POST"],
@@ -42,7 +44,7 @@ def _event(method: str, resource: str, path: str | None = None, **fields: Any) -
         },
         "headers": {"Host": "localhost"},
         "multiValueQueryStringParameters": None,
-        "pathParameters": {"id": "x", "proxy": "x"},
+        "pathParameters": {"id": "x", "name": "x", "proxy": "x"},
         "stageVariables": None,
         "body": None,
         "isBase64Encoded": False,
@@ -52,7 +54,7 @@ def _event(method: str, resource: str, path: str | None = None, **fields: Any) -
 
 def test_the_root_lists_where_to_go_on(api: Api) -> None:
     links = api.get("/").json["links"]
-    assert {"docs", "openapi", "tasks"} <= set(links)
+    assert {"docs", "openapi", "tasks", "stats"} <= set(links)
     for name, path in links.items():
         assert api.get(path).status == (405 if name == "tasks" else 200)
 
@@ -79,7 +81,7 @@ def test_health_tells_what_the_store_would_survive(api: Api) -> None:
     assert reply.json["store"]["server"] in ("valkey", "redis")
     assert reply.json["store"]["durability"] in ("aof", "rdb", "none")
     assert reply.json["store"]["ping_ms"] > 0
-    assert reply.json["tasks"] == {"registered": 5, "problems": []}
+    assert reply.json["tasks"] == {"registered": 6, "problems": []}
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,8 @@ def test_any_other_if_none_match_gets_the_task(api: Api, tag: str) -> None:
     ],
 )
 def test_a_garbage_id_is_not_found(api: Api, id: str) -> None:
-    for reply in (api.get(f"/v1/tasks/{id}"), api.post(f"/v1/tasks/{id}/cancel")):
+    path = f"/v1/tasks/{id}"
+    for reply in (api.get(path), api.post(f"{path}/cancel"), api.post(f"{path}/events/x")):
         assert (reply.status, reply.code) == (404, "TASK_NOT_FOUND")
 
 
@@ -166,6 +167,7 @@ def test_another_tenants_task_is_not_found(
     other = Api(client, {"authorization": "Bearer key"})
     assert other.get(path).code == "TASK_NOT_FOUND"
     assert other.post(f"{path}/cancel").code == "TASK_NOT_FOUND"
+    assert other.post(f"{path}/events/x", 1).code == "TASK_NOT_FOUND"
     assert other.get(_path(other)).status == 200
 
 

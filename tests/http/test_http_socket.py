@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 from hand_worker import HandWorker
 
+from bide.exchange import Usage
+from bide_client import Client, TaskFinished
 from chalice_app.limits import MAX_BODY_BYTES
 
 JSON = {"Content-Type": "application/json"}
@@ -172,3 +174,24 @@ def test_concurrent_requests_get_their_own_answers(port: int) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_the_client_sends_events_and_reads_what_came_of_them(port: int, worker: HandWorker) -> None:
+    with Client(f"http://127.0.0.1:{port}") as client:
+        task = client.submit("echo", value=1)
+        worker.park(worker.lease(), awaits="approved")
+        assert task.status().state == "waiting"
+        for _ in range(2):
+            assert task.send_event("approved", {"by": "Ada"}, idempotency_key="k").state == "ready"
+        lease = worker.lease()
+        assert [json.loads(event.body) for event in lease.events] == [{"by": "Ada"}]
+        worker.progress(lease, fraction=0.5, message="half")
+        assert task.status().progress == {"fraction": 0.5, "message": "half"}
+        worker.succeed(lease, "done", Usage(billed_us=2_500))
+        assert task.result(5) == "done"
+        assert task.status().billed_ms == 2.5
+        with pytest.raises(TaskFinished):
+            client.send_event(task.id, "approved")
+        stats = client.stats()
+        assert (stats.succeeded, stats.billed_ms) == (1, 2.5)
+        assert stats.summary.endswith(", billed 2.5 ms")

@@ -43,6 +43,11 @@ def test_a_submission_is_answered_with_its_task(api: Api) -> None:
         "started_at": None,
         "finished_at": None,
         "run_at": None,
+        "progress": None,
+        "billed_ms": 0.0,
+        "waited_ms": 0,
+        "replays": 0,
+        "polls": 0,
     }
 
 

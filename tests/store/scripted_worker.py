@@ -8,7 +8,7 @@ from typing import Any
 
 import redis.asyncio
 
-from bide.exchange import ExchangeReply, Lease, Settle, Settlement
+from bide.exchange import ExchangeReply, Lease, Message, Settlement
 from bide.store import Store
 
 LEASE_MS = 10_000
@@ -37,7 +37,7 @@ class ScriptedWorker:
 
     def exchange(
         self,
-        *settles: Settle,
+        *settles: Message,
         capacity: int = 0,
         isolate: bool = True,
         listen_ms: int = 0,
@@ -103,8 +103,8 @@ def settle(
     *,
     delay_ms: int = 0,
     fence: int | None = None,
-) -> Settle:
+) -> Message:
     """The end of a lease; `fence` only where it is to be a wrong one."""
     if fence is None:
         fence = lease.fence
-    return Settle(lease.id.key, fence, Settlement(settlement), delay_ms, outcome)
+    return Message(lease.id.key, fence, Settlement(settlement), delay_ms, outcome)

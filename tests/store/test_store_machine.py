@@ -29,7 +29,7 @@ from submissions import submission
 
 from bide.connection import connect
 from bide.errors import IdempotencyConflict, ScriptError, TaskFinished, TaskNotFound
-from bide.exchange import ExchangeReply, Lease, Settle, Settlement
+from bide.exchange import ExchangeReply, Lease, Message, Settlement
 from bide.ids import TaskId
 from bide.keys import SERVER_KEYS, Keys
 from bide.state import TRANSITIONS, State
@@ -259,7 +259,7 @@ class Lives(RuleBasedStateMachine):
         client.delete(*keys.server(SERVER_KEYS), *(keys.personal_bell("default", name) for name in "abc"))
 
 
-def _end(lease: Lease, settlement: Settlement, max_attempts: int) -> Settle:
+def _end(lease: Lease, settlement: Settlement, max_attempts: int) -> Message:
     """As a worker would: a task without attempts left is not retried."""
     if settlement is Settlement.RETRYING and lease.attempt >= max_attempts:
         settlement = Settlement.FAILED

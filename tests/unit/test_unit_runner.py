@@ -17,7 +17,7 @@ from bide import Context, Reject, Retry, RetryAfter, task
 from bide.context import StopReason
 from bide.definition import Definition
 from bide.errors import TaskControl, TaskTimeout
-from bide.exchange import Lease, Settle, Settlement
+from bide.exchange import Lease, Message, Settlement
 from bide.ids import TaskId
 from bide.records import Spec
 from bide.registry import Registry
@@ -35,7 +35,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
     executor.shutdown()
 
 
-Run = Callable[..., Settle | None]
+Run = Callable[..., Message | None]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def run(threads: ThreadPoolExecutor) -> Run:
         stop: StopReason | None = None,
         expires_at: float = NEVER,
         name: str | None = None,
-    ) -> Settle | None:
+    ) -> Message | None:
         attempt_ = Attempt(lease(name or definition.name, args, attempt, expires_at))
         if stop:
             attempt_.stop(stop)
@@ -67,7 +67,7 @@ def lease(name: str, args: str = "{}", attempt: int = 1, expires_at: float = NEV
     return Lease(TaskId("default", KEY), 7, attempt, Spec(name, args, "default", 0, ""), False, expires_at)
 
 
-def settled(settle: Settle | None) -> tuple[str, Any]:
+def settled(settle: Message | None) -> tuple[str, Any]:
     """A settle's settlement and its outcome, decoded."""
     assert settle is not None
     assert (settle.key, settle.fence) == (KEY, 7)
@@ -356,7 +356,7 @@ def test_an_attempt_stopped_before_it_began_never_begins(
 def test_a_running_async_task_is_stopped_at_its_await(
     threads: ThreadPoolExecutor, reason: StopReason, settlement: Settlement | None
 ) -> None:
-    async def scenario() -> Settle | None:
+    async def scenario() -> Message | None:
         started = asyncio.Event()
 
         @task
@@ -379,7 +379,7 @@ def test_a_running_async_task_is_stopped_at_its_await(
 def test_a_running_plain_function_is_stopped_at_its_check(
     threads: ThreadPoolExecutor, reason: StopReason, settlement: Settlement | None
 ) -> None:
-    async def scenario() -> Settle | None:
+    async def scenario() -> Message | None:
         loop = asyncio.get_running_loop()
         started, stopped = asyncio.Event(), threading.Event()
 
@@ -409,7 +409,7 @@ def test_the_first_reason_to_stop_counts() -> None:
 
 
 def test_a_task_that_finishes_in_spite_of_a_cancel_has_succeeded(threads: ThreadPoolExecutor) -> None:
-    async def scenario() -> Settle | None:
+    async def scenario() -> Message | None:
         started = asyncio.Event()
 
         @task

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -17,9 +16,9 @@ async def echo(value: Any) -> Any:
 
 
 @task(timeout="1d")
-async def sleep(seconds: Annotated[float, Meta(ge=0, le=86_400)]) -> float:
-    """Wait, and return how long. Hundreds of these share one worker."""
-    await asyncio.sleep(seconds)
+async def sleep(ctx: Context, seconds: Annotated[float, Meta(ge=0, le=86_400)]) -> float:
+    """Wait, and return how long. A long wait holds no worker."""
+    await ctx.sleep(seconds)
     return seconds
 
 

@@ -1,0 +1,220 @@
+"""The same waits on Bide, Celery and arq: many tasks that wait some seconds each and return their number.
+
+All tasks are in the store before the worker starts, as each system's own client submits
+them. A run is measured from the start of the worker's process until the last result is
+seen; then the worker is told to leave, and what it cost counts up to its exit.
+docs/benchmarks.md has the configurations, and why they are what they are.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import psutil
+
+from bench.bed import Bed, bed, environ, submission
+from bench.errors import BenchFailed
+from bench.footprint import Footprint
+from bench.line import Line, at_least
+from bench.peer_environment import NotInstalled, peer_environment
+from bide.definition import DEFAULT_QUEUE
+from local.children import ROOT
+
+MANY: Final = 10_000
+FEW: Final = 200
+"""Tasks for a worker that holds a process per task."""
+CHILDREN_PER_CORE: Final = 16
+
+_CAP_SECONDS: Final = 45.0
+_POLL_SECONDS: Final = 0.1
+_SUBMIT_SECONDS: Final = 90.0
+
+_METRICS: Final = ("tasks done", "wall", "peak RSS", "CPU", "billed of waited", "leaves while tasks wait")
+
+
+@dataclass(frozen=True)
+class System:
+    """A task server, and how it runs the workload."""
+
+    name: str
+    tasks: int
+    submit: Callable[[Bed, int, float], None]
+    """Put that many tasks into the store, each of so many seconds."""
+    start: Callable[[Bed], Footprint]
+    results: Callable[[Bed], list[int]]
+    """What the tasks that are done have returned; read once, at the end."""
+    done: Callable[[Bed], int]
+    """How many have a result; cheap enough to be asked ten times a second."""
+    leaves: bool
+    """Whether its worker may end while its tasks wait, and another goes on with them."""
+    note: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run of one system came to."""
+
+    done: int
+    wall_s: float
+    capped: bool
+    worker: Footprint
+
+
+def measure(quick: bool) -> Iterator[Line]:
+    many, few, seconds = (500, 40, 3.0) if quick else (MANY, FEW, 10.0)
+    missing = ""
+    with bed() as store:
+        yield from _lines(_bide(many), seconds, _run(store, _bide(many), seconds))
+        measured = 0
+        try:
+            with peer_environment() as python:
+                for system in _peers(python, many, few):
+                    yield from _lines(system, seconds, _run(store, system, seconds))
+                    measured += 1
+        except NotInstalled as error:
+            missing = f"NOT MEASURED, Celery and arq could not be installed: {error}"
+    yield Line("peers", "configurations of peers measured", measured, "", at_least(3), note=missing)
+
+
+def _run(store: Bed, system: System, seconds: float) -> Outcome:
+    store.clear()
+    system.submit(store, system.tasks, seconds)
+    worker = system.start(store)
+    try:
+        done = 0
+        while (wall := time.monotonic() - worker.started) < _CAP_SECONDS and done < system.tasks:
+            time.sleep(_POLL_SECONDS)
+            done = system.done(store)
+        results = system.results(store)
+    finally:
+        worker.leave()
+    if len(set(results)) != len(results) or not set(results) <= set(range(system.tasks)):
+        raise BenchFailed(f"{system.name}: a task has a wrong result")
+    if not results:
+        raise BenchFailed(f"{system.name}: no task was done within {_CAP_SECONDS:g} s")
+    return Outcome(len(results), wall, len(results) < system.tasks, worker)
+
+
+def _lines(system: System, seconds: float, outcome: Outcome) -> Iterator[Line]:
+    done, worker = outcome.done, outcome.worker
+    note = f"{system.tasks:,} tasks of {seconds:g} s; {system.note}"
+    wall, wall_note = outcome.wall_s, "from the start of the worker's process to the last result"
+    if outcome.capped:
+        wall = outcome.wall_s * system.tasks / done
+        wall_note = f"extrapolated: {done:,} of {system.tasks:,} tasks were done in {outcome.wall_s:.0f} s"
+    billed = worker.lived_s / (done * seconds) * 100
+    values = (
+        (done, "", note),
+        (wall, "s", wall_note),
+        (worker.peak_bytes / 2**20, "MiB", f"{worker.processes} processes"),
+        (worker.cpu_s, "s", "user and system, start and imports included"),
+        (billed, "%", "one worker, whatever processes it has, from its start to its exit"),
+        (float(system.leaves), "", "1: yes"),
+    )
+    for name, (value, unit, text) in zip(_METRICS, values, strict=True):
+        yield Line("peers", name, value, unit, note=text, of=system.name)
+
+
+# --- Bide ---------------------------------------------------------------------------------------
+
+
+def _bide(tasks: int) -> System:
+    def submit(store: Bed, count: int, seconds: float) -> None:
+        submitting = store.store()
+        for value in range(count):
+            submitting.submit(submission("pause", f'{{"seconds":{seconds},"value":{value}}}'))
+        submitting.client.close()
+
+    def start(store: Bed) -> Footprint:
+        settings = {**environ(store.url, "bench.tasks"), "BIDE_CONCURRENCY": str(tasks)}
+        return Footprint([sys.executable, "-m", "bench.worker"], settings, go=True)
+
+    def results(store: Bed) -> list[int]:
+        found: Any = store.client.hvals(store.keys.slot(DEFAULT_QUEUE, ("results",))[0])
+        return [msgspec.json.decode(result, type=int) for result in found]
+
+    note = f"one worker, BIDE_CONCURRENCY={tasks}"
+    return System("Bide", tasks, submit, start, results, Bed.results, True, note)
+
+
+# --- peers --------------------------------------------------------------------------------------
+
+
+def _peers(python: Path, many: int, few: int) -> tuple[System, ...]:
+    def celery(pool: str, width: int) -> Callable[[Bed], Footprint]:
+        command = (
+            "-m", "celery", "-A", "bench.peer_celery", "worker", "--loglevel", "ERROR",
+            "--pool", pool, "--concurrency", str(width),
+            "--without-gossip", "--without-mingle", "--without-heartbeat",
+        )  # fmt: skip
+        return lambda store: _start(python, command, store)
+
+    def arq(store: Bed) -> Footprint:
+        return _start(python, ("-m", "arq", "bench.peer_arq.WorkerSettings"), store)
+
+    def submit(module: str) -> Callable[[Bed, int, float], None]:
+        def run(store: Bed, count: int, seconds: float) -> None:
+            command = [str(python), "-m", module, str(count), str(seconds)]
+            done = subprocess.run(
+                command, cwd=ROOT, env=_environ(store), timeout=_SUBMIT_SECONDS, check=False
+            )
+            if done.returncode:
+                raise BenchFailed(f"{module} did not submit; its complaint is above")
+
+        return run
+
+    width = CHILDREN_PER_CORE * (psutil.cpu_count() or 1)
+    by_celery, by_arq = submit("bench.peer_celery"), submit("bench.peer_arq")
+    done_celery, done_arq = _counter(b"celery-task-meta-"), _counter(b"arq:result:")
+    return (
+        System(
+            "Celery prefork", few, by_celery, celery("prefork", width), _celery_results, done_celery, False,
+            f"one worker, --concurrency {width}: a process per waiting task",
+        ),
+        System(
+            "Celery gevent", many, by_celery, celery("gevent", many), _celery_results, done_celery, False,
+            f"one worker, --concurrency {many}",
+        ),
+        System(
+            "arq", many, by_arq, arq, _arq_results, done_arq, False, f"one worker, max_jobs {MANY}",
+        ),
+    )  # fmt: skip
+
+
+def _environ(store: Bed) -> dict[str, str]:
+    return {**os.environ, "PEER_STORE": store.url, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _start(python: Path, command: Sequence[str], store: Bed) -> Footprint:
+    return Footprint([str(python), *command], _environ(store), quiet=True)
+
+
+def _counter(prefix: bytes) -> Callable[[Bed], int]:
+    """Counts results by their keys, which takes some milliseconds of the store for 10,000."""
+    return lambda store: len(_keys(store, prefix))
+
+
+def _keys(store: Bed, prefix: bytes) -> list[Any]:
+    return list(store.client.scan_iter(match=prefix + b"*", count=10_000))
+
+
+def _values(store: Bed, prefix: bytes) -> list[Any]:
+    keys = _keys(store, prefix)
+    found: Any = store.client.mget(keys) if keys else []
+    return [msgspec.json.decode(value) for value in found if value is not None]
+
+
+def _celery_results(store: Bed) -> list[int]:
+    return [record["result"] for record in _values(store, b"celery-task-meta-")]
+
+
+def _arq_results(store: Bed) -> list[int]:
+    return [record["r"] for record in _values(store, b"arq:result:")]

@@ -1,0 +1,300 @@
+"""A lease being worked on: what the task's operations reach the worker by, and what it has cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any, Final, Protocol
+
+from bide.context import Context, StopReason
+from bide.errors import Interrupted
+from bide.exchange import Event, Lease, Message, Settlement, Usage, Verb
+from bide.ids import TaskId
+from bide.journal import Journal
+from bide.meter import Meter
+from bide.poller import Poller
+from bide.waits import Waits
+
+_WITHOUT_LIMIT: Final = float("inf")
+
+
+class Floor(Protocol):
+    """What an attempt needs of its worker."""
+
+    meter: Meter
+
+    @property
+    def executor(self) -> Executor:
+        """Holds the threads of plain functions."""
+
+    def now_ms(self) -> int:
+        """The store's time."""
+
+    def send(self, slot: str, message: Message, answered: Callable[[bool], object] | None = None) -> None:
+        """Tell the store with the next exchange; `answered` is told whether it counted."""
+
+    async def read_events(self, id: TaskId) -> Sequence[Event]:
+        """Unread events, as the store has them now."""
+
+    def on_idle(self, attempt: Attempt) -> None:
+        """The attempt only waits: keep it, or stop it with PARK."""
+
+    def on_busy(self, attempt: Attempt) -> None:
+        """The attempt goes on."""
+
+    async def readmit(self, attempt: Attempt) -> None:
+        """Returns when there is room for an attempt whose wait is over."""
+
+
+class Attempt:
+    """One lease, from its start to its settle. It is the operations' Engine, and its waits' Idler."""
+
+    __slots__ = (
+        "_active_s", "_active_since", "_billed_s", "_deadline", "_entered", "_events", "_floor",
+        "_idle_since", "_limit_s", "_parked", "_started", "_timer", "_waited_s", "calls", "can_wait",
+        "context", "foreign",
+        "holds_room", "is_waiting", "journal", "lease", "polls", "threads", "waits", "work",
+    )  # fmt: skip
+
+    def __init__(self, lease: Lease, floor: Floor) -> None:
+        self.lease = lease
+        self.context = Context(lease.id, lease.attempt, self)
+        self.journal = Journal(lease.journal)
+        self.waits = Waits(self)
+        self.work: asyncio.Task[None] | None = None
+        self.threads: list[Future[Any]] = []
+        """What plain functions run in. They may outlive the attempt: threads cannot be ended."""
+        self.foreign: set[asyncio.Task[Any]] = set()
+        """Asyncio tasks that the code made itself."""
+        self.can_wait = True
+        self.is_waiting = False
+        self.holds_room = True
+        self.polls = 0
+        self.calls = 0
+        self._events = list(lease.events)
+        self._floor = floor
+        self._started = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._limit_s = _WITHOUT_LIMIT
+        self._active_s = lease.run.active_ms / 1000
+        self._active_since = 0.0
+        self._entered: float | None = None
+        self._billed_s = 0.0
+        self._waited_s = 0.0
+        self._idle_since = 0.0
+        self._deadline: asyncio.TimerHandle | None = None
+        self._parked: tuple[float | None, tuple[str, ...]] = (None, ())
+
+    # --- its course ---------------------------------------------------------------------------
+
+    def begin(self, limit_s: float, deadline_ms: int) -> None:
+        """Its code starts: charge it, and end it when it has been active for `limit_s`, or at its deadline.
+
+        Raises CancelledError when the attempt was stopped before it began.
+        """
+        self._started = True
+        if self.context.stopping is not None:
+            raise asyncio.CancelledError
+        self._limit_s = limit_s
+        if deadline_ms:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_at(self.loop_time(deadline_ms), self.stop, StopReason.DEADLINE)
+        self._go_on()
+
+    def end(self) -> None:
+        """Its code has ended: charge it no longer."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._entered is not None:
+            self._hold()
+
+    def stop(self, reason: StopReason) -> None:
+        """Ask the attempt to end: an async task at its next await, a thread at its next check."""
+        if self.context.stopping is None:
+            self.context.stopping = reason
+            self._parked = self.waits.due_at, self.waits.awaits
+            # Cancelled before its first step, a coroutine would vanish without a settle.
+            if self._started and self.can_wait and self.work is not None:
+                self.work.cancel()
+
+    def settle(self, settlement: Settlement, outcome: bytes | str = b"", delay_ms: int = 0) -> Message:
+        """The message that ends the lease."""
+        key, fence = self.lease_held
+        return Message(key, fence, settlement, delay_ms, outcome, self._usage().packed())
+
+    def park(self) -> Message:
+        """The settle that parks it until its first wait is due, or one of its events comes."""
+        self.flush()
+        (due_at, awaits), delay_ms = self._parked, -1
+        if due_at is not None:
+            delay_ms = max(0, round((due_at - asyncio.get_running_loop().time()) * 1000))
+        return self.settle(Settlement.PARKED, " ".join(awaits), delay_ms)
+
+    def flush(self) -> None:
+        """Write the entries that have not been, before the settle that follows."""
+        for message in self._entries(self.journal.unsaved()):
+            self._floor.send(self.lease.id.slot, message)
+
+    def _usage(self) -> Usage:
+        return Usage(
+            billed_us=round(self._billed_s * 1e6),
+            waited_ms=round(self._waited_s * 1000),
+            replays=1 if self.lease.journal else 0,
+            polls=self.polls,
+            calls=self.calls,
+            active_ms=round(self._active_s * 1000),
+            exits=1 if self.context.exits else 0,
+        )
+
+    @property
+    def lease_held(self) -> tuple[bytes, int]:
+        """The task's id in the store, and the lease's fence."""
+        return self.lease.id.key, self.lease.fence
+
+    @property
+    def is_over(self) -> bool:
+        """It has ended, though its threads may go on."""
+        return self.work is not None and self.work.done()
+
+    @property
+    def due_at(self) -> float | None:
+        """When the first wait is due, on the loop's clock."""
+        return self.waits.due_at
+
+    @property
+    def parkable(self) -> bool:
+        """Whether it can be taken off the worker and put back by a replay."""
+        return self.is_waiting and not self.owns_foreign
+
+    # --- charging -----------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._active_since = loop.time()
+        self._entered = self._floor.meter.enter()
+        if self._limit_s != _WITHOUT_LIMIT:
+            left_s = max(0.0, self._limit_s - self._active_s)
+            self._timer = loop.call_later(left_s, self.stop, StopReason.TIMEOUT)
+
+    def _hold(self) -> None:
+        assert self._entered is not None
+        self._billed_s += self._floor.meter.leave(self._entered)
+        self._entered = None
+        self._active_s += asyncio.get_running_loop().time() - self._active_since
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # --- as the waits' Idler ------------------------------------------------------------------
+
+    def on_idle(self) -> None:
+        self._hold()
+        self.is_waiting = True
+        self._idle_since = asyncio.get_running_loop().time()
+        self._floor.on_idle(self)
+
+    async def readmit(self) -> None:
+        await self._floor.readmit(self)
+
+    def on_busy(self) -> None:
+        if self.is_waiting:
+            self.is_waiting = False
+            self._waited_s += asyncio.get_running_loop().time() - self._idle_since
+            self._go_on()
+            self._floor.on_busy(self)
+
+    # --- as the operations' Engine ------------------------------------------------------------
+
+    @property
+    def attempt(self) -> int:
+        return self.lease.attempt
+
+    @property
+    def task_id(self) -> str:
+        return str(self.lease.id)
+
+    @property
+    def owns_foreign(self) -> bool:
+        return any(not task.done() for task in self.foreign)
+
+    def now_ms(self) -> int:
+        return self._floor.now_ms()
+
+    def loop_time(self, ms: int) -> float:
+        return asyncio.get_running_loop().time() + (ms - self._floor.now_ms()) / 1000
+
+    async def save(self, unsaved: Sequence[tuple[int, bytes, int]]) -> None:
+        if not unsaved:
+            return
+        committed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        *others, last = self._entries(unsaved)
+        for message in others:
+            self._floor.send(self.lease.id.slot, message)
+        self._floor.send(self.lease.id.slot, last, lambda counted: _answer(committed, counted))
+        if not await committed:
+            self.stop(StopReason.LOST)
+            raise Interrupted("The lease was lost; another worker has the task.")
+
+    async def in_thread(self, call: Callable[[], Any]) -> Any:
+        thread = self._floor.executor.submit(_guarded, call)
+        self.threads.append(thread)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(thread))
+        finally:
+            if thread.done():
+                self.threads.remove(thread)
+
+    async def read_events(self) -> Sequence[Event]:
+        return await self._floor.read_events(self.lease.id)
+
+    def know_events(self, events: Sequence[Event]) -> None:
+        known = {event.number for event in self._events}
+        self._events.extend(event for event in events if event.number not in known)
+
+    def take_event(self, name: str) -> Event | None:
+        for at, event in enumerate(self._events):
+            if event.name == name:
+                return self._events.pop(at)
+        return None
+
+    async def watch(self, poller: Poller, key: Any, token: str) -> None:
+        member = poller.member(key, self.task_id, token)
+        heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        message = Message(poller.home.key, 0, Verb.WATCH, round(poller.every_s * 1000), member, poller.name)
+        self._floor.send(poller.queue, message, lambda counted: _answer(heard, counted))
+        await heard
+
+    def unwatch(self, poller: Poller, key: Any, token: str) -> None:
+        member = poller.member(key, self.task_id, token)
+        self._floor.send(poller.queue, Message(poller.home.key, 0, Verb.UNWATCH, 0, member))
+
+    def report_progress(self, said: bytes) -> None:
+        if self.journal.replaying:
+            return
+        floor = self._floor
+        loop = self.work.get_loop() if self.work is not None else asyncio.get_running_loop()
+        message = Message(*self.lease_held, Verb.PROGRESS, 0, said)
+        loop.call_soon_threadsafe(floor.send, self.lease.id.slot, message)
+
+    def _entries(self, unsaved: Iterable[tuple[int, bytes, int]]) -> list[Message]:
+        key, fence = self.lease_held
+        return [
+            Message(key, fence, Verb.JOURNAL, position, packed, str(event))
+            for position, packed, event in unsaved
+        ]
+
+
+def _answer(future: asyncio.Future[bool], counted: bool) -> None:
+    if not future.done():
+        future.set_result(counted)
+
+
+def _guarded(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except StopIteration as error:
+        # asyncio's futures refuse it: the attempt would wait for its thread for ever.
+        raise RuntimeError("the task raised StopIteration") from error
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"the function raised {type(error).__name__}") from error

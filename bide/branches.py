@@ -1,0 +1,156 @@
+"""Branches: the lines of a task's code that run side by side, each with its place in the journal.
+
+A task begins as one branch; `gather` and `first` make others. A branch belongs to the
+asyncio task that runs it: what another asyncio task did could not be told apart in a
+replay, so it is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextvars import ContextVar
+from typing import Any, Final
+
+from bide.errors import Misuse
+from bide.journal import Cursor, Entry, Journal, JournalEnd
+from bide.waits import Waits
+
+
+class Branch:
+    """One line of code: its owner, its place in the journal, and a failure the code may catch."""
+
+    __slots__ = ("cursor", "failure", "foreign", "owner", "path")
+
+    def __init__(
+        self,
+        journal: Journal,
+        path: str,
+        owner: asyncio.Task[Any] | None,
+        foreign: set[asyncio.Task[Any]],
+    ) -> None:
+        """foreign: asyncio tasks that the code of any branch makes itself."""
+        self.foreign = foreign
+        self.path = path
+        self.owner = owner
+        self.cursor = Cursor(journal, path)
+        self.failure: tuple[int, Entry] | None = None
+        """The latest operation, if it raised, with its position or 0. Once the branch goes on, the code has
+        caught it, and a replay must meet it again; if it does not, the next attempt tries again."""
+
+
+CURRENT: Final[ContextVar[Branch | None]] = ContextVar("branch", default=None)
+"""The branch that the running code belongs to; asyncio tasks inherit it."""
+
+
+def enter_root(journal: Journal, foreign: set[asyncio.Task[Any]]) -> Branch:
+    """The branch that a task's code begins in: the asyncio task that runs now owns it."""
+    branch = Branch(journal, "", asyncio.current_task(), foreign)
+    CURRENT.set(branch)
+    return branch
+
+
+def current(operation: str) -> Branch:
+    """The branch of the code that calls. Raises Misuse outside of every one."""
+    branch = CURRENT.get()
+    if branch is None or branch.owner is not asyncio.current_task():
+        raise Misuse(
+            f"ctx.{operation} was called in an asyncio task that Bide does not know, so a replay could not "
+            "tell its results apart. Give the coroutines to ctx.gather(...) or ctx.first(...) in place of "
+            "asyncio.gather, create_task or wait_for; waits take a timeout=."
+        )
+    return branch
+
+
+def adopt(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+    """The loop's task factory: notes which asyncio tasks a task's code makes by itself."""
+    task = asyncio.Task(coroutine, loop=loop, **options)
+    branch = CURRENT.get()
+    if branch is not None and branch.owner is not None:
+        branch.foreign.add(task)
+        task.add_done_callback(branch.foreign.discard)
+    return task
+
+
+class Group:
+    """Branches that run side by side until enough of them have ended."""
+
+    def __init__(self, journal: Journal, waits: Waits, path: str, *, needs_all: bool) -> None:
+        """needs_all: go on until all have ended or one has failed; otherwise until one has ended."""
+        self._journal = journal
+        self._waits = waits
+        self._path = path
+        self._needs_all = needs_all
+        self._left = 0
+        self._complete: asyncio.Future[int] | None = None
+
+    async def run(
+        self, coroutines: Sequence[Coroutine[Any, Any, Any]]
+    ) -> tuple[int, list[asyncio.Task[Any]]]:
+        """Run them; returns which ended last, or first, and their asyncio tasks, all done.
+
+        The rest is cancelled, and awaited, when enough of them have ended, or when this is cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        self._complete = loop.create_future()
+        self._left = len(coroutines)
+        self._waits.fork(len(coroutines))
+        parent = CURRENT.get()
+        assert parent is not None
+        tasks = []
+        try:
+            for number, coroutine in enumerate(coroutines):
+                branch = Branch(self._journal, f"{self._path}.{number}", None, parent.foreign)
+                CURRENT.set(branch)
+                branch.owner = loop.create_task(self._run_branch(number, coroutine))
+                tasks.append(branch.owner)
+        finally:
+            CURRENT.set(parent)
+        try:
+            decisive = await self._complete
+        except asyncio.CancelledError:
+            if not self._complete.done() or self._complete.cancelled():
+                self._complete = loop.create_future()
+                self._complete.set_result(0)
+                self._waits.fork(2)  # all of them end, and this one goes on beside them
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return decisive, tasks
+
+    async def _run_branch(self, number: int, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        failed = True
+        try:
+            result = await coroutine
+            failed = False
+            return result
+        except JournalEnd:
+            failed = False
+            raise
+        except (SystemExit, KeyboardInterrupt) as error:
+            # asyncio would pass them on to the worker, and end it.
+            raise RuntimeError(f"a branch raised {type(error).__name__}") from error
+        finally:
+            self._on_end(number, failed)
+
+    def _on_end(self, number: int, failed: bool) -> None:
+        assert self._complete is not None
+        self._left -= 1
+        enough = self._left == 0 or (failed if self._needs_all else True)
+        if enough and not self._complete.done():
+            self._complete.set_result(number)  # the parent takes this branch's place
+        else:
+            self._waits.end_branch()
+
+
+def result_of(tasks: Sequence[asyncio.Task[Any]], decisive: int) -> Any:
+    """What the decisive branch returned; raises what it raised.
+
+    Where one came to the end of a journal that is checked, so has the group.
+    """
+    for task in (tasks[decisive], *tasks):
+        if not task.cancelled() and isinstance(task.exception(), JournalEnd):
+            raise JournalEnd
+    return tasks[decisive].result()

@@ -1,0 +1,26 @@
+-- Whether somebody is awake, and what it takes if nobody is.
+-- Uses: meta, workers.
+local AWAKE_MS = 30000
+
+-- How many workers have been heard of lately. One that died is counted for a while; the tick
+-- makes up for it.
+local function awake(now_ms) return redis.call('ZCOUNT', workers, now_ms - AWAKE_MS, '+inf') end
+
+-- The time that an alarm has to be set for, if work is due at `due_ms` and nobody is awake until
+-- then: 0 when one is set for no later, and has not gone off.
+local function alarm_needed(now_ms, due_ms)
+  if due_ms <= 0 or awake(now_ms) > 0 then return 0 end
+  local armed_ms = tonumber(redis.call('HGET', meta, 'armed_ms') or 0)
+  if armed_ms > now_ms and armed_ms <= due_ms then return 0 end
+  return due_ms
+end
+
+-- The earliest score in these indexes, or -1.
+local function earliest(indexes)
+  local first_ms = -1
+  for _, index in ipairs(indexes) do
+    local first = redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')
+    if first[2] and (first_ms < 0 or tonumber(first[2]) < first_ms) then first_ms = tonumber(first[2]) end
+  end
+  return first_ms
+end

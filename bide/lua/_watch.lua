@@ -1,0 +1,29 @@
+-- Tasks that wait for a shared poller: members of `watched`, each
+-- `poller \0 key \0 task \0 token \0 rounds the poller had made`.
+-- The poller itself is a task of its slot that never ends; it is made with its first watcher.
+-- Transition: none -> waiting
+-- Uses: _run, _writes, _ready, meta, specs, due, watched.
+
+local function new_poller(id, name)
+  redis.call('HSET', specs, id, cmsgpack.pack({ '~' .. name, '{}', '~', 0, '' }))
+  return { 'waiting', 0, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0 }
+end
+
+-- run: the poller's record, or nil. every_ms: what its rounds are apart at least.
+local function watch(run, id, name, member, every_ms, now_ms)
+  run = run or new_poller(id, name)
+  local known = redis.call('ZRANGE', watched, '[' .. member .. '\0', '(' .. member .. '\1', 'BYLEX', 'LIMIT', 0, 1)
+  if #known == 0 then redis.call('ZADD', watched, 0, member .. '\0' .. run[POLLS]) end
+  if run[STATE] == 'waiting' and run[DUE] == 0 then
+    -- It sleeps since its last round, when there was nobody left to poll for.
+    run[DUE] = math.max(now_ms, run[PARKED] + every_ms)
+    collect(writes.due, run[DUE], id)
+  end
+  collect(writes.runs, id, cmsgpack.pack(run))
+  return run
+end
+
+local function unwatch(member)
+  local found = redis.call('ZRANGE', watched, '[' .. member .. '\0', '(' .. member .. '\1', 'BYLEX', 'LIMIT', 0, 10)
+  if #found > 0 then redis.call('ZREM', watched, unpack(found)) end
+end

@@ -1,0 +1,57 @@
+"""Exceptions that outlive their process: as type, arguments and message. Never pickled. Pure."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import msgspec
+
+from bide.errors import StepFailed
+
+
+class Raised(msgspec.Struct, frozen=True):
+    """An exception as a journal or a poller's answer keeps it, in JSON."""
+
+    type: str
+    """`module:qualified.name`."""
+    message: str
+    args: tuple[Any, ...] | None = None
+    """None when JSON cannot hold them."""
+
+
+def describe(error: BaseException) -> Raised:
+    """What is kept of an exception."""
+    kind = f"{type(error).__module__}:{type(error).__qualname__}"
+    try:
+        message = str(error)[:2_000].encode("utf-8", "replace").decode()
+    except Exception:
+        message = "(its message cannot be shown)"
+    try:
+        args = msgspec.json.decode(msgspec.json.encode(error.args), type=tuple[Any, ...])
+    except Exception:
+        args = None
+    return Raised(kind, message, args)
+
+
+def restore(raised: Raised) -> Exception:
+    """The exception again, made without running its `__init__`; StepFailed when its type is gone."""
+    kind = _find(raised.type)
+    if kind is None:
+        return StepFailed(f"{raised.type.rpartition(':')[2]}: {raised.message}")
+    error = kind.__new__(kind)
+    error.args = (raised.message,) if raised.args is None else raised.args
+    if hasattr(kind, "code"):
+        vars(error).setdefault("message", raised.message)
+    return error
+
+
+def _find(type_name: str) -> type[Exception] | None:
+    module, _, qualified = type_name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for name in qualified.split("."):
+            found = getattr(found, name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return found if isinstance(found, type) and issubclass(found, Exception) else None

@@ -1,0 +1,56 @@
+"""What the store answers. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bide.ids import TaskId
+
+
+class Need(NamedTuple):
+    """What a script found lacking, of one slot."""
+
+    workers: int = 0
+    """Workers to start now."""
+    alarm_ms: int = 0
+    """Set an alarm for this time of the store's; 0 is none."""
+
+
+class Accepted(NamedTuple):
+    """The store's answer to a submission."""
+
+    id: TaskId
+    seen: bool
+    """Whether this answers a submission that had been accepted before."""
+    need: Need
+    """What it takes that somebody runs it."""
+    burst_left: int | None
+    """Submissions that the rate limit still allows at once; None without a limit."""
+
+
+class Cancelled(NamedTuple):
+    """The store's answer to a cancel."""
+
+    now: bool
+    """True when the task is cancelled; False when a worker has been asked to end it."""
+    need: Need
+
+
+class Sent(NamedTuple):
+    """The store's answer to an event."""
+
+    seen: bool
+    """Whether this answers an event that had been accepted before."""
+    need: Need
+
+
+class Upkeep(NamedTuple):
+    """What one tick of a slot did, and what it found."""
+
+    promoted: int
+    reaped: int
+    pruned: int
+    ready: int
+    listeners: int
+    next_due_ms: int
+    """When the slot next has something to promote, end or reap; -1 is never."""

@@ -1,0 +1,50 @@
+"""Waking: how workers come to be where none is.
+
+Whoever makes work (a submission, an event, a due time) is told by the store's script
+what it takes. Every wake and every alarm is a hint: one too many finds nothing to do,
+and one that got lost is made up for by the tick.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bide.replies import Need
+from bide.store import Store
+
+
+class Wake(Protocol):
+    """Starts workers, wherever they run. Neither method waits for them, nor raises."""
+
+    def start(self, count: int) -> None:
+        """Start up to `count` workers now."""
+
+    def alarm(self, delay_ms: int) -> None:
+        """Start a worker that many milliseconds from now, unless one is awake then."""
+
+
+class NoWake:
+    """For where workers are kept running by somebody else."""
+
+    def start(self, count: int) -> None:
+        pass
+
+    def alarm(self, delay_ms: int) -> None:
+        pass
+
+
+class Waker:
+    """Answers needs."""
+
+    def __init__(self, store: Store, wake: Wake) -> None:
+        self._store = store
+        self._wake = wake
+
+    def answer(self, slot: str, need: Need) -> None:
+        """Start workers and set alarms as needed. May raise StoreUnavailable, after both."""
+        if need.workers:
+            self._wake.start(need.workers)
+        if need.alarm_ms:
+            self._wake.alarm(max(0, need.alarm_ms - self._store.now_ms()))
+            # Only now: an alarm that is recorded and was never set would be waited for in vain.
+            self._store.arm(slot, need.alarm_ms)

@@ -1,0 +1,100 @@
+"""GET /v1/stats: what all tasks came to."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+
+import pytest
+from api_client import Api
+from chalice.test import Client
+from hand_worker import HandWorker
+
+from bide.exchange import Usage
+from bide.settings import Settings
+from chalice_app.services import Services
+from chalice_app.stats import duration_text
+
+
+def test_a_new_server_has_no_totals(api: Api) -> None:
+    reply = api.get("/v1/stats")
+    assert reply.status == 200
+    assert reply.json == {
+        "tasks": {"succeeded": 0, "failed": 0, "cancelled": 0, "expired": 0},
+        "waited_ms": 0,
+        "billed_ms": 0.0,
+        "worker_ms": 0,
+        "replays": 0,
+        "polls": 0,
+        "poller_calls": 0,
+        "summary": "waited 0 ms, billed 0 ms",
+    }
+
+
+def test_totals_sum_the_tasks_of_all_queues(api: Api, services: Services, settings: Settings) -> None:
+    for queue in ("default", "vms"):
+        worker = HandWorker(services.store, settings.redis_url, queue)
+        for _ in range(2):
+            api.submit(queue=queue)
+            usage = Usage(billed_us=10_250_500, waited_ms=4 * 3_600_000, replays=3, polls=20, calls=1)
+            worker.succeed(worker.lease(), usage=usage)
+        api.submit(queue=queue)
+        worker.fail(worker.lease(), "ERROR", "no")
+        api.post(f"{api.submit(queue=queue).headers['location']}/cancel")
+        worker.live(1_500)
+    assert api.get("/v1/stats").json == {
+        "tasks": {"succeeded": 4, "failed": 2, "cancelled": 2, "expired": 0},
+        "waited_ms": 16 * 3_600_000,
+        "billed_ms": 41_002.0,
+        "worker_ms": 3_000,
+        "replays": 12,
+        "polls": 80,
+        "poller_calls": 4,
+        "summary": "waited 16 h, billed 41 s",
+    }
+
+
+def test_totals_are_the_servers_whoever_asks(
+    api: Api,
+    worker: HandWorker,
+    serve: Callable[..., Services],
+    settings: Settings,
+    client: Client,
+) -> None:
+    api.submit()
+    worker.succeed(worker.lease())
+    digest = hashlib.sha256(b"key").hexdigest()
+    serve(dataclasses.replace(settings, local=False, api_key_hashes=(("other", digest),)))
+    other = Api(client, {"authorization": "Bearer key"})
+    assert other.get("/v1/stats").json["tasks"]["succeeded"] == 1
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0, "0 ms"),
+        (0.0123, "0.012 ms"),
+        (0.5, "0.5 ms"),
+        (1, "1 ms"),
+        (1.25, "1.2 ms"),
+        (99.4, "99 ms"),
+        (123, "120 ms"),
+        (994, "990 ms"),
+        (996, "1 s"),
+        (1_000, "1 s"),
+        (1_480, "1.5 s"),
+        (41_280.3, "41 s"),
+        (59_400, "59 s"),
+        (60_000, "1 min"),
+        (90_000, "1.5 min"),
+        (3_600_000, "1 h"),
+        (57_600_000, "16 h"),
+        (86_400_000, "1 d"),
+        (36 * 3_600_000, "1.5 d"),
+        (123 * 86_400_000, "120 d"),
+        (123_456 * 86_400_000, "120000 d"),
+    ],
+)
+def test_a_duration_has_two_digits_in_its_largest_unit(ms: float, text: str) -> None:
+    assert duration_text(ms) == text
