@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -38,13 +38,18 @@ class Crew:
 
 
 @contextmanager
-def crew(size: int, redis_url: str, tasks: str = "bench.tasks") -> Iterator[Crew]:
-    """`size` workers that know the tasks of package `tasks`; they end with the body."""
+def crew(
+    size: int, redis_url: str, tasks: str = "bench.tasks", settings: Mapping[str, str] | None = None
+) -> Iterator[Crew]:
+    """`size` workers that know the tasks of package `tasks`; they end with the body.
+
+    settings: environment variables besides those of the test bed.
+    """
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "bench.worker"],
             cwd=ROOT,
-            env=environ(redis_url, tasks),
+            env={**environ(redis_url, tasks), **(settings or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

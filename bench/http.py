@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from bench.bed import Bed, bed, environ
+from bench.bed import Bed, bed
 from bench.errors import BenchFailed
 from bench.line import Line, at_least, at_most
 from bench.load import CONNECTIONS, Load
+from bench.running_stack import running_stack
 from bench.sample import median, percentile, spread
 from bide.definition import DEFAULT_QUEUE
-from bide.settings import Settings
-from local import ports
 from local.children import ROOT
-from local.stack import Stack
 
 _FINISH_SECONDS: Final = 30.0
 """How long the workers may take to finish what was submitted."""
@@ -30,20 +26,13 @@ _SPARE_SECONDS: Final = 30.0
 
 
 def measure(quick: bool) -> Iterator[Line]:
-    with bed() as store, tempfile.TemporaryDirectory(prefix="bide-bench-") as folder:
-        yield from asyncio.run(_with_stack(store, Path(folder), quick))
+    with bed() as store:
+        yield from asyncio.run(_with_stack(store, quick))
 
 
-async def _with_stack(store: Bed, folder: Path, quick: bool) -> list[Line]:
-    settings = environ(store.url, "workers.tasks")
-    with ports.listen(ports.free_port()) as listener:
-        stack = Stack(Settings.from_environ(settings), settings, listener, folder, _complain)
-        try:
-            if not await stack.start():
-                raise BenchFailed("the stack did not start; its complaint is above")
-            return await _measure(_Api(stack.url, store), quick)
-        finally:
-            await stack.stop()
+async def _with_stack(store: Bed, quick: bool) -> list[Line]:
+    async with running_stack(store, "workers.tasks") as url:
+        return await _measure(_Api(url, store), quick)
 
 
 class _Api:
@@ -117,7 +106,3 @@ async def _measure(api: _Api, quick: bool) -> list[Line]:
         ),
         Line("http", "submit at half of that, p99", median(p99), "ms", at_most(25), spread(p99)),
     ]  # fmt: skip
-
-
-def _complain(text: str) -> None:
-    print(f"stack: {text}", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
-"""arq's side of the comparison: its worker's settings, and `python -m bench.peer_arq COUNT SECONDS` to submit.
+"""arq's side of the comparison: its worker's settings; `python -m bench.peer_arq COUNT SECONDS` submits.
 
-Runs in the environment of bench/requirements-peers.txt; imports nothing of Bide.
+Runs in the environment of bench/requirements-arq.txt; imports nothing of Bide.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class WorkerSettings:
 
 
 async def _submit(count: int, seconds: float) -> None:
-    pool = await create_pool(WorkerSettings.redis_settings, job_serializer=encode, job_deserializer=json.loads)
+    pool = await create_pool(
+        WorkerSettings.redis_settings, job_serializer=encode, job_deserializer=json.loads
+    )
     for value in range(count):
         await pool.enqueue_job("pause", seconds, value)
     await pool.aclose()

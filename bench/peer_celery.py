@@ -1,6 +1,6 @@
 """Celery's side of the comparison: the app, and `python -m bench.peer_celery COUNT SECONDS` to submit.
 
-Runs in the environment of bench/requirements-peers.txt; imports nothing of Bide.
+Runs in the environment of bench/requirements-celery.txt; imports nothing of Bide.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A virtual environment for the peers, made for one run and deleted after it."""
+"""A virtual environment for one peer, made for a run and deleted after it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Final
 
 from local.children import ROOT
 
-REQUIREMENTS: Final = ROOT / "bench" / "requirements-peers.txt"
+_REQUIREMENTS: Final = "requirements-{}.txt"
 
 _TIMEOUT_SECONDS: Final = 120.0
 
 
 class NotInstalled(Exception):
-    """The peers cannot be had: no package index, or none that has them. The message says why."""
+    """The peer cannot be had: no package index, or none that has it. The message says why."""
 
 
 @contextmanager
-def peer_environment() -> Iterator[Path]:
-    """The Python of an environment that has the peers. Raises NotInstalled."""
-    with tempfile.TemporaryDirectory(prefix="bide-bench-peers-") as folder:
+def peer_environment(peer: str) -> Iterator[Path]:
+    """The Python of an environment that has this peer. Raises NotInstalled."""
+    with tempfile.TemporaryDirectory(prefix=f"bide-bench-{peer}-") as folder:
         python = Path(folder) / "bin" / "python"
         _run(sys.executable, "-m", "venv", folder)
         _run(
             str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-            "--only-binary", ":all:", "-r", str(REQUIREMENTS),
+            "--only-binary", ":all:", "-r", str(ROOT / "bench" / _REQUIREMENTS.format(peer)),
         )  # fmt: skip
         yield python
 

@@ -74,14 +74,15 @@ def measure(quick: bool) -> Iterator[Line]:
     with bed() as store:
         yield from _lines(_bide(many), seconds, _run(store, _bide(many), seconds))
         measured = 0
-        try:
-            with peer_environment() as python:
-                for system in _peers(python, many, few):
-                    yield from _lines(system, seconds, _run(store, system, seconds))
-                    measured += 1
-        except NotInstalled as error:
-            missing = f"NOT MEASURED, Celery and arq could not be installed: {error}"
-    yield Line("peers", "configurations of peers measured", measured, "", at_least(3), note=missing)
+        for peer, systems in (("celery", _celery), ("arq", _arq)):
+            try:
+                with peer_environment(peer) as python:
+                    for system in systems(python, many, few):
+                        yield from _lines(system, seconds, _run(store, system, seconds))
+                        measured += 1
+            except NotInstalled as error:
+                missing += f"NOT MEASURED: {peer} could not be installed: {error}. "
+    yield Line("peers", "configurations of peers measured", measured, "", at_least(3), note=missing.strip())
 
 
 def _run(store: Bed, system: System, seconds: float) -> Outcome:
@@ -148,8 +149,8 @@ def _bide(tasks: int) -> System:
 # --- peers --------------------------------------------------------------------------------------
 
 
-def _peers(python: Path, many: int, few: int) -> tuple[System, ...]:
-    def celery(pool: str, width: int) -> Callable[[Bed], Footprint]:
+def _celery(python: Path, many: int, few: int) -> tuple[System, ...]:
+    def start(pool: str, width: int) -> Callable[[Bed], Footprint]:
         command = (
             "-m", "celery", "-A", "bench.peer_celery", "worker", "--loglevel", "ERROR",
             "--pool", pool, "--concurrency", str(width),
@@ -157,36 +158,36 @@ def _peers(python: Path, many: int, few: int) -> tuple[System, ...]:
         )  # fmt: skip
         return lambda store: _start(python, command, store)
 
-    def arq(store: Bed) -> Footprint:
-        return _start(python, ("-m", "arq", "bench.peer_arq.WorkerSettings"), store)
-
-    def submit(module: str) -> Callable[[Bed, int, float], None]:
-        def run(store: Bed, count: int, seconds: float) -> None:
-            command = [str(python), "-m", module, str(count), str(seconds)]
-            done = subprocess.run(
-                command, cwd=ROOT, env=_environ(store), timeout=_SUBMIT_SECONDS, check=False
-            )
-            if done.returncode:
-                raise BenchFailed(f"{module} did not submit; its complaint is above")
-
-        return run
+    def system(pool: str, tasks: int, width: int, note: str = "") -> System:
+        return System(
+            f"Celery {pool}", tasks, _submitter(python, "bench.peer_celery"), start(pool, width),
+            _celery_results, _counter(b"celery-task-meta-"), False, f"one worker, --concurrency {width}{note}",
+        )  # fmt: skip
 
     width = CHILDREN_PER_CORE * (psutil.cpu_count() or 1)
-    by_celery, by_arq = submit("bench.peer_celery"), submit("bench.peer_arq")
-    done_celery, done_arq = _counter(b"celery-task-meta-"), _counter(b"arq:result:")
+    return system("prefork", few, width, ": a process per waiting task"), system("gevent", many, many)
+
+
+def _arq(python: Path, many: int, few: int) -> tuple[System, ...]:  # noqa: ARG001
+    def start(store: Bed) -> Footprint:
+        return _start(python, ("-m", "arq", "bench.peer_arq.WorkerSettings"), store)
+
     return (
         System(
-            "Celery prefork", few, by_celery, celery("prefork", width), _celery_results, done_celery, False,
-            f"one worker, --concurrency {width}: a process per waiting task",
-        ),
-        System(
-            "Celery gevent", many, by_celery, celery("gevent", many), _celery_results, done_celery, False,
-            f"one worker, --concurrency {many}",
-        ),
-        System(
-            "arq", many, by_arq, arq, _arq_results, done_arq, False, f"one worker, max_jobs {MANY}",
+            "arq", many, _submitter(python, "bench.peer_arq"), start, _arq_results, _counter(b"arq:result:"),
+            False, f"one worker, max_jobs {MANY}",
         ),
     )  # fmt: skip
+
+
+def _submitter(python: Path, module: str) -> Callable[[Bed, int, float], None]:
+    def run(store: Bed, count: int, seconds: float) -> None:
+        command = [str(python), "-m", module, str(count), str(seconds)]
+        done = subprocess.run(command, cwd=ROOT, env=_environ(store), timeout=_SUBMIT_SECONDS, check=False)
+        if done.returncode:
+            raise BenchFailed(f"{module} did not submit; its complaint is above")
+
+    return run
 
 
 def _environ(store: Bed) -> dict[str, str]:

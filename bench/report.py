@@ -41,9 +41,7 @@ def printed(line: Line) -> str:
     """Name, goal, value, verdict, and after them the spread and the note."""
     more = "; ".join(filter(None, (line.shown_spread, line.note)))
     name = f"{line.of}: {line.name}" if line.of else line.name
-    columns = (
-        f"{line.benchmark:<11}{name:<52}{line.shown_goal:>12}{line.shown_value:>14}  {line.verdict:<4}"
-    )
+    columns = f"{line.benchmark:<11}{name:<52}{line.shown_goal:>12}{line.shown_value:>14}  {line.verdict:<4}"
     return f"{columns}  {more}".rstrip()
 
 

@@ -28,12 +28,29 @@ async def pause(ctx: Context, seconds: float, value: int) -> int:
 
 @task
 async def watch(ctx: Context, seconds: float, every: float, value: int) -> int:
-    """Ask something every so often that becomes true some seconds after the first look, and return the argument."""
-    since = await ctx.step(time.time)
+    """Ask every so often for what becomes true some seconds after the start, and return the argument."""
+    since = await ctx.step(_now)
     await ctx.poll(_has_passed, since + seconds, every=every)
     return value
 
 
-def _has_passed(due: float) -> bool | None:
-    """Whether that moment (seconds since the epoch) is over."""
+@task
+async def climb(ctx: Context, steps: int) -> int:
+    """Step after step; returns where it has come to."""
+    height = 0
+    for _ in range(steps):
+        height = await ctx.step(_up, height)
+    return height
+
+
+async def _now() -> float:
+    return time.time()
+
+
+async def _has_passed(due: float) -> bool | None:
+    """Whether that moment, in seconds since the epoch, is over; None while it is not."""
     return time.time() >= due or None
+
+
+async def _up(height: int) -> int:
+    return height + 1

@@ -13,6 +13,7 @@ from bide.exchange import Event, Lease, Message, Settlement, Usage, Verb
 from bide.ids import TaskId
 from bide.journal import Journal
 from bide.meter import Meter
+from bide.operations import Operations
 from bide.poller import Poller
 from bide.waits import Waits
 
@@ -47,7 +48,7 @@ class Floor(Protocol):
         """Returns when there is room for an attempt whose wait is over."""
 
 
-class Attempt:
+class Attempt(Operations):
     """One lease, from its start to its settle. It is the operations' Engine, and its waits' Idler."""
 
     __slots__ = (

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import random
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
 import msgspec
 
-from bide import operations
-from bide.branches import Branch, Group, result_of
 from bide.errors import DeadlineExceeded, Interrupted, Misuse, TaskCancelled, TaskTimeout
 from bide.ids import TaskId
-from bide.journal import Entry, Status, digest_of
-from bide.operations import Engine
 from bide.poller import Poller
 from bide.retry import parse_seconds
+from bide.settings import NAME
 
 Duration = str | float | timedelta
 Op = Coroutine[Any, Any, Any]
@@ -43,6 +39,33 @@ _LOST_MESSAGE: Final = "The lease was lost; another worker has the task."
 _MAX_MESSAGE_CHARS: Final = 1_000
 
 
+class Waiter(Protocol):
+    """What a context calls; see bide.operations. Durations are in seconds, None is without end."""
+
+    @property
+    def can_wait(self) -> bool:
+        """False for a plain function."""
+
+    def step(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Op: ...
+    def sleep(self, seconds: float) -> Op: ...
+    def poll(
+        self,
+        check: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        patience: tuple[float, tuple[type[Exception], ...], int],
+        timeout_s: float | None,
+    ) -> Op: ...
+    def poll_shared(self, poller: Poller, key: Any, timeout_s: float | None) -> Op: ...
+    def event(self, name: str, timeout_s: float | None) -> Op: ...
+    def first(self, coroutines: tuple[Op, ...]) -> Op: ...
+    def gather(self, coroutines: tuple[Op, ...]) -> Op: ...
+    def time_ms(self) -> int: ...
+    def random(self) -> float: ...
+    def patched(self, name: str) -> bool: ...
+    def report_progress(self, said: bytes) -> None: ...
+
+
 class Winner(NamedTuple):
     """What `ctx.first` returns: which operation was first, from 0, and what it gave."""
 
@@ -59,7 +82,7 @@ class Context:
 
     __slots__ = ("_engine", "_exits", "_id", "attempt", "stopping")
 
-    def __init__(self, id: TaskId, attempt: int, engine: Engine | None = None) -> None:
+    def __init__(self, id: TaskId, attempt: int, engine: Waiter | None = None) -> None:
         """engine: None for a plain function, which cannot wait."""
         self._id = id
         self._engine = engine
@@ -87,11 +110,11 @@ class Context:
             never committed, so it may run twice; `token` makes that harmless.
         Raises whatever the function raises; the next attempt of the task then tries it again.
         """
-        return operations.step(self._awaiting("step"), function, args, kwargs)
+        return self._awaiting("step").step(function, args, kwargs)
 
     def sleep(self, duration: Duration) -> Op:
         """Wait for a number of seconds, "30s", "20m", "7d" or a timedelta."""
-        return operations.sleep(self._awaiting("sleep"), _seconds("sleep", duration))
+        return self._awaiting("sleep").sleep(_seconds("sleep", duration))
 
     def poll(
         self,
@@ -116,9 +139,9 @@ class Context:
         if isinstance(check, Poller):
             if len(args) != 1 or kwargs:
                 raise Misuse(f"ctx.poll({check.name}, key) takes one key: {check.name} is a shared poller.")
-            return operations.poll_shared(engine, check, args[0], limit_s)
-        question = operations.Question(check, args, kwargs, _seconds("poll", every), retry_on, tolerate)
-        return operations.poll(engine, question, limit_s)
+            return engine.poll_shared(check, args[0], limit_s)
+        patience = (_seconds("poll", every), retry_on, tolerate)
+        return engine.poll(check, args, kwargs, patience, limit_s)
 
     def event(self, name: str, *, timeout: Duration | None = None) -> Op:
         """The next event of this name: the JSON body of `POST /v1/tasks/{id}/events/{name}`.
@@ -126,70 +149,23 @@ class Context:
         timeout: WaitTimeout after that long; None waits for ever.
         """
         engine = self._awaiting("event")
-        operations.check_event_name(name)
-        return operations.event(engine, name, None if timeout is None else _seconds("event", timeout))
+        if not NAME.fullmatch(name):
+            raise Misuse(f"{name!r} is no event name; it must match {NAME.pattern}")
+        return engine.event(name, None if timeout is None else _seconds("event", timeout))
 
     def first(self, *coroutines: Op) -> Op:
         """Run operations, or coroutines that use them, side by side until one ends; cancel the others.
 
         Returns a Winner; its value is JSON. Raises what the first one raised, if it did.
         """
-        return self._first(self._awaiting("first"), _checked("first", coroutines))
+        return self._awaiting("first").first(_checked("first", coroutines))
 
     def gather(self, *coroutines: Op) -> Op:
         """Run operations, or coroutines that use them, side by side; returns a list of their results.
 
         When one raises, the others are cancelled, and it is raised here.
         """
-        return self._gather(self._awaiting("gather"), _checked("gather", coroutines))
-
-    async def _first(self, engine: Engine, coroutines: tuple[Op, ...]) -> Winner:
-        branch, path, position, entry = operations.meet(engine, "first", digest_of("first", len(coroutines)))
-        if entry is not None and entry.status is Status.DONE:
-            operations.drop_group(engine, path, coroutines)
-            return Winner(*msgspec.json.decode(entry.value))
-        position, tasks, winner = await self._run_group(engine, branch, path, position, entry, coroutines)
-        value = operations.encode(path, tasks[winner].result())
-        entry = Entry(path, engine.journal.entry(position).digest, Status.DONE, f"[{winner},{value}]")
-        engine.journal.replace(position, entry)
-        await operations.commit(engine)
-        return Winner(winner, msgspec.json.decode(value))
-
-    async def _gather(self, engine: Engine, coroutines: tuple[Op, ...]) -> list[Any]:
-        branch, path, position, entry = operations.meet(
-            engine, "gather", digest_of("gather", len(coroutines))
-        )
-        if not coroutines:
-            return []
-        _, tasks, _ = await self._run_group(engine, branch, path, position, entry, coroutines)
-        return [task.result() for task in tasks]
-
-    async def _run_group(
-        self,
-        engine: Engine,
-        branch: Branch,
-        path: str,
-        position: int,
-        entry: Entry | None,
-        coroutines: tuple[Op, ...],
-    ) -> tuple[int, Any, int]:
-        """The group's position in the journal, its asyncio tasks, and which of them decided."""
-        kind = path.rpartition("/")[2].partition("#")[0]
-        digest = digest_of(kind, len(coroutines))
-        if entry is not None and entry.status is Status.FAILED:
-            operations.drop_group(engine, path, coroutines)
-            operations.raise_again(entry)
-        if entry is None:
-            position = engine.journal.append(Entry(path, digest, Status.OPEN))
-        needs_all = kind == "gather" or engine.journal.replay_only
-        group = Group(engine.journal, engine.waits, path, needs_all=needs_all)
-        decisive, tasks = await group.run(coroutines)
-        try:
-            result_of(tasks, decisive)
-        except Exception as error:
-            operations.remember_failure(branch, path, digest, error, position)
-            raise
-        return position, tasks, decisive
+        return self._awaiting("gather").gather(_checked("gather", coroutines))
 
     # --- called -------------------------------------------------------------------------------
 
@@ -202,17 +178,15 @@ class Context:
 
     def now(self) -> datetime:
         """The time, in UTC, by the store's clock; the same in every replay."""
-        engine = self._awaiting("now")
-        ms = operations.remember(engine, "now", engine.now_ms)
-        return datetime.fromtimestamp(ms / 1000, UTC)
+        return datetime.fromtimestamp(self._awaiting("now").time_ms() / 1000, UTC)
 
     def random(self) -> float:
         """A random number from 0 up to 1; the same in every replay."""
-        return float(operations.remember(self._awaiting("random"), "random", random.random))
+        return self._awaiting("random").random()
 
     def patched(self, name: str) -> bool:
         """Whether to run changed code: False in a task that had passed this point before the change."""
-        return operations.patched(self._awaiting("patched"), name)
+        return self._awaiting("patched").patched(name)
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Say how far the task is, from 0 to 1, and perhaps a word; shown with the task."""
@@ -245,7 +219,7 @@ class Context:
         if self.stopping is not None:
             _raise_for(self.stopping)
 
-    def _awaiting(self, operation: str) -> Engine:
+    def _awaiting(self, operation: str) -> Waiter:
         if self._engine is None or not self._engine.can_wait:
             raise Misuse(
                 f"ctx.{operation} works in an async task alone. Make the task `async def`, and call what "

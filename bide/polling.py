@@ -21,10 +21,10 @@ from bide.attempt import Attempt
 from bide.errors import BideError
 from bide.exchange import BATCH, Message, Verb
 from bide.journal import Entry, Status
-from bide.operations import Answer
 from bide.poller import Pending, Poller, Watcher
 from bide.raised import describe
 from bide.throttle import throttled
+from bide.waiting import Answer
 
 ELSEWHERE_S: Final = 5.0
 """Until a poller that this worker does not know is offered again, to a newer worker perhaps."""

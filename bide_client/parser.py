@@ -6,9 +6,10 @@ import argparse
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, NoReturn
+from importlib.metadata import EntryPoint
+from typing import Any, Final, NoReturn
 
-from bide_client import commands, exit_codes
+from bide_client import commands, exit_codes, operators
 from bide_client.client import DEFAULT_URL
 from bide_client.version import __version__
 
@@ -25,6 +26,7 @@ examples:
   bide stats                                  what do tasks wait, what does it cost?
   bide server close --reason "upgrade" --retry-after 60
   bide server open
+  bide check                                  before a deploy: do the tasks in flight fit?
 """
 
 SUBMIT_EXAMPLES: Final = """\
@@ -65,8 +67,23 @@ class _Parser(argparse.ArgumentParser):
         self.exit(exit_codes.USAGE, f"bide: {message}\nTry: {self.prog} --help\n")
 
 
+class _OperatorParser(_Parser):
+    """The parser of an operator command, which is loaded when it is chosen."""
+
+    entry: EntryPoint
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        try:
+            command = operators.load(self.entry)
+        except operators.NotInstalled as error:
+            self.exit(exit_codes.USAGE, f"bide: {error}\n")
+        command.add_options(self)
+        self.set_defaults(operate=command.run)
+        return super().parse_known_args(args, namespace)
+
+
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line; `run` holds its command. Ends the process on --help, --version and mistakes."""
+    """Read the command line; `run`, or `operate` for an operator's, holds its command. Ends the process on --help, --version and mistakes."""
     parser = build()
     options, unread = parser.parse_known_args(_wait_bound(argv))
     if options.command == "submit":
@@ -108,7 +125,14 @@ def build() -> argparse.ArgumentParser:
         "--retry-after", type=_whole_seconds, metavar="SECONDS", help="when they are told to come back"
     )
     _command(verbs, "open", commands.server_open, "accept submissions again")
+    _add_operators(parser, found)
     return parser
+
+
+def _add_operators(parser: argparse.ArgumentParser, found: argparse._SubParsersAction[_Parser]) -> None:
+    for name, entry in operators.found().items():
+        if name not in found.choices:
+            add: Any = argparse._SubParsersAction(...)
 
 
 def _command(

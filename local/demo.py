@@ -100,7 +100,7 @@ async def _measure(url: str, pages: Sequence[Check], vms: int) -> tuple[list[Out
             ordered = await asyncio.gather(
                 *(loop.run_in_executor(waiters, demo_vms.submit, client) for _ in range(vms))
             )
-            waits = [loop.run_in_executor(waiters, demo_vms.wait, *order) for order in ordered]
+            waits = [loop.run_in_executor(waiters, demo_vms.wait, task) for task in ordered]
             begun = loop.time()
             checks = [loop.run_in_executor(checkers, demo_pages.run, client, check) for check in pages]
             futures: list[asyncio.Future[Any]] = [*waits, *checks]
@@ -153,7 +153,7 @@ async def _demo(data: Path, vms: int, pending: Sequence[float]) -> int:
         finally:
             watching.cancel()
             await stack.stop()
-    wrong = [*demo_vms.misjudged(endings, ledger), *demo_vms.excess(ledger.described)]
+    wrong = [*demo_vms.misjudged(endings, ledger), *demo_vms.excess(ledger.calls)]
     print(demo_report.pages_table(outcomes, seconds))
     print(demo_report.vms_table(endings, ledger, wrong))
     print(demo_report.totals_table(stats, workers.most, len(workers.seen)), flush=True)

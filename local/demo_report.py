@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from bide_client.status import Stats
 from local import demo_pages, demo_vms
@@ -13,7 +13,7 @@ from local.demo_pages import Outcome
 from local.demo_vms import Ending, Ledger
 from workers.tasks.vms import vm_addresses
 
-_SHOWN: int = 10
+_SHOWN: Final = 10
 """How many of the wrong results are printed."""
 
 
@@ -59,9 +59,10 @@ def pages_table(outcomes: Sequence[Outcome], seconds: float) -> str:
 
 def vms_table(endings: Sequence[Ending], ledger: Ledger, wrong: Sequence[str]) -> str:
     """What came of the virtual machines, and of `wrong` with them, if anything."""
-    results = sorted(ending.to_result for ending in endings)
+    ends = sorted(ending.seconds for ending in endings)
     states = [ending.status.state for ending in endings if ending.status]
-    described = ledger.described
+    described = demo_vms.answered(ledger.calls)
+    refused = ledger.count("DescribeInstances") - len(described)
     ids = [len(call.ids) for call in described]
     made = demo_vms.rounds(described)
     bad = sum(demo_vms.judge(ending, ledger) is not None for ending in endings)
@@ -71,16 +72,16 @@ def vms_table(endings: Sequence[Ending], ledger: Ledger, wrong: Sequence[str]) -
         [
             ("endings", f"{states.count('succeeded')} run, {states.count('failed')} failed to launch"),
             ("right results", f"{len(endings) - bad} of {len(endings)}"),
-            ("time to result", f"p50 {_ms(results, 0.5)}   p99 {_ms(results, 0.99)}"),
+            ("time to end", f"p50 {_s(ends, 0.5)}   p99 {_s(ends, 0.99)}"),
             ("starts", f"{ledger.count('RunInstances')} calls, {len(ledger.instances)} instances"),
             ("describes", f"{sizes}, in {len(made)} rounds"),
-            ("refused", f"{ledger.refused} describes throttled or failed, and made again"),
+            ("refused", f"{refused} describes throttled or failed, made again later"),
             (
                 "allowed",
                 f"1 call per {vm_addresses.batch} waiting ids every {vm_addresses.every_s:g} s: "
-                + ("exceeded" if demo_vms.excess(described) else "kept"),
+                + ("exceeded" if demo_vms.excess(ledger.calls) else "kept"),
             ),
-            ("waited, billed", _waited_and_billed(endings)),
+            ("cost", _waited_and_billed(endings)),
         ],
         wrong,
     )
@@ -97,7 +98,7 @@ def totals_table(stats: Stats, most_workers: int, workers: int) -> str:
     return _table(
         "in all",
         [
-            ("waited, billed", f"waited {_duration(stats.waited_ms)}, billed {_duration(stats.billed_ms)}"),
+            ("cost", f"waited {_duration(stats.waited_ms)}, billed {_duration(stats.billed_ms)}"),
             ("workers", f"{workers} processes, at most {most_workers} at a time"),
         ],
         [],
@@ -122,4 +123,12 @@ def _duration(ms: float) -> str:
 
 
 def _ms(ordered: Sequence[float], share: float) -> str:
-    return f"{ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000:7.1f} ms" if ordered else "-"
+    return f"{_at(ordered, share) * 1000:7.1f} ms"
+
+
+def _s(ordered: Sequence[float], share: float) -> str:
+    return f"{_at(ordered, share):5.1f} s"
+
+
+def _at(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,32 +22,38 @@ IMAGE: Final = "ami-0de30000000000000"
 _PATIENCE_SECONDS: Final = 180.0
 """How long a result may take."""
 
-_PUNCTUAL: Final = 0.9
-"""The share of an interval after which another round may begin: timers and networks are not exact."""
+_INEXACT_SECONDS: Final = 0.5
+"""By how much the cloud may see a round too soon: the way there takes now longer, now shorter."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How the task of one VM ended. `to_result` in seconds since it was submitted."""
+    """How the task of one VM ended."""
 
     status: TaskStatus | None
-    to_result: float
     problem: str = ""
     """Why there is no status."""
 
+    @property
+    def seconds(self) -> float:
+        """From submission to the end, by the server's clock; 0 when it is not known to have ended."""
+        status = self.status
+        if status is None or status.finished_at is None or status.submitted_at is None:
+            return 0.0
+        return (status.finished_at - status.submitted_at).total_seconds()
 
-def submit(client: Client) -> tuple[Task, float]:
-    """Ask for one VM; returns its task, and when that was."""
-    return client.submit("vm_provision", image=IMAGE), time.monotonic()
+
+def submit(client: Client) -> Task:
+    """Ask for one VM."""
+    return client.submit("vm_provision", image=IMAGE)
 
 
-def wait(task: Task, submitted: float) -> Ending:
+def wait(task: Task) -> Ending:
     """Wait until its task has ended."""
     try:
-        status = task.wait(timeout=_PATIENCE_SECONDS)
+        return Ending(task.wait(timeout=_PATIENCE_SECONDS))
     except BideError as error:
-        return Ending(None, time.monotonic() - submitted, str(error))
-    return Ending(status, time.monotonic() - submitted)
+        return Ending(None, str(error))
 
 
 @dataclass(frozen=True)
@@ -70,16 +75,6 @@ class Ledger:
     def count(self, action: str) -> int:
         """How many calls of one action there were."""
         return sum(call.action == action for call in self.calls)
-
-    @property
-    def described(self) -> list[Call]:
-        """Answered questions for the state of instances."""
-        return [call for call in self.calls if call.action == "DescribeInstances" and call.status == 200]
-
-    @property
-    def refused(self) -> int:
-        """Questions for the state of instances that were throttled, or failed."""
-        return self.count("DescribeInstances") - len(self.described)
 
 
 def judge(ending: Ending, ledger: Ledger) -> str | None:
@@ -113,12 +108,17 @@ def misjudged(endings: Sequence[Ending], ledger: Ledger) -> list[str]:
     return wrong
 
 
+def answered(calls: Sequence[Call]) -> list[Call]:
+    """The describes that were neither throttled nor failed otherwise."""
+    return [call for call in calls if call.action == "DescribeInstances" and call.status == 200]
+
+
 def rounds(described: Sequence[Call]) -> list[list[Call]]:
     """The calls by round: one ends where an instance is asked for again, or the next is due."""
     found: list[list[Call]] = []
     asked: set[str] = set()
     for call in sorted(described, key=lambda call: call.at):
-        due = bool(found) and call.at - found[-1][0].at >= _PUNCTUAL * vm_addresses.every_s
+        due = bool(found) and call.at - found[-1][0].at >= vm_addresses.every_s - _INEXACT_SECONDS
         if not found or due or not asked.isdisjoint(call.ids):
             found.append([])
             asked = set()
@@ -127,16 +127,19 @@ def rounds(described: Sequence[Call]) -> list[list[Call]]:
     return found
 
 
-def excess(described: Sequence[Call]) -> list[str]:
-    """Where there was more than one call per batch of waiting instances and interval."""
+def excess(calls: Sequence[Call]) -> list[str]:
+    """Where there was more than one describe per batch of waiting instances and interval.
+
+    Intervals are counted from the first start: a call of one that was held up may come late,
+    and the next one still be in time.
+    """
     every, batch = vm_addresses.every_s, vm_addresses.batch
-    found = rounds(described)
     wrong = []
-    for calls in found:
-        ids = sum(len(call.ids) for call in calls)
-        if len(calls) > -(-ids // batch):
-            wrong.append(f"a round asked for {ids} instances in {len(calls)} calls")
-    for before, after in pairwise(found):
-        if (gap := after[0].at - before[0].at) < _PUNCTUAL * every:
-            wrong.append(f"two rounds began {gap:.1f} s apart instead of {every:g} s")
+    begun = min((call.at for call in calls if call.action == "RunInstances"), default=0.0)
+    for number, made in enumerate(rounds(answered(calls))):
+        ids = sum(len(call.ids) for call in made)
+        if len(made) > -(-ids // batch):
+            wrong.append(f"a round asked for {ids} instances in {len(made)} calls")
+        if (after := made[0].at - begun) < number * every - _INEXACT_SECONDS:
+            wrong.append(f"round {number + 1} came after {after:.1f} s, with one every {every:g} s")
     return wrong

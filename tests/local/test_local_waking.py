@@ -24,6 +24,14 @@ ON_DEMAND = {"BIDE_WORKERS_MIN": "0", "BIDE_IDLE_SECONDS": "0.2"}
 WITHOUT_TICK = {**ON_DEMAND, "BIDE_TICK_SECONDS": "3600"}
 """The tick looks once at its start; what happens later, only a wake or an alarm can have done."""
 
+ASKING = """
+from bide import Context, task
+
+@task
+async def asking(ctx: Context) -> dict:
+    return await ctx.event("approved", timeout="1h")
+"""
+
 
 def workers(stack: StackProcess) -> list[psutil.Process]:
     return stack.members("local.worker")
@@ -104,6 +112,29 @@ def test_a_worker_that_leaves_sets_the_alarm_for_what_is_due_next(awake_by_wakes
     until_done(stack, first)
     assert gone(workers(stack), 20)
     until_done(stack, second)
+
+
+def test_a_task_that_waits_holds_no_worker_and_goes_on_in_time(awake_by_wakes_alone: StackProcess) -> None:
+    stack = awake_by_wakes_alone
+    task = stack.submit("sleep", wait=0, seconds=4).json()["id"]
+    until(lambda: stack.show(task)["state"] == "waiting" and not workers(stack))
+    until_done(stack, task)
+    assert stack.show(task)["attempt"] == 1
+    until(lambda: not workers(stack))
+
+
+def test_an_event_wakes_a_worker_for_the_task_that_waits_for_it(
+    start: Start, package: Package, tmp_path: Path
+) -> None:
+    package.save("asking", ASKING)
+    found = {"BIDE_TASKS": f"workers.tasks,{package.name}", "PYTHONPATH": str(tmp_path)}
+    stack = start(**WITHOUT_TICK, **found).ready()
+    task = stack.submit("asking", wait=0).json()["id"]
+    until(lambda: stack.show(task)["state"] == "waiting" and not workers(stack))
+    sent = requests.post(f"{stack.url}/v1/tasks/{task}/events/approved", json={"by": "me"}, timeout=10)
+    assert sent.ok
+    until_done(stack, task)
+    assert stack.show(task)["result"] == {"by": "me"}
 
 
 def test_a_wake_is_not_lost_on_a_worker_that_is_just_leaving(awake_by_wakes_alone: StackProcess) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import redis.asyncio
 
-from bide.exchange import ExchangeReply, Lease, Message, Settlement
+from bide.exchange import ExchangeReply, Lease, Message, Settlement, Usage, Verb
+from bide.replies import Need
 from bide.store import Store
 
 LEASE_MS = 10_000
@@ -37,21 +38,23 @@ class ScriptedWorker:
 
     def exchange(
         self,
-        *settles: Message,
+        *messages: Message,
         capacity: int = 0,
         isolate: bool = True,
         listen_ms: int = 0,
         lease_ms: int = LEASE_MS,
+        lived_ms: int = 0,
     ) -> ExchangeReply:
         """The next exchange."""
         self._seq += 1
         self._latest = {
             "seq": self._seq,
-            "settles": settles,
+            "messages": messages,
             "capacity": capacity,
             "isolate": isolate,
             "listen_ms": listen_ms,
             "lease_ms": lease_ms,
+            "lived_ms": lived_ms,
         }
         return self.repeat()
 
@@ -87,9 +90,13 @@ class ScriptedWorker:
         held = [(lease.id.key, lease.fence) for lease in leases]
         return self._store.heartbeat(self.slot, self.name, LEASE_MS, held)
 
+    def leave(self, window_ms: int = 2_000, lived_ms: int = 0, *, forced: bool = False) -> Need | None:
+        """Leave, and say what it takes that work goes on; None when it must stay."""
+        return self._store.retire(self.slot, self.name, window_ms, lived_ms, forced=forced)
+
     def retire(self, window_ms: int = 2_000, *, forced: bool = False) -> bool:
         """Leave; False when it must stay."""
-        return self._store.retire(self.slot, self.name, window_ms, forced=forced)
+        return self.leave(window_ms, forced=forced) is not None
 
 
 Hire = Callable[..., ScriptedWorker]
@@ -103,8 +110,27 @@ def settle(
     *,
     delay_ms: int = 0,
     fence: int | None = None,
+    usage: Usage | None = None,
 ) -> Message:
     """The end of a lease; `fence` only where it is to be a wrong one."""
     if fence is None:
         fence = lease.fence
-    return Message(lease.id.key, fence, Settlement(settlement), delay_ms, outcome)
+    extra = usage.packed() if usage else b""
+    return Message(lease.id.key, fence, Settlement(settlement), delay_ms, outcome, extra)
+
+
+def park(
+    lease: Lease, awaits: str = "", *, delay_ms: int = -1, usage: Usage | None = None, fence: int | None = None
+) -> Message:
+    """The task waits: for one of these events, names with spaces between, or so long; -1 for no time."""
+    return settle(lease, Settlement.PARKED, awaits.encode(), delay_ms=delay_ms, usage=usage, fence=fence)
+
+
+def entry(lease: Lease, position: int, packed: bytes = b"entry", *, event: int = 0) -> Message:
+    """An entry of the task's journal; with the number of the event that it has read, if any."""
+    return Message(lease.id.key, lease.fence, Verb.JOURNAL, position, packed, str(event))
+
+
+def progress(lease: Lease, said: bytes) -> Message:
+    """What the task says of itself: JSON."""
+    return Message(lease.id.key, lease.fence, Verb.PROGRESS, 0, said)

@@ -9,11 +9,15 @@ from typing import Any
 import msgspec
 import redis
 
+from bide.exchange import read_events
 from bide.keys import SLOT_KEYS, Keys
 from bide.records import Run, Spec
 
-_HASHES = ("meta", "specs", "runs", "results", "idempotency", "ledgers", "signals")
-_ZSETS = ("ready", "isolated", "due", "leased", "done", "listeners", "workers")
+_HASHES = (
+    "meta", "specs", "runs", "results", "journal", "inbox", "progress", "idempotency", "ledgers", "signals",
+    "stats",
+)  # fmt: skip
+_ZSETS = ("ready", "isolated", "due", "leased", "done", "ends", "watched", "listeners", "workers")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,15 @@ class Slot:
     due: dict[bytes, int]
     leased: dict[bytes, int]
     done: dict[bytes, int]
+    ends: dict[bytes, int]
+    """Beside the task's place: a task with a deadline, or that may expire, stands here too."""
+    journal: dict[bytes, bytes]
+    """Packed entries by task and position."""
+    inbox: dict[bytes, bytes]
+    """Packed: `unread` decodes one."""
+    progress: dict[bytes, bytes]
+    watched: dict[bytes, int]
+    """Members of all pollers; the scores say nothing."""
     idempotency: dict[bytes, bytes]
     listeners: dict[str, int]
     bell: int
@@ -37,6 +50,15 @@ class Slot:
     ledgers: dict[str, bytes]
     """Packed: only the scripts read them."""
     signals: dict[str, bytes]
+    stats: dict[str, int]
+
+    def entries(self, key: bytes) -> list[bytes]:
+        """A task's journal, in order."""
+        return [packed for field, packed in sorted(self.journal.items()) if field[:16] == key]
+
+    def unread(self, key: bytes) -> list[tuple[str, str]]:
+        """Name and body of a task's unread events, in the order they came."""
+        return [(event.name, event.body) for event in read_events(self.inbox.get(key))]
 
     def places(self, key: bytes) -> list[str]:
         """Names of the indexes in which an id stands."""
@@ -72,6 +94,7 @@ def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
         | {
             "specs": {key: decode(packed, type=Spec) for key, packed in raw["specs"].items()},
             "runs": {key: decode(packed, type=Run) for key, packed in raw["runs"].items()},
+            "stats": {name.decode(): int(value) for name, value in raw["stats"].items()},
         }
     )
 

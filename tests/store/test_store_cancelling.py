@@ -11,6 +11,7 @@ from submissions import Submit
 from bide.errors import TaskFinished, TaskNotFound
 from bide.ids import TaskId
 from bide.records import Run
+from bide.replies import Cancelled, Need
 from bide.state import State
 from bide.store import Store
 
@@ -31,7 +32,7 @@ def test_a_task_that_nobody_runs_is_cancelled_at_once(
         id = submit(delay_ms=5_000 if state == "scheduled" else 0)
     assert look().runs[id.key].state == state
     clock.pass_ms(7)
-    assert store.cancel(id, "") is True
+    assert store.cancel(id, "") == Cancelled(True, Need())
     slot = look()
     assert slot.places(id.key) == ["done"]
     assert slot.done == {id.key: START_MS + 7 + 60_000}
@@ -51,7 +52,7 @@ def test_cancelling_again_answers_the_same_and_changes_nothing(
     store.cancel(id, "")
     before = look()
     clock.pass_ms(1)
-    assert store.cancel(id, "") is True
+    assert store.cancel(id, "") == Cancelled(True, Need())
     assert look() == before
 
 
@@ -91,7 +92,7 @@ def test_the_worker_of_a_running_task_is_asked(
 ) -> None:
     id = submit()
     lease = worker.lease_one()
-    assert store.cancel(id, "") is False
+    assert store.cancel(id, "") == Cancelled(False, Need())
     slot = look()
     assert slot.places(id.key) == ["leased"]
     assert slot.runs[id.key] == Run(
@@ -107,7 +108,7 @@ def test_asking_again_changes_nothing(
     worker.lease_one()
     store.cancel(id, "")
     before = look()
-    assert store.cancel(id, "") is False
+    assert store.cancel(id, "") == Cancelled(False, Need())
     assert look() == before
 
 

@@ -71,7 +71,7 @@ def test_a_suspect_can_be_cancelled(
 ) -> None:
     worker.exchange()
     assert look().places(suspects[0].key) == ["isolated"]
-    assert store.cancel(suspects[0], "")
+    assert store.cancel(suspects[0], "").now
     assert look().places(suspects[0].key) == ["done"]
 
 

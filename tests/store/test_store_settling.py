@@ -219,7 +219,7 @@ def test_an_older_exchange_is_superseded_and_nothing_of_it_is_applied(
     worker.exchange()
     before = look()
     with pytest.raises(ScriptError, match="superseded"):
-        worker.repeat(seq=1, settles=(settle(lease, "succeeded", b"1"),), capacity=5, listen_ms=1_000)
+        worker.repeat(seq=1, messages=(settle(lease, "succeeded", b"1"),), capacity=5, listen_ms=1_000)
     assert look() == before
 
 

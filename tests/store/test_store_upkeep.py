@@ -12,8 +12,9 @@ from slot_contents import Look
 from submissions import Submit
 
 from bide.records import Run
+from bide.replies import Upkeep
 from bide.state import State
-from bide.store import FORGET_MS, Store, Upkeep
+from bide.store import FORGET_MS, Store
 
 Sweep = Callable[[], object]
 
@@ -215,7 +216,7 @@ def test_ticks_do_what_is_left_a_hundred_at_a_time(
 
 def test_a_tick_of_an_untouched_slot_does_nothing(store: Store, look: Look) -> None:
     before = look()
-    assert store.tick("default") == Upkeep(0, 0, 0, 0, 0)
+    assert store.tick("default") == Upkeep(0, 0, 0, 0, 0, next_due_ms=-1)
     assert look() == before
 
 

@@ -21,7 +21,7 @@ from bide.state import State
 from bide.store import Store, Submission
 
 HERE = Path(__file__).parent
-TASKS = registry.load(("worker_tasks",), local=True)
+TASKS = registry.load(("worker_tasks", "program_tasks"), local=True)
 
 
 def await_that(condition: Callable[[], Any], seconds: float = 20.0) -> None:
@@ -85,10 +85,15 @@ class Stage:
         submission = Submission(
             task, json.dumps(args), queue or definition.queue, "default",
             definition.retry.max_attempts, 3_600_000, delay_ms=delay_ms,
+            expires_ms=round((definition.expires_s or 0) * 1000),
+            deadline_ms=round((definition.deadline_s or 0) * 1000),
         )  # fmt: skip
         return self.store.submit(submission).id
 
-    def start_worker(self, url: str | None = None, *, stays: bool = True, **settings: Any) -> int:
+    def start_worker(
+        self, url: str | None = None, *, stays: bool = True, wish: dict[str, Any] | None = None, **settings: Any
+    ) -> int:
+        """wish: what else zygote.py understands."""
         settings = {"lease_seconds": 0.6, "grace_seconds": 1.0, "idle_seconds": 0.3, **settings}
         pid = self._zygote.fork(
             url=url or self._url,
@@ -96,6 +101,7 @@ class Stage:
             effects=str(self._effects),
             settings=settings,
             stays=stays,
+            **(wish or {}),
         )
         self.workers.append(pid)
         return pid
@@ -118,8 +124,11 @@ class Stage:
 
     def effects(self, name: str) -> list[str]:
         """The token of each start of the body, in order."""
-        lines = (line.split() for line in self._effects.read_text().splitlines())
-        return [token for task, token in lines if task == name]
+        return [token for task, token in self.lines() if task == name]
+
+    def lines(self) -> list[list[str]]:
+        """Everything in the effects file: name and token of each line, in order."""
+        return [line.split() for line in self._effects.read_text().splitlines()]
 
     def end(self, pid: int, number: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal that ends the worker, and wait until it has."""

@@ -2,7 +2,8 @@
 
     python zygote.py     reads one JSON object a line, answers each with a process id
 
-Each object gives `url`, `prefix`, `effects` (a file the tasks write to) and settings.
+Each object gives `url`, `prefix`, `effects` (a file the tasks write to) and settings; perhaps
+`tasks`, modules in place of those of every test, and `environ`, variables for the tasks.
 The workers die with this process.
 """
 
@@ -22,10 +23,12 @@ from bide.settings import Settings
 from bide.worker import Worker
 from local import tether
 
+TASKS = ("worker_tasks", "program_tasks")
+
 
 async def _work(wish: dict[str, Any]) -> None:
     settings = Settings(prefix=wish["prefix"], queues=("other",), **wish["settings"])
-    tasks = registry.load(("worker_tasks",), local=True)
+    tasks = registry.load(wish.get("tasks", TASKS), local=True)
     worker = Worker(settings, tasks, wish["url"], stays=wish.get("stays", True))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     await worker.run()
@@ -33,8 +36,7 @@ async def _work(wish: dict[str, Any]) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    import worker_tasks  # noqa: F401  loaded before the forks
-
+    registry.load(TASKS, local=True)  # before the forks
     scripts.load = counting()  # type: ignore[assignment]
     for line in sys.stdin:
         wish = json.loads(line)
@@ -43,7 +45,7 @@ def main() -> None:
         if pid == 0:
             if before is not None:
                 before()
-            os.environ["EFFECTS"] = wish["effects"]
+            os.environ.update(wish.get("environ", {}), EFFECTS=wish["effects"])
             try:
                 asyncio.run(_work(wish))
             finally:

@@ -1,0 +1,115 @@
+"""Many tasks at once that poll for a minute: what the workers cost, and each poll costs the store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from bench.bed import Bed, bed, submission
+from bench.crew import crew
+from bench.errors import BenchFailed
+from bench.line import Line, at_most
+from bench.relay import relay
+from bench.roll import Roll, roll
+from bench.running_stack import running_stack, submit
+from bide.definition import DEFAULT_QUEUE
+from bide.reads import Reads
+
+TASKS: Final = 2_000
+EVERY: Final = 5.0
+_SPARE_SECONDS: Final = 30.0
+_PARKED_TASKS: Final = 500
+_PARKED_SECONDS: Final = 5.0
+_PARKED_EVERY: Final = 1.0
+
+
+def measure(quick: bool) -> Iterator[Line]:
+    tasks, seconds = (500, 15.0) if quick else (TASKS, 60.0)
+    with bed() as store, roll() as workers:
+        submitted = asyncio.run(_run(store, workers, tasks, seconds))
+        totals = Reads(store.store()).totals()
+    waited = tasks * seconds
+    yield Line(
+        "dense", "billed of waited time", workers.billed_s() / waited * 100, "%", at_most(1),
+        note=f"{tasks:,} tasks of {seconds:g} s, polled every {EVERY:g} s: "
+        f"billed {workers.billed_s():.1f} s of {waited:,.0f} s waited; every result checked",
+    )  # fmt: skip
+    yield Line("dense", "submitting all of them", submitted, "s", at_most(1), note="over HTTP, 8 connections")
+    yield Line(
+        "dense", "worker processes started", workers.starts, "",
+        note=f"at most {workers.most} at a time, {totals.polls:,} polls, {totals.replays:,} replays",
+    )  # fmt: skip
+    yield from _parked()
+
+
+async def _run(store: Bed, workers: Roll, tasks: int, seconds: float) -> float:
+    """Until the last worker has left by itself; returns the seconds that submitting took."""
+    bodies = [watch_body(seconds, EVERY, value) for value in range(tasks)]
+    async with running_stack(store, "bench.tasks", BIDE_WORKERS_MIN="0") as url:
+        if workers.starts:
+            raise BenchFailed("a worker was started before there was work")
+        started = time.monotonic()
+        await asyncio.to_thread(submit, url, bodies)
+        submitted = time.monotonic() - started
+        await asyncio.to_thread(store.wait_for_results, tasks, seconds + _SPARE_SECONDS, 0.1)
+        check_values(store, tasks)
+        await gone(workers)
+    return submitted
+
+
+def _parked() -> Iterator[Line]:
+    """A worker that stays, and parks each wait at once: nothing but parked polls, and what they cost."""
+    with bed() as store, relay(store.url) as counted:
+        submitting = store.store()
+        parked = {"BIDE_HOT_WAIT_SECONDS": "0", "BIDE_CONCURRENCY": "1000"}
+        with crew(1, counted.url, settings=parked) as worker:
+            for value in range(_PARKED_TASKS):
+                args = f'{{"seconds":{_PARKED_SECONDS},"every":{_PARKED_EVERY},"value":{value}}}'
+                submitting.submit(submission("watch", args))
+            worker.go()
+            due = store.keys.slot(DEFAULT_QUEUE, ("due",))[0]
+            deadline = time.monotonic() + _SPARE_SECONDS
+            while store.client.zcard(due) < _PARKED_TASKS:
+                if time.monotonic() > deadline:
+                    raise BenchFailed("not all tasks were parked at once")
+                time.sleep(0.01)
+            reads = Reads(submitting)
+            asked = reads.totals().polls
+            counted.reset()
+            before = store.commands()
+            store.wait_for_results(_PARKED_TASKS, _PARKED_SECONDS + _SPARE_SECONDS, 0.1)
+            sent, run = counted.commands, store.commands() - before
+            polls = reads.totals().polls - asked
+        check_values(store, _PARKED_TASKS)
+        submitting.client.close()
+    note = f"{polls:,} polls of {_PARKED_TASKS} tasks, each parked by BIDE_HOT_WAIT_SECONDS=0"
+    yield Line(
+        "dense", "store commands per parked poll", run / polls, "", at_most(6),
+        note=f"all that the store ran, those inside scripts and the tasks' ends included; {note}",
+    )  # fmt: skip
+    yield Line("dense", "commands a worker sends per parked poll", sent / polls, "")
+
+
+def watch_body(seconds: float, every: float, value: int) -> str:
+    """A submission of `watch` over HTTP."""
+    return f'{{"name":"watch","args":{{"seconds":{seconds},"every":{every},"value":{value}}}}}'
+
+
+def check_values(store: Bed, tasks: int) -> None:
+    """Raises BenchFailed unless the results are the numbers of the tasks."""
+    results: Any = store.client.hvals(store.keys.slot(DEFAULT_QUEUE, ("results",))[0])
+    if sorted(map(msgspec.json.decode, results)) != list(range(tasks)):
+        raise BenchFailed("a task that polled has a wrong result")
+
+
+async def gone(workers: Roll, timeout: float = 15.0) -> None:
+    """Return when no worker lives any more."""
+    deadline = time.monotonic() + timeout
+    while workers.alive:
+        if time.monotonic() > deadline:
+            raise BenchFailed(f"{workers.alive} workers stayed {timeout:g} s after all was done")
+        await asyncio.sleep(0.05)

@@ -1,0 +1,109 @@
+"""What it costs to go through a journal again, per journaled step."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Final
+
+from bench.errors import BenchFailed
+from bench.line import Line, at_most
+from bench.sample import median, spread
+from bide import registry
+from bide.attempt import Attempt
+from bide.branches import adopt
+from bide.definition import DEFAULT_QUEUE
+from bide.exchange import Event, Lease, Message, Settlement, Verb
+from bide.ids import TaskId, new_id
+from bide.meter import Meter
+from bide.records import Run, Spec
+from bide.runner import Runner
+from bide.state import State
+
+STEPS: Final = 200
+
+_SPEC: Final = Spec("climb", f'{{"steps":{STEPS}}}', "default", 0, "")
+
+
+class Ground:
+    """An attempt's Floor without a store: it keeps what is journaled, and commits it at once."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.meter = Meter(time.monotonic)
+        self.executor = executor
+        self.journal: dict[int, bytes] = {}
+
+    def now_ms(self) -> int:
+        return round(time.time() * 1000)
+
+    def send(self, slot: str, message: Message, answered: Callable[[bool], object] | None = None) -> None:  # noqa: ARG002
+        if message.verb is Verb.JOURNAL:
+            assert isinstance(message.body, bytes)
+            self.journal[message.number] = message.body
+        if answered is not None:
+            answered(True)
+
+    async def read_events(self, id: TaskId) -> Sequence[Event]:  # noqa: ARG002
+        return ()
+
+    def on_idle(self, attempt: Attempt) -> None:
+        pass
+
+    def on_busy(self, attempt: Attempt) -> None:
+        pass
+
+    async def readmit(self, attempt: Attempt) -> None:
+        pass
+
+
+def measure(quick: bool) -> Iterator[Line]:
+    rounds = 30 if quick else 200
+    costs = asyncio.run(_rounds(rounds))
+    yield Line(
+        "replay", "a journaled step, replayed", median(costs), "us", at_most(20), spread(costs),
+        f"{rounds} rounds of a task with {STEPS} steps, from its lease to its result; "
+        "reading the journal included",
+    )  # fmt: skip
+
+
+async def _rounds(rounds: int) -> list[float]:
+    """Microseconds per step, of each replay."""
+    asyncio.get_running_loop().set_task_factory(adopt)
+    tasks = registry.load(("bench.tasks",), local=True)
+    with ThreadPoolExecutor(1) as threads:
+        runner = Runner(tasks, threads, time.monotonic)
+        ground = Ground(threads)
+        await _climb(runner, ground, ())
+        journal = tuple(ground.journal[position] for position in sorted(ground.journal))
+        if len(journal) != STEPS:
+            raise BenchFailed(f"the journal holds {len(journal)} entries, not {STEPS}")
+        ground.journal.clear()
+        await _climb(runner, ground, journal)  # warm up
+        costs = []
+        for _ in range(rounds):
+            gc.collect()
+            costs.append(await _climb(runner, ground, journal) / STEPS * 1e6)
+        if ground.journal:
+            raise BenchFailed("a replay has journaled something")
+    return costs
+
+
+async def _climb(runner: Runner, ground: Ground, journal: tuple[bytes, ...]) -> float:
+    """Seconds from the lease to the result."""
+    run = Run(State.RUNNING, attempt=1, max_attempts=3, fence=1, journal=len(journal))
+    id = new_id(DEFAULT_QUEUE, ground.now_ms(), os.urandom)
+    lease = Lease(id, run, _SPEC, isolated=False, expires_at=math.inf, journal=journal)
+    started = time.perf_counter()
+    attempt = Attempt(lease, ground)
+    work = asyncio.create_task(runner.run(attempt))
+    attempt.work = work  # type: ignore[assignment]
+    settle = await work
+    took = time.perf_counter() - started
+    if settle is None or settle.verb is not Settlement.SUCCEEDED or settle.body != b"%d" % STEPS:
+        raise BenchFailed(f"the task with {STEPS} steps ended as {settle}")
+    return took

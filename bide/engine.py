@@ -1,0 +1,62 @@
+"""What the operations of a context need of the attempt that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+from bide.exchange import Event
+from bide.journal import Journal
+from bide.poller import Poller
+from bide.waits import Waits
+
+
+class Engine(Protocol):
+    """What the operations need of the attempt that they belong to."""
+
+    journal: Journal
+    waits: Waits
+    polls: int
+    """Questions asked."""
+
+    @property
+    def attempt(self) -> int:
+        """Its number, from 1."""
+
+    @property
+    def can_wait(self) -> bool:
+        """False for a plain function."""
+
+    def now_ms(self) -> int:
+        """The store's time."""
+
+    def loop_time(self, ms: int) -> float:
+        """The time on the loop's clock when the store's is `ms`."""
+
+    async def save(self, unsaved: Sequence[tuple[int, bytes, int]]) -> None:
+        """Write entries; returns when they are committed."""
+
+    def in_thread(self, call: Callable[[], Any]) -> Coroutine[Any, Any, Any]:
+        """Call a plain function."""
+
+    async def read_events(self) -> Sequence[Event]:
+        """Unread events, as the store has them now."""
+
+    def take_event(self, name: str) -> Event | None:
+        """The first known event of this name that no branch has taken."""
+
+    def know_events(self, events: Sequence[Event]) -> None:
+        """Add events that have come meanwhile."""
+
+    async def watch(self, poller: Poller, key: Any, token: str) -> None:
+        """Ask a poller; returns when that is committed."""
+
+    def unwatch(self, poller: Poller, key: Any, token: str) -> None:
+        """No longer."""
+
+    def report_progress(self, said: bytes) -> None:
+        """Show JSON with the task."""
+
+    @property
+    def owns_foreign(self) -> bool:
+        """Whether asyncio tasks run that the task's code made itself."""

@@ -1,0 +1,102 @@
+"""`bide check`: would the tasks in flight go on with the code that is here? A gate for deploys."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import msgspec
+
+from bide import registry
+from bide.clock import Clock
+from bide.connection import connect
+from bide.errors import RegistryError, SettingsError, StoreError
+from bide.keys import Keys
+from bide.operate.ended import Ended
+from bide.operate.flight import flights
+from bide.operate.rehearsal import LIMIT_S, Mismatch, rehearse
+from bide.settings import Settings
+from bide.store import Store
+
+_NO_STORE: Final = "BIDE_REDIS_URL is not set; `bide check` reads the journals in the store, not the server."
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One journal, replayed."""
+
+    id: str
+    mismatch: Mismatch | None
+
+
+def replays(store: Store, tasks: registry.Registry, limit_s: float = LIMIT_S) -> Iterator[Replayed]:
+    """Replay the journal of every task in flight. Raises StoreUnavailable."""
+    for flight in flights(store):
+        yield Replayed(str(flight.id), rehearse(flight, tasks, limit_s))
+
+
+class Check:
+    """The command."""
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        parser.description = (
+            "Replay the journals of the tasks in flight against the code in this folder. It runs no step "
+            "and sends nothing. Run it before a deploy: tasks that it names would fail with the new code."
+        )
+        parser.epilog = "It reads BIDE_REDIS_URL, BIDE_PREFIX, BIDE_TASKS and BIDE_LOCAL, as workers do."
+
+    def run(self, options: argparse.Namespace) -> Ended:
+        """Print each mismatch, then how many there are; with --json one document."""
+        output = sys.stdout
+        with contextlib.redirect_stdout(sys.stderr):  # what the tasks' code prints is not the output
+            try:
+                settings = Settings.from_environ(os.environ)
+                if not settings.redis_url:
+                    raise SettingsError([_NO_STORE])
+                tasks = registry.load(settings.tasks, local=settings.local)
+            except (SettingsError, RegistryError) as error:
+                print(f"bide: {error}", file=sys.stderr)
+                return Ended.MISUSED
+            store = Store(connect(settings.redis_url), Keys(settings.prefix), Clock())
+            checked = 0
+            found: list[Mismatch] = []
+            try:
+                for replayed in replays(store, tasks):
+                    checked += 1
+                    if replayed.mismatch is not None:
+                        found.append(replayed.mismatch)
+                        if not options.json:
+                            print(_line(replayed.mismatch), file=output, flush=True)
+            except StoreError as error:
+                print(f"bide: {error}", file=sys.stderr)
+                return Ended.UNREACHABLE
+            finally:
+                store.client.close()
+        print(_document(checked, found) if options.json else _summary(checked, len(found)), file=output)
+        return Ended.MISMATCHED if found else Ended.DONE
+
+
+def _line(mismatch: Mismatch) -> str:
+    return _printable(f"{mismatch.id}  {mismatch.name}  {mismatch.code}: {mismatch.message}")
+
+
+def _printable(text: str) -> str:
+    """On one line, and without what would speak to the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _summary(checked: int, mismatches: int) -> str:
+    tasks = f"{checked:,} task{'' if checked == 1 else 's'} in flight with a journal"
+    return f"{tasks}: {f'{mismatches:,} would fail with this code' if mismatches else 'all fit this code'}"
+
+
+def _document(checked: int, found: list[Mismatch]) -> str:
+    return msgspec.json.encode({"checked": checked, "mismatches": [asdict(each) for each in found]}).decode()
+
+
+command = Check()

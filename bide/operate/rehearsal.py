@@ -1,0 +1,180 @@
+"""A rehearsal: one journal replayed against the code there is now. It runs no step and sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from bide.branches import Branch, enter_root
+from bide.context import Context
+from bide.definition import Definition
+from bide.errors import BideError, CodeChanged, InvalidArguments, UnknownTask
+from bide.exchange import Event
+from bide.journal import Journal, JournalEnd
+from bide.operate.flight import Flight
+from bide.poller import Poller
+from bide.registry import Registry
+from bide.waits import Waits
+
+LIMIT_S: Final = 2.0
+"""How long the code of one task may take; what takes long belongs into steps, which are not run."""
+_UNWIND_S: Final = 0.5
+"""More for code that is cancelled at the limit."""
+_MAX_CHARS: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Why a task would not go on with this code."""
+
+    id: str
+    name: str
+    code: str
+    """Stable, as a task's error has it: CODE_CHANGED, UNKNOWN_TASK, ARGUMENTS_OUTDATED ..."""
+    message: str
+
+
+def rehearse(flight: Flight, registry: Registry, limit_s: float = LIMIT_S) -> Mismatch | None:
+    """Replay a task's journal; None when the code comes to where the journal ends."""
+    if flight.spec is None:
+        return _mismatch(flight, "RECORD_UNREADABLE", "The stored submission cannot be read.")
+    try:
+        journal = Journal(flight.journal, replay_only=True)
+    except ValueError as error:
+        return _mismatch(flight, "RECORD_UNREADABLE", f"The journal cannot be read: {error}")
+    try:
+        definition = registry.get(flight.spec.name, journal.version)
+        arguments = definition.decode_args(flight.spec.args)
+    except UnknownTask as error:
+        return _mismatch(flight, error.code, error.message)
+    except InvalidArguments as error:
+        now = f"{definition.name}{definition.signature}"
+        message = f"It was submitted with {flight.spec.args}, but the task is now {now}: {error.message}"
+        return _mismatch(flight, "ARGUMENTS_OUTDATED", message)
+    except Exception as error:
+        return _mismatch(flight, "TASK_FAILED", f"Its arguments cannot be decoded: {_text(error)}")
+    if not definition.is_async:
+        message = f"The task is a plain function now, but its journal holds {len(journal)} entries."
+        return _mismatch(flight, CodeChanged.code, message)
+    return _perform(flight, definition, arguments, journal, limit_s)
+
+
+def _perform(
+    flight: Flight, definition: Definition, arguments: dict[str, Any], journal: Journal, limit_s: float
+) -> Mismatch | None:
+    engine = _Prompter(flight, journal)
+    positional = (Context(flight.id, flight.run.attempt, engine),) if definition.takes_context else ()
+    outcome: list[Mismatch | None] = []
+
+    async def replay() -> None:
+        async with asyncio.timeout(limit_s) as engine.limit:
+            engine.root = enter_root(journal, set())
+            await definition.function(*positional, **arguments)
+            engine.root.cursor.finish()
+
+    def perform() -> None:
+        try:
+            asyncio.run(replay())
+        except BaseException as error:
+            outcome.append(_judged(flight, engine, error, limit_s))
+        else:
+            outcome.append(None)
+
+    # In a thread, since code that blocks cannot be interrupted. One that hangs ends with the process.
+    thread = threading.Thread(target=perform, name=str(flight.id), daemon=True)
+    thread.start()
+    thread.join(limit_s + _UNWIND_S)
+    return outcome[0] if outcome else _hangs(flight, limit_s)
+
+
+def _judged(flight: Flight, engine: _Prompter, error: BaseException, limit_s: float) -> Mismatch | None:
+    """What the exception that ended a replay says of the code."""
+    if isinstance(error, JournalEnd):
+        return None
+    if isinstance(error, CodeChanged):
+        return _mismatch(flight, error.code, error.message)
+    if engine.limit is not None and engine.limit.expired():
+        return _hangs(flight, limit_s)
+    upcoming = engine.root.cursor.upcoming if engine.root is not None else None
+    if upcoming is None:
+        return None  # the journal does not tell whether it raised this before
+    code = error.code if isinstance(error, BideError) else "TASK_FAILED"
+    return _mismatch(flight, code, f"The journal holds {upcoming}, but the code raised {_text(error)}")
+
+
+class _Prompter:
+    """The Engine of a rehearsal: where the journal would have to grow, the journal ends."""
+
+    polls = 0
+    can_wait = True
+    owns_foreign = False
+
+    def __init__(self, flight: Flight, journal: Journal) -> None:
+        self.journal = journal
+        self.waits = Waits(self)
+        self.attempt = flight.run.attempt
+        self.root: Branch | None = None
+        self.limit: asyncio.Timeout | None = None
+        self._now_ms = flight.id.submitted_ms
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def loop_time(self, ms: int) -> float:
+        return asyncio.get_running_loop().time() + (ms - self._now_ms) / 1000
+
+    async def save(self, unsaved: Sequence[tuple[int, bytes, int]]) -> None:
+        raise JournalEnd
+
+    async def in_thread(self, call: Callable[[], Any]) -> Any:
+        raise JournalEnd
+
+    async def read_events(self) -> Sequence[Event]:
+        raise JournalEnd
+
+    def take_event(self, name: str) -> Event | None:
+        raise JournalEnd
+
+    def know_events(self, events: Sequence[Event]) -> NoReturn:
+        raise JournalEnd
+
+    async def watch(self, poller: Poller, key: Any, token: str) -> None:
+        raise JournalEnd
+
+    def unwatch(self, poller: Poller, key: Any, token: str) -> None:
+        """It was not watched."""
+
+    def report_progress(self, said: bytes) -> None:
+        """It was reported."""
+
+    def on_idle(self) -> None:
+        """As the waits' Idler: branches that have come to the end wait for the others."""
+
+    def on_busy(self) -> None:
+        """As the waits' Idler."""
+
+    async def readmit(self) -> None:
+        raise JournalEnd
+
+
+def _hangs(flight: Flight, limit_s: float) -> Mismatch:
+    message = (
+        f"The code between the task's operations took longer than {limit_s:g} s. What takes long, or waits, "
+        "belongs into ctx.step, ctx.sleep or ctx.poll."
+    )
+    return _mismatch(flight, "TIMEOUT", message)
+
+
+def _mismatch(flight: Flight, code: str, message: str) -> Mismatch:
+    name = "?" if flight.spec is None else flight.spec.name
+    return Mismatch(str(flight.id), name, code, message[:_MAX_CHARS])
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
