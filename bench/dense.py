@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -63,35 +63,56 @@ async def _run(store: Bed, workers: Roll, tasks: int, seconds: float) -> float:
 
 def _parked() -> Iterator[Line]:
     """A worker that stays, and parks each wait at once: nothing but parked polls, and what they cost."""
+    many, one = _parked_polls(_PARKED_TASKS, _PARKED_SECONDS), _parked_polls(1, _PARKED_SECONDS * 2)
+    note = (
+        f"{many.polls:,} polls of {_PARKED_TASKS} tasks, each parked by BIDE_HOT_WAIT_SECONDS=0; "
+        "all that the store ran, those inside scripts and the tasks' ends included"
+    )
+    yield Line("dense", "store commands per parked poll", many.run / many.polls, "", at_most(6), note=note)
+    yield Line("dense", "commands a worker sends per parked poll", many.sent / many.polls, "")
+    yield Line(
+        "dense", "store commands per parked poll of a lone task", one.run / one.polls, "",
+        note=f"{one.sent / one.polls:.3g} sent; exchanges that nobody shares, and the worker's idleness",
+    )  # fmt: skip
+
+
+class _Cost(NamedTuple):
+    polls: int
+    sent: int
+    """Commands that the worker sent."""
+    run: int
+    """Commands that the store ran."""
+
+
+def _parked_polls(tasks: int, seconds: float) -> _Cost:
+    """From when all tasks are parked for the first time until all are done."""
     with bed() as store, relay(store.url) as counted:
         submitting = store.store()
+        reads = Reads(submitting)
         parked = {"BIDE_HOT_WAIT_SECONDS": "0", "BIDE_CONCURRENCY": "1000"}
         with crew(1, counted.url, settings=parked) as worker:
-            for value in range(_PARKED_TASKS):
-                args = f'{{"seconds":{_PARKED_SECONDS},"every":{_PARKED_EVERY},"value":{value}}}'
+            for value in range(tasks):
+                args = f'{{"seconds":{seconds},"every":{_PARKED_EVERY},"value":{value}}}'
                 submitting.submit(submission("watch", args))
             worker.go()
-            due = store.keys.slot(DEFAULT_QUEUE, ("due",))[0]
-            deadline = time.monotonic() + _SPARE_SECONDS
-            while store.client.zcard(due) < _PARKED_TASKS:
-                if time.monotonic() > deadline:
-                    raise BenchFailed("not all tasks were parked at once")
-                time.sleep(0.01)
-            reads = Reads(submitting)
+            _wait_until_parked(store, tasks)
             asked = reads.totals().polls
             counted.reset()
             before = store.commands()
-            store.wait_for_results(_PARKED_TASKS, _PARKED_SECONDS + _SPARE_SECONDS, 0.1)
-            sent, run = counted.commands, store.commands() - before
-            polls = reads.totals().polls - asked
-        check_values(store, _PARKED_TASKS)
+            store.wait_for_results(tasks, seconds + _SPARE_SECONDS, 0.1)
+            cost = _Cost(reads.totals().polls - asked, counted.commands, store.commands() - before)
+        check_values(store, tasks)
         submitting.client.close()
-    note = f"{polls:,} polls of {_PARKED_TASKS} tasks, each parked by BIDE_HOT_WAIT_SECONDS=0"
-    yield Line(
-        "dense", "store commands per parked poll", run / polls, "", at_most(6),
-        note=f"all that the store ran, those inside scripts and the tasks' ends included; {note}",
-    )  # fmt: skip
-    yield Line("dense", "commands a worker sends per parked poll", sent / polls, "")
+    return cost
+
+
+def _wait_until_parked(store: Bed, tasks: int) -> None:
+    due = store.keys.slot(DEFAULT_QUEUE, ("due",))[0]
+    deadline = time.monotonic() + _SPARE_SECONDS
+    while store.client.zcard(due) < tasks:
+        if time.monotonic() > deadline:
+            raise BenchFailed("the tasks were never all parked")
+        time.sleep(0.01)
 
 
 def watch_body(seconds: float, every: float, value: int) -> str:

@@ -1,4 +1,4 @@
-"""Connections to the store: one place for time limits, retries and the parser."""
+"""Connections to the store: one place for time limits, retries, the parser and errors."""
 
 from __future__ import annotations
 
@@ -11,16 +11,29 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
+
+from bide.errors import BideError, ScriptError, StoreUnavailable
 
 CONNECT_S = 2.0
 REPLY_S = 3.0
 _RETRIES = 2
 _RETRIED = (RedisConnectionError, RedisTimeoutError)
 """A repeated script answers as the first time did, so that every call may be retried."""
+
+_OUT_OF_REACH: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OutOfMemoryError)
+_IN_TROUBLE: Final = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOAUTH", "NOPERM")
+"""Error replies that say nothing of the script: the operator has something to mend."""
 
 
 def _backoff() -> ExponentialBackoff:
@@ -89,3 +102,16 @@ def connect_async(url: str, *, reply_s: float | None = REPLY_S) -> redis.asyncio
     """An asyncio client; `reply_s` None for connections that block on the bell."""
     retry = AsyncRetry(_backoff(), _RETRIES, supported_errors=_RETRIED)
     return redis.asyncio.Redis.from_url(url, socket_timeout=reply_s, retry=retry, **_COMMON)
+
+
+def translate(error: RedisError, client: redis.Redis | redis.asyncio.Redis) -> BideError:
+    """Our error for one of redis-py's; raise it from the other."""
+    if isinstance(error, ReadOnlyError):
+        # The primary has become a replica: no pooled connection leads anywhere useful.
+        client.connection_pool.reset()
+        return StoreUnavailable(f"The store is read-only just now ({error}). Try again.")
+    if isinstance(error, AuthenticationError):
+        return StoreUnavailable(f"The store refused the password in BIDE_REDIS_URL ({error}).")
+    if isinstance(error, _OUT_OF_REACH) or str(error).startswith(_IN_TROUBLE):
+        return StoreUnavailable(f"The store cannot be used: {error}")
+    return ScriptError(f"The store answered: {error}")

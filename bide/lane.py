@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from bide.errors import StoreUnavailable
 from bide.exchange import BATCH, MAX_BYTES, ExchangeReply, Lease, Message, Settlement
 from bide.ids import TaskId
+from bide.room import Room
 from bide.store import Store
 
 BLOCK_S: Final = 5
@@ -41,21 +42,9 @@ class Host(Protocol):
     boot: int
     lease_ms: int
 
-    def reserve(self, wanted: int) -> int:
-        """Set aside room for up to `wanted` tasks; returns how many there is room for."""
-
-    def release(self, count: int) -> None:
-        """Give room back."""
-
     @property
-    def room(self) -> int:
-        """Tasks that still fit."""
-
-    def reserve_isolation(self) -> bool:
-        """Set aside the one place for an isolated task; False when it is taken."""
-
-    def release_isolation(self) -> None:
-        """Give that place back."""
+    def room(self) -> Room:
+        """Its places for tasks."""
 
     def start(self, leases: Sequence[Lease]) -> None:
         """Run these tasks; their room has been reserved."""
@@ -63,7 +52,7 @@ class Host(Protocol):
     def cancel(self, slot: str, keys: Sequence[bytes]) -> None:
         """Cancel these tasks, where they run here."""
 
-    def lived_ms(self) -> int:
+    def unreported_ms(self) -> int:
         """What the worker has lived since this was last asked, in milliseconds."""
 
 
@@ -85,6 +74,8 @@ class Lane:
         self._has_room = asyncio.Event()
         self._holds_leases = asyncio.Event()
         self._led_out = asyncio.Event()
+        self._all_said = asyncio.Event()
+        self._all_said.set()
         self._denied_isolation = False
         self._paced_at = 0.0
         self._is_store_away = False
@@ -100,6 +91,7 @@ class Lane:
         answered: told whether it counted; False when the lease had passed to another worker.
         """
         self._outbox.append((message, answered))
+        self._all_said.clear()
         self._turn.set()
 
     def nudge(self, *, isolation: bool = False) -> None:
@@ -129,9 +121,7 @@ class Lane:
 
     async def said(self) -> None:
         """Returns once everything that was to be sent has been."""
-        while self._outbox:
-            self._turn.set()
-            await asyncio.sleep(0.001)
+        await self._all_said.wait()
 
     def close(self) -> None:
         """Let `run` return once everything is settled."""
@@ -167,10 +157,10 @@ class Lane:
         self._seq += 1
         sent = self._outbox[: _fitting(self._outbox)]
         messages = [message for message, _ in sent]
-        lived_ms = self._host.lived_ms()
+        lived_ms = self._host.unreported_ms()
         leasing = self._leasing
-        room = self._host.reserve(BATCH) if leasing else 0
-        isolate = leasing and self._host.reserve_isolation()
+        room = self._host.room.reserve(BATCH) if leasing else 0
+        isolate = leasing and self._host.room.reserve_isolation()
         self._denied_isolation = leasing and not isolate
         asked_at = self._store.clock.local()
         try:
@@ -186,14 +176,16 @@ class Lane:
                     self._report_absence(str(error))
                     await asyncio.sleep(_PAUSE_S)
         except BaseException:
-            self._host.release(room)
+            self._host.room.release(room)
             if isolate:
-                self._host.release_isolation()
+                self._host.room.release_isolation()
             raise
         if self._is_store_away:
             _log.warning("queue %s: the store is back", self.slot)
             self._is_store_away = False
         del self._outbox[: len(sent)]
+        if not self._outbox:
+            self._all_said.set()
         for position in reply.lost:
             id = TaskId(self.slot, messages[position].key)
             if messages[position].verb in Settlement:
@@ -202,10 +194,10 @@ class Lane:
             if answered is not None:
                 answered(position not in reply.lost)
         leases = self._in_time(reply.leases)
-        self._host.release(room - len(leases))
+        self._host.room.release(room - len(leases))
         if isolate and not any(lease.isolated for lease in leases):
-            self._host.release_isolation()
-        if self._leasing and self._host.room:
+            self._host.room.release_isolation()
+        if self._leasing and self._host.room.free:
             self._has_room.set()
         else:
             self._has_room.clear()

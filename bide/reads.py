@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, Final
 
 import msgspec
 from redis.exceptions import RedisError
 
 from bide import scripts
+from bide.connection import translate
 from bide.errors import TaskNotFound
+from bide.exchange import Event, read_events
 from bide.ids import TaskId
+from bide.poller import Poller, Watcher, read_watcher
 from bide.records import Run, Spec, TaskView, Totals
-from bide.store import Store, translate
+from bide.store import Store
 
 _spec = msgspec.msgpack.Decoder(Spec).decode
 _run = msgspec.msgpack.Decoder(Run).decode
+
+
+_PAGE: Final = 1_000
+"""Members that one read of an index takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,27 @@ class Reads:
             for name, value in zip(sums, values, strict=True):
                 sums[name] += int(value or 0)
         return Totals(**sums)
+
+    def unread_events(self, id: TaskId) -> tuple[Event, ...]:
+        """A task's unread events, in the order they came."""
+        return read_events(self._store.command("HGET", self._store.keys.slot(id.slot, ("inbox",))[0], id.key))
+
+    def watchers(self, poller: Poller) -> list[Watcher]:
+        """Everybody who waits for a poller, in the order of their keys."""
+        key = self._store.keys.slot(poller.queue, ("watched",))[0]
+        found: list[Watcher] = []
+        after = f"[{poller.name}\0".encode()
+        while True:
+            page = self._store.command("ZRANGE", key, after, f"({poller.name}\1", "BYLEX", "LIMIT", 0, _PAGE)
+            found.extend(read_watcher(member) for member in page)
+            if len(page) < _PAGE:
+                return found
+            after = b"(" + page[-1]
+
+    def awaiting(self, slot: str, waits: Sequence[tuple[bytes, int]]) -> str:
+        """For each task (id, attempt) "1" while it may want a poller's answer, else "0". At most BATCH."""
+        answers: bytes = self._store.slot_script("awaiting", slot, *chain.from_iterable(waits))
+        return answers.decode()
 
     def health(self) -> StoreHealth:
         """Reach the store, and ask what would survive its death."""

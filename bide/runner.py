@@ -112,6 +112,14 @@ class Runner:
             await self._run_exits(attempt)
         return settle
 
+    def stuck(self, attempt: Attempt, seconds: float) -> Message:
+        """The settle of a parked attempt whose code does not unwind."""
+        message = (
+            f"The task was parked, but its code did not unwind within {seconds:g} s. Do not catch "
+            "asyncio.CancelledError, and do not wait in finally: see ctx.on_exit."
+        )
+        return self._give_up(attempt, "MISUSE", message)
+
     def _definition(self, attempt: Attempt, spec: Spec) -> Definition:
         """The task's code, in the version that its journal began with. Raises UnknownTask."""
         version = attempt.journal.version

@@ -15,20 +15,12 @@ from typing import Any, Final
 
 import msgspec
 import redis
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-)
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from bide import scripts
 from bide.clock import Clock
+from bide.connection import translate
 from bide.errors import (
-    BideError,
     Closed,
     IdempotencyConflict,
     InboxFull,
@@ -39,23 +31,15 @@ from bide.errors import (
     TaskNotFound,
     Unregistered,
 )
-from bide.exchange import Event, ExchangeReply, Message, flatten_messages, read_events, read_reply, split_ids
+from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, split_ids
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
-from bide.poller import Poller, Watcher, read_watcher
 from bide.records import Run, Spec
 from bide.replies import Accepted, Cancelled, Need, Sent, Upkeep
 from bide.state import State
 
 FORGET_MS: Final = 3_600_000
 """How long the store remembers a silent worker's last exchange."""
-
-_PAGE: Final = 1_000
-"""Members that one read of an index takes."""
-
-_OUT_OF_REACH: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OutOfMemoryError)
-_IN_TROUBLE: Final = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOAUTH", "NOPERM")
-"""Error replies that say nothing of the script: the operator has something to mend."""
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -86,19 +70,6 @@ class Submission:
 def _digest(of: bytes) -> str:
     """Sixteen hexadecimal characters."""
     return hashlib.blake2b(of, digest_size=8).hexdigest()
-
-
-def translate(error: RedisError, client: redis.Redis | redis.asyncio.Redis) -> BideError:
-    """Our error for one of redis-py's; raise it from the other."""
-    if isinstance(error, ReadOnlyError):
-        # The primary has become a replica: no pooled connection leads anywhere useful.
-        client.connection_pool.reset()
-        return StoreUnavailable(f"The store is read-only just now ({error}). Try again.")
-    if isinstance(error, AuthenticationError):
-        return StoreUnavailable(f"The store refused the password in BIDE_REDIS_URL ({error}).")
-    if isinstance(error, _OUT_OF_REACH) or str(error).startswith(_IN_TROUBLE):
-        return StoreUnavailable(f"The store cannot be used: {error}")
-    return ScriptError(f"The store answered: {error}")
 
 
 class Store:
@@ -291,27 +262,6 @@ class Store:
     def arm(self, slot: str, alarm_ms: int) -> None:
         """Record that an alarm has been set for this time."""
         self.slot_script("arm", slot, self.now_ms(), alarm_ms)
-
-    def unread_events(self, id: TaskId) -> tuple[Event, ...]:
-        """A task's unread events, in the order they came."""
-        return read_events(self.command("HGET", self.keys.slot(id.slot, ("inbox",))[0], id.key))
-
-    def watchers(self, poller: Poller) -> list[Watcher]:
-        """Everybody who waits for a poller, in the order of their keys."""
-        key = self.keys.slot(poller.queue, ("watched",))[0]
-        found: list[Watcher] = []
-        after = f"[{poller.name}\0".encode()
-        while True:
-            page = self.command("ZRANGE", key, after, f"({poller.name}\1", "BYLEX", "LIMIT", 0, _PAGE)
-            found.extend(read_watcher(member) for member in page)
-            if len(page) < _PAGE:
-                return found
-            after = b"(" + page[-1]
-
-    def awaiting(self, slot: str, waits: Sequence[tuple[bytes, int]]) -> str:
-        """For each task (id, attempt) "1" while it may want a poller's answer, else "0". At most BATCH."""
-        answers: bytes = self.slot_script("awaiting", slot, *chain.from_iterable(waits))
-        return answers.decode()
 
     def slots(self) -> tuple[str, ...]:
         """Every registered slot."""

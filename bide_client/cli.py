@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from bide_client import exit_codes, parser, render
 from bide_client.client import Client
@@ -20,6 +21,14 @@ from bide_client.errors import (
     ServerClosed,
     UsageError,
 )
+
+_OF_OPERATORS: Final = {
+    "done": exit_codes.OK,
+    "misused": exit_codes.USAGE,
+    "unreachable": exit_codes.UNREACHABLE,
+    "mismatched": exit_codes.CODE_MISMATCHED,
+}
+"""By how an operator command says that it has ended."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     options = parser.parse(argv)
+    if hasattr(options, "operate"):
+        return _OF_OPERATORS[options.operate(options)]
     try:
         with Client(options.url, options.key) as client:
             code: int = options.run(client, options)

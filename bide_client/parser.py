@@ -63,27 +63,29 @@ _NUMBER: Final = re.compile(r"\d+(\.\d*)?|\.\d+")
 class _Parser(argparse.ArgumentParser):
     """A parser whose complaints fit on two lines."""
 
+    entry: EntryPoint | None = None
+    """Of an operator's command, which is loaded when it is chosen."""
+
     def error(self, message: str) -> NoReturn:
         self.exit(exit_codes.USAGE, f"bide: {message}\nTry: {self.prog} --help\n")
 
-
-class _OperatorParser(_Parser):
-    """The parser of an operator command, which is loaded when it is chosen."""
-
-    entry: EntryPoint
-
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        try:
-            command = operators.load(self.entry)
-        except operators.NotInstalled as error:
-            self.exit(exit_codes.USAGE, f"bide: {error}\n")
-        command.add_options(self)
-        self.set_defaults(operate=command.run)
+        if self.entry is not None:
+            try:
+                command = operators.load(self.entry)
+            except operators.NotInstalled as error:
+                self.exit(exit_codes.USAGE, f"bide: {error}\n")
+            _add_json(self, keep=True)
+            self.set_defaults(operate=command.run)
+            command.add_options(self)
         return super().parse_known_args(args, namespace)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line; `run`, or `operate` for an operator's, holds its command. Ends the process on --help, --version and mistakes."""
+    """Read the command line; `run` holds its command, or `operate` an operator's.
+
+    Ends the process on --help, --version and mistakes.
+    """
     parser = build()
     options, unread = parser.parse_known_args(_wait_bound(argv))
     if options.command == "submit":
@@ -125,14 +127,15 @@ def build() -> argparse.ArgumentParser:
         "--retry-after", type=_whole_seconds, metavar="SECONDS", help="when they are told to come back"
     )
     _command(verbs, "open", commands.server_open, "accept submissions again")
-    _add_operators(parser, found)
+    _add_operators(found)
     return parser
 
 
-def _add_operators(parser: argparse.ArgumentParser, found: argparse._SubParsersAction[_Parser]) -> None:
+def _add_operators(found: argparse._SubParsersAction[_Parser]) -> None:
     for name, entry in operators.found().items():
         if name not in found.choices:
-            add: Any = argparse._SubParsersAction(...)
+            parser = found.add_parser(name, help=operators.HELP.get(name), allow_abbrev=False)
+            parser.entry = entry
 
 
 def _command(
@@ -157,11 +160,15 @@ def _command(
 def _add_globals(parser: argparse.ArgumentParser, *, keep: bool = False) -> None:
     """Options that may stand before or after the command; after it, `keep` what was said before."""
     text = argparse.SUPPRESS if keep else None
-    flag = argparse.SUPPRESS if keep else False
     parser.add_argument("--url", default=text, help=f"the server (default: BIDE_URL, else {DEFAULT_URL})")
     parser.add_argument("--key", default=text, help="the API key (default: BIDE_KEY, which `ps` hides)")
+    _add_json(parser, keep=keep)
+
+
+def _add_json(parser: argparse.ArgumentParser, *, keep: bool) -> None:
+    flag = argparse.SUPPRESS if keep else False
     parser.add_argument(
-        "--json", action="store_true", default=flag, help="print the server's JSON, one document on one line"
+        "--json", action="store_true", default=flag, help="print JSON, one document on one line"
     )
 
 

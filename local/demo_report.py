@@ -106,7 +106,7 @@ def totals_table(stats: Stats, most_workers: int, workers: int) -> str:
 
 
 def _table(title: str, rows: Sequence[tuple[str, str]], wrong: Sequence[str]) -> str:
-    lines = ["", title, *(f"  {name:<15} {text}" for name, text in rows)]
+    lines = ["", title, *(f"  {name:<14} {text}" for name, text in rows)]
     lines += [f"  wrong: {text}" for text in wrong[:_SHOWN]]
     if len(wrong) > _SHOWN:
         lines.append(f"  and {len(wrong) - _SHOWN} more")

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
+from bide import registry
+from bide.settings import Settings
+from bide.worker import Worker
 from local.line import Line, Problems, Ready, Stopped
 from local.wake import LineWake
-
-if TYPE_CHECKING:
-    from bide.worker import Worker
 
 
 def main() -> None:
@@ -27,26 +25,13 @@ def main() -> None:
     arguments = parser.parse_args()
     line = Line(arguments.line)
     with line.starting():
-        worker = _prepare(line, stays=arguments.stays)
+        settings = Settings.from_environ(os.environ)
+        tasks = registry.load(settings.tasks, local=settings.local, strict=False)
+        line.report(Problems.of(tasks.problems))
+        worker = Worker(settings, tasks, settings.redis_url, stays=arguments.stays, wake=LineWake(line))
     asyncio.run(_work(worker, line))
     sys.stdout.flush()
     os._exit(0)  # without joining threads of plain functions that cannot be ended
-
-
-def _prepare(line: Line, *, stays: bool) -> Worker:
-    """Import and build everything. A worker's life may be short, and its start is most of it."""
-    gc.disable()  # nothing of this is garbage: looking for some takes a tenth of the time
-    from bide import registry
-    from bide.settings import Settings
-    from bide.worker import Worker
-
-    settings = Settings.from_environ(os.environ)
-    tasks = registry.load(settings.tasks, local=settings.local, strict=False)
-    line.report(Problems.of(tasks.problems))
-    worker = Worker(settings, tasks, settings.redis_url, stays=stays, wake=LineWake(line))
-    gc.freeze()
-    gc.enable()
-    return worker
 
 
 async def _work(worker: Worker, line: Line) -> None:

@@ -9,11 +9,19 @@ local function new_poller(id, name)
   return { 'waiting', 0, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0 }
 end
 
+-- The members that begin so: one, or none.
+local function find(member)
+  local from, to = '[' .. member .. '\0', '(' .. member .. '\1'
+  return redis.call('ZRANGE', watched, from, to, 'BYLEX', 'LIMIT', 0, 10)
+end
+
 -- run: the poller's record, or nil. every_ms: what its rounds are apart at least.
 local function watch(run, id, name, member, every_ms, now_ms)
   run = run or new_poller(id, name)
-  local known = redis.call('ZRANGE', watched, '[' .. member .. '\0', '(' .. member .. '\1', 'BYLEX', 'LIMIT', 0, 1)
-  if #known == 0 then redis.call('ZADD', watched, 0, member .. '\0' .. run[POLLS]) end
+  if #find(member) == 0 then
+    local entry = member .. '\0' .. run[POLLS]
+    redis.call('ZADD', watched, 0, entry)
+  end
   if run[STATE] == 'waiting' and run[DUE] == 0 then
     -- It sleeps since its last round, when there was nobody left to poll for.
     run[DUE] = math.max(now_ms, run[PARKED] + every_ms)
@@ -24,6 +32,6 @@ local function watch(run, id, name, member, every_ms, now_ms)
 end
 
 local function unwatch(member)
-  local found = redis.call('ZRANGE', watched, '[' .. member .. '\0', '(' .. member .. '\1', 'BYLEX', 'LIMIT', 0, 10)
+  local found = find(member)
   if #found > 0 then redis.call('ZREM', watched, unpack(found)) end
 end

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -12,10 +11,9 @@ from bide.branches import Branch, enter_root
 from bide.context import Context
 from bide.definition import Definition
 from bide.errors import BideError, CodeChanged, InvalidArguments, UnknownTask
-from bide.exchange import Event
 from bide.journal import Journal, JournalEnd
 from bide.operate.flight import Flight
-from bide.poller import Poller
+from bide.operations import Operations
 from bide.registry import Registry
 from bide.waits import Waits
 
@@ -105,8 +103,16 @@ def _judged(flight: Flight, engine: _Prompter, error: BaseException, limit_s: fl
     return _mismatch(flight, code, f"The journal holds {upcoming}, but the code raised {_text(error)}")
 
 
-class _Prompter:
-    """The Engine of a rehearsal: where the journal would have to grow, the journal ends."""
+def _end(*_: Any, **__: Any) -> NoReturn:
+    raise JournalEnd
+
+
+async def _end_async(*_: Any, **__: Any) -> NoReturn:
+    raise JournalEnd
+
+
+class _Prompter(Operations):
+    """The Engine of a rehearsal, and its waits' Idler: where the journal would grow, the replay ends."""
 
     polls = 0
     can_wait = True
@@ -118,46 +124,34 @@ class _Prompter:
         self.attempt = flight.run.attempt
         self.root: Branch | None = None
         self.limit: asyncio.Timeout | None = None
-        self._now_ms = flight.id.submitted_ms
+        self._submitted_ms = flight.id.submitted_ms
 
     def now_ms(self) -> int:
-        return self._now_ms
+        """Some time: no wait is waited for."""
+        return self._submitted_ms
 
     def loop_time(self, ms: int) -> float:
-        return asyncio.get_running_loop().time() + (ms - self._now_ms) / 1000
+        return asyncio.get_running_loop().time() + (ms - self._submitted_ms) / 1000
 
-    async def save(self, unsaved: Sequence[tuple[int, bytes, int]]) -> None:
-        raise JournalEnd
+    take_event = staticmethod(_end)
+    know_events = staticmethod(_end)
+    save = staticmethod(_end_async)
+    in_thread = staticmethod(_end_async)
+    read_events = staticmethod(_end_async)
+    watch = staticmethod(_end_async)
+    readmit = staticmethod(_end_async)
 
-    async def in_thread(self, call: Callable[[], Any]) -> Any:
-        raise JournalEnd
+    def unwatch(self, *_: Any, **__: Any) -> None:
+        """It is not told to the store."""
 
-    async def read_events(self) -> Sequence[Event]:
-        raise JournalEnd
-
-    def take_event(self, name: str) -> Event | None:
-        raise JournalEnd
-
-    def know_events(self, events: Sequence[Event]) -> NoReturn:
-        raise JournalEnd
-
-    async def watch(self, poller: Poller, key: Any, token: str) -> None:
-        raise JournalEnd
-
-    def unwatch(self, poller: Poller, key: Any, token: str) -> None:
-        """It was not watched."""
-
-    def report_progress(self, said: bytes) -> None:
-        """It was reported."""
+    def report_progress(self, *_: Any, **__: Any) -> None:
+        """It is not told to the store."""
 
     def on_idle(self) -> None:
-        """As the waits' Idler: branches that have come to the end wait for the others."""
+        """Branches that have come to the journal's end wait for the others."""
 
     def on_busy(self) -> None:
-        """As the waits' Idler."""
-
-    async def readmit(self) -> None:
-        raise JournalEnd
+        """See on_idle."""
 
 
 def _hangs(flight: Flight, limit_s: float) -> Mismatch:

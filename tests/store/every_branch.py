@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from hand_clock import HandClock
-from scripted_worker import LEASE_MS, Hire, settle
+from scripted_worker import LEASE_MS, Hire, deliver, entry, park, progress, settle, unwatch, watch
 from submissions import submission
 
 from bide.errors import Refused, ScriptError
+from bide.exchange import Usage
 from bide.gate import Gatekeeper
 from bide.reads import Reads
 from bide.store import FORGET_MS, Store
@@ -26,6 +27,9 @@ def play(store: Store, hire: Hire, clock: HandClock) -> None:
     _neglect(store, hire, clock, hire("janitor").exchange)
     _neglect(store, hire, clock, lambda: store.tick("default"))
     _heir(store, hire)
+    _waiting(store, hire, clock)
+    _ends(store, hire, clock)
+    _polling(store, hire, clock)
     _leaving(store, hire, clock)
     _holds(store)
 
@@ -111,11 +115,73 @@ def _heir(store: Store, hire: Hire) -> None:
     heir.exchange(settle(isolated, "ready"))
 
 
+def _waiting(store: Store, hire: Hire, clock: HandClock) -> None:
+    """Tasks that park, are sent events and are cancelled, one of them in each way."""
+    worker = hire("waiter")
+    ids = [store.submit(submission(max_attempts=1)).id for _ in range(7)]
+    while leases := worker.lease(isolate=False):
+        ours = {lease.id: lease for lease in leases if lease.id in ids}
+        worker.exchange(*(settle(lease, "succeeded") for lease in leases if lease.id not in ids))
+        if len(ours) == len(ids):
+            break
+    due, called, early, quiet, asked, stubborn, dropped = (ours[id] for id in ids)
+    store.send_event(early.id, "", "go", b"1")
+    worker.exchange(
+        entry(due, 1), progress(due, b"{}"), entry(early, 1), park(due, delay_ms=5), park(called, "go"),
+        park(early, "go"), park(quiet, "go"), park(asked, "go", usage=Usage(1, 2, 3, 4, 5, 6, exits=1)),
+        park(stubborn, "go", usage=Usage(exits=1)), park(dropped, "go", delay_ms=60_000),
+    )  # fmt: skip
+    store.send_event(called.id, "", "go", b"1", key="k")
+    store.send_event(called.id, "", "go", b"1", key="k")
+    with contextlib.suppress(Refused):
+        store.send_event(called.id, "", "go", b"2", key="k")
+        raise AssertionError("this was to be refused")
+    for id in (asked.id, dropped.id):
+        store.cancel(id, "")
+    store.send_event(stubborn.id, "", "go", b"1")
+    store.cancel(stubborn.id, "")
+    clock.pass_ms(5)
+    resumed = {lease.id: lease for lease in worker.lease(isolate=False)}
+    worker.repeat()
+    store.awaiting("default", [(quiet.id.key, 1)])
+    worker.exchange(
+        entry(resumed[called.id], 1, event=1),
+        *(settle(lease, "succeeded") for lease in resumed.values()),
+        deliver(quiet.id.key, "go"),
+    )
+
+
+def _ends(store: Store, hire: Hire, clock: HandClock) -> None:
+    for upkeep in (lambda: store.tick("default"), hire("ender").exchange):
+        store.submit(submission(expires_ms=5))
+        store.submit(submission(expires_ms=5, deadline_ms=9))
+        waiting = store.submit(submission(deadline_ms=5)).id
+        worker = hire(f"parker {upkeep}")
+        leases = worker.lease(isolate=False)
+        worker.exchange(
+            *(park(lease) if lease.id == waiting else settle(lease, "succeeded") for lease in leases[1:])
+        )
+        store.submit(submission(expires_ms=5))
+        clock.pass_ms(5)
+        upkeep()
+
+
+def _polling(store: Store, hire: Hire, clock: HandClock) -> None:
+    home = b"p" * 16
+    worker = hire("poller")
+    worker.exchange(watch(home, "vms", "a"), watch(home, "vms", "a"), watch(home, "vms", "b"))
+    clock.pass_ms(5)
+    (lease,) = (each for each in worker.lease(isolate=False) if each.is_poller)
+    worker.exchange(settle(lease, "polled", b"vms", delay_ms=0), unwatch(home, "vms", "a"))
+
+
 def _leaving(store: Store, hire: Hire, clock: HandClock) -> None:
     store.submit(submission())
     assert not hire("heir", boot=2).retire()
     _take_tokens(store)
     hire("heir").retire(forced=True)
+    store.arm("default", clock.ms + 1_000)
+    store.arm("default", clock.ms + 2_000)
     clock.pass_ms(FORGET_MS)
     store.tick("default")
 

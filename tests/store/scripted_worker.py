@@ -134,3 +134,20 @@ def entry(lease: Lease, position: int, packed: bytes = b"entry", *, event: int =
 def progress(lease: Lease, said: bytes) -> Message:
     """What the task says of itself: JSON."""
     return Message(lease.id.key, lease.fence, Verb.PROGRESS, 0, said)
+
+
+def deliver(
+    key: bytes, token: str, answer: bytes = b"1", *, polls: int = 1, billed_us: int = 0
+) -> Message:
+    """A poller's answer to the task with this key."""
+    return Message(key, polls, Verb.DELIVER, billed_us, answer, token)
+
+
+def watch(home: bytes, poller: str, waits: str, *, every_ms: int = 1_000) -> Message:
+    """Somebody begins to wait for the poller that is at home there; `waits` tells who, and for what."""
+    return Message(home, 0, Verb.WATCH, every_ms, f"{poller}\0{waits}", poller)
+
+
+def unwatch(home: bytes, poller: str, waits: str) -> Message:
+    """And waits no longer."""
+    return Message(home, 0, Verb.UNWATCH, 0, f"{poller}\0{waits}")

@@ -8,6 +8,7 @@ from scripted_worker import LEASE_MS, Hire, ScriptedWorker, settle
 from slot_contents import Look
 from submissions import Submit, submission
 
+from bide.replies import Need
 from bide.store import Store
 
 LISTEN_MS = 30_000
@@ -55,11 +56,10 @@ def test_no_listener_no_token(submit: Submit, worker: ScriptedWorker, look: Look
     assert look().bell == 0
 
 
-def test_a_submission_tells_how_many_listen(store: Store, hire: Hire) -> None:
-    assert store.submit(submission()).listeners == 0
+def test_a_submission_wants_a_worker_exactly_while_none_is_awake(store: Store, hire: Hire) -> None:
+    assert store.submit(submission()).need == Need(workers=1)
     hire("a").exchange(capacity=2, listen_ms=LISTEN_MS)
-    hire("b").exchange(capacity=2, listen_ms=LISTEN_MS)
-    assert store.submit(submission()).listeners == 2
+    assert store.submit(submission()).need == Need()
 
 
 def test_tokens_never_outnumber_listeners(submit: Submit, hire: Hire, look: Look) -> None:

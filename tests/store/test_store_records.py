@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import msgspec
 import pytest
@@ -55,14 +56,14 @@ def test_lua_numbers_the_fields_of_a_run_as_python_orders_them() -> None:
         if line.startswith("local "):
             names, numbers = line.removeprefix("local ").split(" = ")
             numbered |= dict(zip(names.split(", "), map(int, numbers.split(", ")), strict=True))
-    fields = [name.upper().removesuffix("_MS") for name in Run.__struct_fields__]
+    fields = [re.sub("_[MU]S$", "", name.upper()) for name in Run.__struct_fields__]
     assert sorted(numbered, key=numbered.__getitem__) == fields
     assert sorted(numbered.values()) == list(range(1, len(fields) + 1))
 
 
 @pytest.mark.parametrize(
     ("script", "constant", "field"),
-    [("_prune", "SPEC_IDEMPOTENCY", "idempotency"), ("cancel", "SPEC_TENANT", "tenant")],
+    [("_prune", "SPEC_IDEMPOTENCY", "idempotency"), ("cancel", "SPEC_TENANT", "tenant"), ("event", "SPEC_TENANT", "tenant")],
 )
 def test_lua_numbers_the_fields_of_a_spec_as_python_orders_them(
     script: str, constant: str, field: str

@@ -12,19 +12,18 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from floor import FENCE, KEY, NEVER, QuietFloor, lease
 
 from bide import Context, Reject, Retry, RetryAfter, task
+from bide.attempt import Attempt
 from bide.context import StopReason
 from bide.definition import Definition
 from bide.errors import TaskControl, TaskTimeout
-from bide.exchange import Lease, Message, Settlement
+from bide.exchange import Message, Settlement
 from bide.ids import TaskId
-from bide.records import Spec
 from bide.registry import Registry
-from bide.runner import MAX_RESULT_BYTES, Attempt, Runner
+from bide.runner import MAX_RESULT_BYTES, Runner
 
-KEY = bytes(range(16))
-NEVER = 1e12
 RETRY = Retry(max_attempts=3, delay="2s", jitter=False)
 
 
@@ -51,7 +50,7 @@ def run(threads: ThreadPoolExecutor) -> Run:
         expires_at: float = NEVER,
         name: str | None = None,
     ) -> Message | None:
-        attempt_ = Attempt(lease(name or definition.name, args, attempt, expires_at))
+        attempt_ = Attempt(lease(name or definition.name, args, attempt, expires_at), QuietFloor(threads))
         if stop:
             attempt_.stop(stop)
         return asyncio.run(runner(definition, threads).run(attempt_))
@@ -63,15 +62,11 @@ def runner(definition: Definition, threads: ThreadPoolExecutor) -> Runner:
     return Runner(Registry({definition.name: definition}), threads, lambda: 0.0, lambda: 0.0)
 
 
-def lease(name: str, args: str = "{}", attempt: int = 1, expires_at: float = NEVER) -> Lease:
-    return Lease(TaskId("default", KEY), 7, attempt, Spec(name, args, "default", 0, ""), False, expires_at)
-
-
 def settled(settle: Message | None) -> tuple[str, Any]:
-    """A settle's settlement and its outcome, decoded."""
+    """The state that a settle brings and its outcome, decoded."""
     assert settle is not None
-    assert (settle.key, settle.fence) == (KEY, 7)
-    return str(settle.settlement), json.loads(settle.outcome) if settle.outcome else None
+    assert (settle.key, settle.fence) == (KEY, FENCE)
+    return str(settle.verb), json.loads(settle.body) if settle.body else None
 
 
 def failing(error: BaseException, **options: Any) -> list[Definition]:
@@ -164,7 +159,7 @@ def test_a_failure_is_retried_after_the_policys_delay(run: Run) -> None:
         for attempt, delay_ms in ((1, 2000), (2, 4000)):
             settle = run(definition, attempt=attempt)
             state, failure = settled(settle)
-            assert (state, settle and settle.delay_ms) == ("retrying", delay_ms)
+            assert (state, settle and settle.number) == ("retrying", delay_ms)
             assert (failure["code"], failure["message"]) == ("TASK_FAILED", "ValueError: no such page")
             assert "raise error" in failure["traceback"]
 
@@ -189,7 +184,7 @@ def test_retry_after_sets_the_delay_itself(run: Run) -> None:
         settle = run(definition)
         assert settled(settle) == ("retrying", {"code": "RETRY_AFTER", "message": "rate limited"})
         assert settle is not None
-        assert settle.delay_ms == 250
+        assert settle.number == 250
 
 
 def test_retry_after_does_not_outlive_the_last_attempt(run: Run) -> None:
@@ -228,7 +223,7 @@ def test_a_message_without_end_is_cut(run: Run, kind: type[BaseException]) -> No
     for definition in failing(kind("x" * 1_000_000)):
         settle = run(definition)
         assert settle is not None
-        assert len(settle.outcome) < 20_000
+        assert len(settle.body) < 20_000
         assert len(settled(settle)[1]["message"]) < 2_100
 
 
@@ -312,7 +307,7 @@ def test_a_rejection_counts_even_while_the_attempt_is_asked_to_end(
         attempt.stop(reason)
         raise Reject("no")
 
-    attempt = Attempt(lease("rejects"))
+    attempt = Attempt(lease("rejects"), QuietFloor(threads))
     settle = asyncio.run(runner(rejects, threads).run(attempt))
     assert settled(settle) == ("failed", {"code": "REJECTED", "message": "no"})
 
@@ -348,7 +343,7 @@ def test_an_attempt_stopped_before_it_began_never_begins(
 
     for definition in (on_the_loop, in_a_thread):
         settle = run(definition, stop=reason)
-        assert (settle and settle.settlement) == settlement
+        assert (settle and settle.verb) == settlement
     assert begun == []
 
 
@@ -364,7 +359,7 @@ def test_a_running_async_task_is_stopped_at_its_await(
             started.set()
             await asyncio.Event().wait()
 
-        attempt = Attempt(lease("waits"))
+        attempt = Attempt(lease("waits"), QuietFloor(threads))
         work = asyncio.create_task(runner(waits, threads).run(attempt))
         attempt.work = work  # type: ignore[assignment]
         await started.wait()
@@ -372,7 +367,7 @@ def test_a_running_async_task_is_stopped_at_its_await(
         return await work
 
     settle = asyncio.run(scenario())
-    assert (settle and settle.settlement) == settlement
+    assert (settle and settle.verb) == settlement
 
 
 @pytest.mark.parametrize(("reason", "settlement"), STOPS)
@@ -389,7 +384,7 @@ def test_a_running_plain_function_is_stopped_at_its_check(
             assert stopped.wait(20)
             ctx.check()
 
-        attempt = Attempt(lease("waits"))
+        attempt = Attempt(lease("waits"), QuietFloor(threads))
         work = asyncio.create_task(runner(waits, threads).run(attempt))
         attempt.work = work  # type: ignore[assignment]
         await started.wait()
@@ -398,11 +393,11 @@ def test_a_running_plain_function_is_stopped_at_its_check(
         return await work
 
     settle = asyncio.run(scenario())
-    assert (settle and settle.settlement) == settlement
+    assert (settle and settle.verb) == settlement
 
 
-def test_the_first_reason_to_stop_counts() -> None:
-    attempt = Attempt(lease("any"))
+def test_the_first_reason_to_stop_counts(threads: ThreadPoolExecutor) -> None:
+    attempt = Attempt(lease("any"), QuietFloor(threads))
     attempt.stop(StopReason.CANCEL)
     attempt.stop(StopReason.SHUTDOWN)
     assert attempt.context.stopping is StopReason.CANCEL
@@ -421,7 +416,7 @@ def test_a_task_that_finishes_in_spite_of_a_cancel_has_succeeded(threads: Thread
                 return "done all the same"
             raise AssertionError
 
-        attempt = Attempt(lease("stubborn"))
+        attempt = Attempt(lease("stubborn"), QuietFloor(threads))
         work = asyncio.create_task(runner(stubborn, threads).run(attempt))
         attempt.work = work  # type: ignore[assignment]
         await started.wait()

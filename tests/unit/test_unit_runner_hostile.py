@@ -13,16 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from floor import QuietFloor, lease
 from msgspec import Struct
 
 from bide import Retry, task
+from bide.attempt import Attempt
 from bide.definition import Definition
 from bide.errors import TaskControl
-from bide.exchange import Lease, Settlement
-from bide.ids import TaskId
-from bide.records import Spec
+from bide.exchange import Settlement
 from bide.registry import Registry
-from bide.runner import Attempt, Runner
+from bide.runner import Runner
 
 Fail = Callable[..., dict[str, str]]
 
@@ -38,13 +38,12 @@ def fail(executor: ThreadPoolExecutor) -> Fail:
     """Runs one attempt, which must fail within 5 s; returns its Failure."""
 
     def run(definition: Definition, args: str = "{}") -> dict[str, str]:
-        spec = Spec(definition.name, args, "", 0, "")
-        lease = Lease(TaskId("default", b"\x01" * 16), 7, 1, spec, False, 10.0)
         runner = Runner(Registry({definition.name: definition}), executor, lambda: 0.0)
-        settle = asyncio.run(asyncio.wait_for(runner.run(Attempt(lease)), 5))
+        attempt = Attempt(lease(definition.name, args), QuietFloor(executor))
+        settle = asyncio.run(asyncio.wait_for(runner.run(attempt), 5))
         assert settle is not None
-        assert settle.settlement is Settlement.FAILED
-        failure: dict[str, str] = json.loads(settle.outcome)
+        assert settle.verb is Settlement.FAILED
+        failure: dict[str, str] = json.loads(settle.body)
         return failure
 
     return run

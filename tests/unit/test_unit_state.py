@@ -10,7 +10,7 @@ import pytest
 from bide.state import TRANSITIONS, State
 
 PAGE = (Path(__file__).parents[2] / "docs" / "state-machine.md").read_text(encoding="utf-8")
-TERMINAL = {State.SUCCEEDED, State.FAILED, State.CANCELLED}
+TERMINAL = {State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED}
 
 
 def table_of_the_page() -> dict[str, set[str]]:

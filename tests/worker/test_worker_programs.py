@@ -42,7 +42,7 @@ TOKEN = ["token"]
 
 def a_program(dice: random.Random, depth: int = 2) -> list[Any]:
     """Lines: steps, waits and, `depth` deep, groups."""
-    return [a_line(dice, depth) for _ in range(dice.randint(1, 3))]
+    return [a_line(dice, depth) for _ in range(dice.randint(1, 4))]
 
 
 def a_line(dice: random.Random, depth: int) -> list[Any]:
@@ -159,7 +159,7 @@ def run_all(stage: Stage, programs: list[list[Any]], dice: random.Random, *, kil
     """Run programs side by side and check what came of each; returns how many workers were killed."""
     ids = [stage.submit("program", name=f"p{number}", lines=lines) for number, lines in enumerate(programs)]
     sends = [(id, at) for id, lines in zip(ids, programs, strict=True) for at in events_of(lines)]
-    hot_wait_seconds = 0.0 if kills else 60.0
+    manner = {"hot_wait_seconds": 0.0, "lease_seconds": 0.4} if kills else {"hot_wait_seconds": 60.0}
     killed = 0
 
     def done() -> bool:
@@ -167,17 +167,17 @@ def run_all(stage: Stage, programs: list[list[Any]], dice: random.Random, *, kil
         totals = stage.reads.totals()
         if totals.succeeded + totals.failed == len(ids):
             return True
-        time.sleep(dice.uniform(0.1, 0.6))
+        time.sleep(dice.uniform(0.02, 0.3))
         if kills:
             worker = dice.choice([pid for pid in stage.workers if is_alive(pid)])
             stage.end(worker, signal.SIGKILL)
-            stage.start_worker(hot_wait_seconds=hot_wait_seconds)
+            stage.start_worker(**manner)
             killed += 1
         return False
 
     with Sender(stage, sends, dice):
         for _ in range(2):
-            stage.start_worker(hot_wait_seconds=hot_wait_seconds)
+            stage.start_worker(**manner)
         await_that(done, seconds=120)
     runs = _runs(stage)
     for number, (id, lines) in enumerate(zip(ids, programs, strict=True)):

@@ -1,0 +1,222 @@
+"""The floor of a worker: the attempts that it works on, and those of them that only wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Final
+
+from bide.attempt import Attempt
+from bide.context import StopReason
+from bide.exchange import Event, Lease, Message
+from bide.heartbeat import Held
+from bide.ids import TaskId
+from bide.lane import Answered, Lane
+from bide.meter import Meter
+from bide.poller import Poller, Watcher
+from bide.polling import Rounds
+from bide.reads import Reads
+from bide.registry import Registry
+from bide.room import Room
+from bide.runner import Runner
+from bide.settings import Settings
+from bide.store import Store
+
+UNWIND_S: Final = 2.0
+"""How long the code of a parked task may take to unwind."""
+
+_log = logging.getLogger(__name__)
+
+
+class Floor:
+    """Runs leases as attempts; see attempt.Floor and polling.Telling for what those ask of it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        executor: Executor,
+        store: Store,
+        lanes: Mapping[str, Lane],
+    ) -> None:
+        """lanes: by slot; filled before the first lease."""
+        self.executor = executor
+        self.meter = Meter(store.clock.local)
+        self.room = Room(settings.concurrency, self._on_room, self._on_isolation)
+        self.waiting: set[Attempt] = set()
+        """Attempts that only wait, and are kept."""
+        self.leaving = False
+        """Park whatever comes to wait."""
+        self.has_worked = False
+        self.changed = asyncio.Event()
+        """Set when an attempt has come to wait, or has ended."""
+        self._settings = settings
+        self._store = store
+        self._reads = Reads(store)
+        self._lanes = lanes
+        self._runner = Runner(registry, executor, store.clock.local, rounds=Rounds(self))
+        self._attempts: dict[str, dict[bytes, Attempt]] = {}
+
+    # --- leases -----------------------------------------------------------------------------
+
+    def start(self, leases: Sequence[Lease]) -> None:
+        """Run these tasks; their room has been reserved."""
+        for lease in leases:
+            attempt = Attempt(lease, self)
+            self._attempts.setdefault(lease.id.slot, {})[lease.id.key] = attempt
+            attempt.work = asyncio.create_task(self._work(attempt))
+        if leases:
+            self.has_worked = True
+            self._lanes[leases[0].id.slot].watch_cancels(True)
+
+    def cancel(self, slot: str, keys: Sequence[bytes]) -> None:
+        """Cancel these tasks, where they run here."""
+        for key in keys:
+            attempt = self._attempts.get(slot, {}).get(key)
+            if attempt is not None:
+                attempt.stop(StopReason.CANCEL)
+
+    def lose(self, slot: str, leases: Sequence[tuple[bytes, int]]) -> None:
+        """Stop what other workers have now."""
+        for key, fence in leases:
+            attempt = self._attempts.get(slot, {}).get(key)
+            if attempt is not None and attempt.lease.fence == fence and attempt.context.stopping is None:
+                _log.warning("%s: its lease has passed to another worker; stopped here", attempt.lease.id)
+                attempt.stop(StopReason.LOST)
+
+    def held(self) -> Held:
+        """What to renew. Called in the heartbeat's thread; `list` of a dict's values is atomic in CPython."""
+        return {
+            slot: held
+            for slot, attempts in list(self._attempts.items())
+            if (held := [a.lease_held for a in list(attempts.values()) if not a.is_over])
+        }
+
+    def attempts(self) -> Iterator[Attempt]:
+        """All of them, waiting or not."""
+        for attempts in self._attempts.values():
+            yield from attempts.values()
+
+    @property
+    def busy(self) -> bool:
+        """Whether some attempt does more than wait."""
+        return sum(map(len, self._attempts.values())) > len(self.waiting)
+
+    def park_all(self) -> None:
+        """Park what only waits, as far as it can be."""
+        for attempt in tuple(self.waiting):
+            self._park(attempt)
+
+    async def emptied(self) -> bool:
+        """True once no attempt is left; False as soon as one goes on."""
+        while any(self._attempts.values()):
+            if any(attempt.context.stopping is None for attempt in self.attempts()):
+                return False
+            self.changed.clear()
+            await self.changed.wait()
+        return True
+
+    async def _work(self, attempt: Attempt) -> None:
+        settle = await self._runner.run(attempt)
+        if settle is not None:
+            self._lanes[attempt.lease.id.slot].send(settle)
+        running = [thread for thread in attempt.threads if not thread.done()]
+        if running:
+            # Its threads are still taken, and so is its place.
+            await asyncio.wait([asyncio.wrap_future(thread) for thread in running])
+        self._forget(attempt)
+
+    def _forget(self, attempt: Attempt) -> None:
+        lease = attempt.lease
+        attempts = self._attempts[lease.id.slot]
+        # A lease that was lost may have come back to this worker meanwhile.
+        if attempts.get(lease.id.key) is attempt:
+            del attempts[lease.id.key]
+        if lease.isolated:
+            self.room.release_isolation()
+        if not attempts:
+            self._lanes[lease.id.slot].watch_cancels(False)
+        self.waiting.discard(attempt)
+        self._free(attempt)
+        self.changed.set()
+
+    def _free(self, attempt: Attempt) -> None:
+        """Give its place to others."""
+        if attempt.holds_room:
+            attempt.holds_room = False
+            self.room.release(1)
+
+    def _on_room(self) -> None:
+        for lane in self._lanes.values():
+            lane.nudge()
+
+    def _on_isolation(self) -> None:
+        for lane in self._lanes.values():
+            lane.nudge(isolation=True)
+
+    # --- what attempts ask --------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        return self._store.clock.estimate_ms()
+
+    def send(self, slot: str, message: Message, answered: Answered | None = None) -> None:
+        self._lanes[slot].send(message, answered)
+
+    async def read_events(self, id: TaskId) -> Sequence[Event]:
+        return await asyncio.to_thread(self._reads.unread_events, id)
+
+    def on_idle(self, attempt: Attempt) -> None:
+        self.waiting.add(attempt)
+        self._free(attempt)
+        if not self._stays_hot(attempt):
+            self._park(attempt)
+        self.changed.set()
+
+    def on_busy(self, attempt: Attempt) -> None:
+        self.waiting.discard(attempt)
+
+    async def readmit(self, attempt: Attempt) -> None:
+        if not attempt.lease.isolated:
+            await self.room.take()
+            attempt.holds_room = True
+
+    def _stays_hot(self, attempt: Attempt) -> bool:
+        """A short wait for a time alone; what only the store can end is parked at once."""
+        due_at = attempt.due_at
+        if self.leaving or due_at is None or attempt.waits.awaits:
+            return False
+        left_s = due_at - asyncio.get_running_loop().time()
+        return left_s <= self._settings.hot_wait_seconds and len(self.waiting) <= self._settings.hot_waits
+
+    def _park(self, attempt: Attempt) -> None:
+        if attempt.parkable and attempt.context.stopping is None:
+            attempt.stop(StopReason.PARK)
+            asyncio.get_running_loop().call_later(UNWIND_S, self._insist, attempt)
+
+    def _insist(self, attempt: Attempt) -> None:
+        """Fail a parked task whose code will not unwind: nobody could say what it still does."""
+        if attempt.is_over or attempt.context.stopping is not StopReason.PARK:
+            return
+        self._lanes[attempt.lease.id.slot].send(self._runner.stuck(attempt, UNWIND_S))
+        attempt.context.stopping = StopReason.LOST
+        if attempt.work is not None:
+            attempt.work.cancel()
+
+    # --- what rounds ask ----------------------------------------------------------------------
+
+    async def tell(self, slot: str, messages: Sequence[Message]) -> None:
+        if not messages:
+            return
+        told = asyncio.Event()
+        for message in messages[:-1]:
+            self.send(slot, message)
+        self.send(slot, messages[-1], lambda _: told.set())
+        await told.wait()
+
+    async def watchers(self, poller: Poller) -> list[Watcher]:
+        return await asyncio.to_thread(self._reads.watchers, poller)
+
+    async def awaiting(self, slot: str, waits: Sequence[tuple[bytes, int]]) -> str:
+        return await asyncio.to_thread(self._reads.awaiting, slot, waits)

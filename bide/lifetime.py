@@ -1,0 +1,33 @@
+"""How long a worker's process has lived: what somebody pays for."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+
+class Lifetime:
+    """Measures from the start of the process, interpreter and imports included."""
+
+    def __init__(self, local: Callable[[], float]) -> None:
+        """local: the boot-time clock, in seconds."""
+        self._local = local
+        self.began_at = local()
+        self._reported_until = self.began_at - _process_age_s()
+
+    def unreported_ms(self) -> int:
+        """What has passed since this was last asked, in whole milliseconds."""
+        lived_ms = int((self._local() - self._reported_until) * 1000)
+        self._reported_until += lived_ms / 1000
+        return lived_ms
+
+
+def _process_age_s() -> float:
+    """Seconds since this process was started; where the system does not tell, those it has computed."""
+    try:
+        with open("/proc/self/stat") as stat:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, AttributeError, ValueError):
+        return time.process_time()

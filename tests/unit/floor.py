@@ -1,0 +1,59 @@
+"""Where an attempt runs without a worker: what it says is kept, and nobody takes its place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+from bide.attempt import Attempt
+from bide.exchange import Event, Lease, Message
+from bide.ids import TaskId
+from bide.meter import Meter
+from bide.records import Run, Spec
+from bide.state import State
+
+KEY = bytes(range(16))
+FENCE = 7
+NEVER = 1e12
+NOW_MS = 1_800_000_000_000
+
+
+class QuietFloor:
+    """A worker's side of an attempt. What is sent counts at once, unless `counts` is False."""
+
+    def __init__(self, executor: Executor, *, counts: bool = True) -> None:
+        self.meter = Meter(time.monotonic)
+        self.executor = executor
+        self.counts = counts
+        self.sent: list[Message] = []
+        self.events: list[Event] = []
+        """What the store would tell of a task's events."""
+        self.idle: list[Attempt] = []
+        """Attempts that only wait."""
+
+    def now_ms(self) -> int:
+        return NOW_MS
+
+    def send(self, slot: str, message: Message, answered: Callable[[bool], object] | None = None) -> None:
+        self.sent.append(message)
+        if answered is not None:
+            answered(self.counts)
+
+    async def read_events(self, id: TaskId) -> Sequence[Event]:
+        return tuple(self.events)
+
+    def on_idle(self, attempt: Attempt) -> None:
+        self.idle.append(attempt)
+
+    def on_busy(self, attempt: Attempt) -> None:
+        self.idle.remove(attempt)
+
+    async def readmit(self, attempt: Attempt) -> None:
+        """There is always room."""
+
+
+def lease(name: str, args: str = "{}", attempt: int = 1, expires_at: float = NEVER) -> Lease:
+    """A lease of a task in queue `default`."""
+    run = Run(State.RUNNING, attempt, 3, FENCE, "worker", started_ms=NOW_MS)
+    return Lease(TaskId("default", KEY), run, Spec(name, args, "default", 0, ""), False, expires_at)
