@@ -37,8 +37,6 @@ _CAP_SECONDS: Final = 45.0
 _POLL_SECONDS: Final = 0.1
 _SUBMIT_SECONDS: Final = 90.0
 
-_METRICS: Final = ("tasks done", "wall", "peak RSS", "CPU", "billed of waited", "leaves while tasks wait")
-
 
 @dataclass(frozen=True)
 class System:
@@ -53,8 +51,6 @@ class System:
     """What the tasks that are done have returned; read once, at the end."""
     done: Callable[[Bed], int]
     """How many have a result; cheap enough to be asked ten times a second."""
-    leaves: bool
-    """Whether its worker may end while its tasks wait, and another goes on with them."""
     note: str
 
 
@@ -64,7 +60,6 @@ class Outcome:
 
     done: int
     wall_s: float
-    capped: bool
     worker: Footprint
 
 
@@ -72,13 +67,13 @@ def measure(quick: bool) -> Iterator[Line]:
     many, few, seconds = (500, 40, 3.0) if quick else (MANY, FEW, 10.0)
     missing = ""
     with bed() as store:
-        yield from _lines(_bide(many), seconds, _run(store, _bide(many), seconds))
+        yield from _lines(_bide(many), many, seconds, _run(store, _bide(many), seconds))
         measured = 0
         for peer, systems in (("celery", _celery), ("arq", _arq)):
             try:
                 with peer_environment(peer) as python:
                     for system in systems(python, many, few):
-                        yield from _lines(system, seconds, _run(store, system, seconds))
+                        yield from _lines(system, many, seconds, _run(store, system, seconds))
                         measured += 1
             except NotInstalled as error:
                 missing += f"NOT MEASURED: {peer} could not be installed: {error}. "
@@ -94,34 +89,36 @@ def _run(store: Bed, system: System, seconds: float) -> Outcome:
         while (wall := time.monotonic() - worker.started) < _CAP_SECONDS and done < system.tasks:
             time.sleep(_POLL_SECONDS)
             done = system.done(store)
-        results = system.results(store)
     finally:
         worker.leave()
+    if done < system.tasks:
+        wall = worker.lived_s  # it has finished what it had begun
+    results = system.results(store)
     if len(set(results)) != len(results) or not set(results) <= set(range(system.tasks)):
         raise BenchFailed(f"{system.name}: a task has a wrong result")
     if not results:
         raise BenchFailed(f"{system.name}: no task was done within {_CAP_SECONDS:g} s")
-    return Outcome(len(results), wall, len(results) < system.tasks, worker)
+    return Outcome(len(results), wall, worker)
 
 
-def _lines(system: System, seconds: float, outcome: Outcome) -> Iterator[Line]:
+def _lines(system: System, many: int, seconds: float, outcome: Outcome) -> Iterator[Line]:
     done, worker = outcome.done, outcome.worker
-    note = f"{system.tasks:,} tasks of {seconds:g} s; {system.note}"
-    wall, wall_note = outcome.wall_s, "from the start of the worker's process to the last result"
-    if outcome.capped:
-        wall = outcome.wall_s * system.tasks / done
-        wall_note = f"extrapolated: {done:,} of {system.tasks:,} tasks were done in {outcome.wall_s:.0f} s"
-    billed = worker.lived_s / (done * seconds) * 100
-    values = (
-        (done, "", note),
-        (wall, "s", wall_note),
-        (worker.peak_bytes / 2**20, "MiB", f"{worker.processes} processes"),
-        (worker.cpu_s, "s", "user and system, start and imports included"),
-        (billed, "%", "one worker, whatever processes it has, from its start to its exit"),
-        (float(system.leaves), "", "1: yes"),
-    )
-    for name, (value, unit, text) in zip(_METRICS, values, strict=True):
-        yield Line("peers", name, value, unit, note=text, of=system.name)
+    wall_note = "from the start of the worker's process to the last result"
+    if done < many:
+        wall_note = f"extrapolated: {done:,} tasks of {seconds:g} s were done in {outcome.wall_s:.1f} s"
+    waited = done * seconds
+    for name, value, unit, note in (
+        ("tasks done", done, "", f"{system.tasks:,} tasks of {seconds:g} s; {system.note}"),
+        (f"wall for {many:,} tasks", outcome.wall_s * many / done, "s", wall_note),
+        ("peak RSS", worker.peak_bytes / 2**20, "MiB", f"{worker.processes} processes"),
+        ("CPU per 1,000 tasks", worker.cpu_s / done * 1000, "s", "user and system, with start and imports"),
+        (
+            "billed of waited", worker.lived_s / waited * 100, "%",
+            f"{worker.lived_s:.1f} s from start to exit, once for the worker with all its processes, "
+            f"of {waited:,.0f} s",
+        ),
+    ):  # fmt: skip
+        yield Line("peers", name, value, unit, note=note, of=system.name)
 
 
 # --- Bide ---------------------------------------------------------------------------------------
@@ -143,7 +140,7 @@ def _bide(tasks: int) -> System:
         return [msgspec.json.decode(result, type=int) for result in found]
 
     note = f"one worker, BIDE_CONCURRENCY={tasks}"
-    return System("Bide", tasks, submit, start, results, Bed.results, True, note)
+    return System("Bide", tasks, submit, start, results, Bed.results, note)
 
 
 # --- peers --------------------------------------------------------------------------------------
@@ -161,7 +158,7 @@ def _celery(python: Path, many: int, few: int) -> tuple[System, ...]:
     def system(pool: str, tasks: int, width: int, note: str = "") -> System:
         return System(
             f"Celery {pool}", tasks, _submitter(python, "bench.peer_celery"), start(pool, width),
-            _celery_results, _counter(b"celery-task-meta-"), False, f"one worker, --concurrency {width}{note}",
+            _celery_results, _counter(b"celery-task-meta-"), f"one worker, --concurrency {width}{note}",
         )  # fmt: skip
 
     width = CHILDREN_PER_CORE * (psutil.cpu_count() or 1)
@@ -175,7 +172,7 @@ def _arq(python: Path, many: int, few: int) -> tuple[System, ...]:  # noqa: ARG0
     return (
         System(
             "arq", many, _submitter(python, "bench.peer_arq"), start, _arq_results, _counter(b"arq:result:"),
-            False, f"one worker, max_jobs {MANY}",
+            f"one worker, max_jobs {MANY}",
         ),
     )  # fmt: skip
 

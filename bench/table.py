@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +25,10 @@ class NoMarkers(Exception):
 
 
 def table(results: Report) -> str:
-    """The table in Markdown, with a line about the machine under it."""
-    rows = ["| | goal | measured | |", "|---|---|---|---|", *map(_row, results.lines)]
+    """The table in Markdown, one of the systems that were compared, and a line about the machine."""
+    rows = ["| | goal | measured | |", "|---|---|---|---|"]
+    rows += [_row(line) for line in results.lines if not line.of]
+    rows += _comparison([line for line in results.lines if line.of])
     machine, versions = results.machine, results.versions
     source = (
         f"Measured {results.date[:10]} by `make bench` on {machine.cores} cores of {machine.cpu} "
@@ -39,6 +42,20 @@ def _row(line: Line) -> str:
     verdict = {"pass": "✓", "MISS": "**missed**", "": ""}[line.verdict]
     goal = line.shown_goal.replace(">=", "≥").replace("<=", "≤")
     return f"| {line.benchmark}: {line.name} | {goal} | {line.shown_value} | {verdict} |"
+
+
+def _comparison(lines: Sequence[Line]) -> list[str]:
+    """A row for each system, a column for each thing that was measured of it."""
+    if not lines:
+        return []
+    names = list(dict.fromkeys(line.name for line in lines))
+    cells: dict[str, dict[str, str]] = {}
+    for line in lines:
+        estimated = "~" if line.note.startswith("extrapolated") else ""
+        cells.setdefault(line.of, {})[line.name] = estimated + line.shown_value
+    head = ["", f"| {lines[0].benchmark} | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    rows = [f"| {of} | {' | '.join(found.get(name, '') for name in names)} |" for of, found in cells.items()]
+    return head + rows
 
 
 def with_table(document: str, results: Report) -> str:

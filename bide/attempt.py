@@ -44,8 +44,8 @@ class Floor(Protocol):
     def on_busy(self, attempt: Attempt) -> None:
         """The attempt goes on."""
 
-    async def readmit(self, attempt: Attempt) -> None:
-        """Returns when there is room for an attempt whose wait is over."""
+    def readmit(self, attempt: Attempt, go_on: Callable[[], bool]) -> None:
+        """Call `go_on` as soon as there is room for an attempt whose wait is over."""
 
 
 class Attempt(Operations):
@@ -63,10 +63,10 @@ class Attempt(Operations):
         self.context = Context(lease.id, lease.attempt, self)
         self.journal = Journal(lease.journal)
         self.waits = Waits(self)
-        self.work: asyncio.Task[None] | None = None
+        self.work: asyncio.Task[Message | None] | None = None
         self.threads: list[Future[Any]] = []
         """What plain functions run in. They may outlive the attempt: threads cannot be ended."""
-        self.foreign: set[asyncio.Task[Any]] = set()
+        self.foreign: list[asyncio.Task[Any]] = []
         """Asyncio tasks that the code made itself."""
         self.can_wait = True
         self.is_waiting = False
@@ -102,6 +102,10 @@ class Attempt(Operations):
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_at(self.loop_time(deadline_ms), self.stop, StopReason.DEADLINE)
         self._go_on()
+
+    def forget_spec(self) -> None:
+        """Its code has what it needs of it, and may wait for long."""
+        self.lease = self.lease.without_spec()
 
     def end(self) -> None:
         """Its code has ended: charge it no longer."""
@@ -195,8 +199,8 @@ class Attempt(Operations):
         self._idle_since = asyncio.get_running_loop().time()
         self._floor.on_idle(self)
 
-    async def readmit(self) -> None:
-        await self._floor.readmit(self)
+    def readmit(self, go_on: Callable[[], bool]) -> None:
+        self._floor.readmit(self, go_on)
 
     def on_busy(self) -> None:
         if self.is_waiting:

@@ -27,7 +27,7 @@ class Branch:
         journal: Journal,
         path: str,
         owner: asyncio.Task[Any] | None,
-        foreign: set[asyncio.Task[Any]],
+        foreign: list[asyncio.Task[Any]],
     ) -> None:
         """foreign: asyncio tasks that the code of any branch makes itself."""
         self.foreign = foreign
@@ -43,7 +43,7 @@ CURRENT: Final[ContextVar[Branch | None]] = ContextVar("branch", default=None)
 """The branch that the running code belongs to; asyncio tasks inherit it."""
 
 
-def enter_root(journal: Journal, foreign: set[asyncio.Task[Any]]) -> Branch:
+def enter_root(journal: Journal, foreign: list[asyncio.Task[Any]]) -> Branch:
     """The branch that a task's code begins in: the asyncio task that runs now owns it."""
     branch = Branch(journal, "", asyncio.current_task(), foreign)
     CURRENT.set(branch)
@@ -67,8 +67,8 @@ def adopt(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> as
     task = asyncio.Task(coroutine, loop=loop, **options)
     branch = CURRENT.get()
     if branch is not None and branch.owner is not None:
-        branch.foreign.add(task)
-        task.add_done_callback(branch.foreign.discard)
+        branch.foreign.append(task)
+        task.add_done_callback(branch.foreign.remove)
     return task
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -111,6 +111,10 @@ class Lease:
     journal: tuple[bytes, ...] = ()
     """Entries, packed."""
     events: tuple[Event, ...] = field(default=())
+
+    def without_spec(self) -> Lease:
+        """The same lease, lighter."""
+        return replace(self, spec=None)
 
     @property
     def fence(self) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import Final
 
 from bide.attempt import Attempt
@@ -66,7 +67,9 @@ class Floor:
         for lease in leases:
             attempt = Attempt(lease, self)
             self._attempts.setdefault(lease.id.slot, {})[lease.id.key] = attempt
-            attempt.work = asyncio.create_task(self._work(attempt))
+            run = self._runner.run_poller if lease.is_poller else self._runner.run
+            attempt.work = asyncio.create_task(run(attempt))
+            attempt.work.add_done_callback(partial(self._on_end, attempt))
         if leases:
             self.has_worked = True
             self._lanes[leases[0].id.slot].watch_cancels(True)
@@ -118,14 +121,19 @@ class Floor:
             await self.changed.wait()
         return True
 
-    async def _work(self, attempt: Attempt) -> None:
-        settle = await self._runner.run(attempt)
+    def _on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
+        settle = None if work.cancelled() else work.result()
         if settle is not None:
             self._lanes[attempt.lease.id.slot].send(settle)
-        running = [thread for thread in attempt.threads if not thread.done()]
-        if running:
-            # Its threads are still taken, and so is its place.
-            await asyncio.wait([asyncio.wrap_future(thread) for thread in running])
+        self._forget_with_threads(attempt, None)
+
+    def _forget_with_threads(self, attempt: Attempt, _: object) -> None:
+        """Forget an attempt once its threads are free: until then, so is not its place."""
+        for thread in attempt.threads:
+            if not thread.done():
+                ended = asyncio.wrap_future(thread)
+                ended.add_done_callback(partial(self._forget_with_threads, attempt))
+                return
         self._forget(attempt)
 
     def _forget(self, attempt: Attempt) -> None:
@@ -177,10 +185,15 @@ class Floor:
     def on_busy(self, attempt: Attempt) -> None:
         self.waiting.discard(attempt)
 
-    async def readmit(self, attempt: Attempt) -> None:
-        if not attempt.lease.isolated:
-            await self.room.take()
-            attempt.holds_room = True
+    def readmit(self, attempt: Attempt, go_on: Callable[[], bool]) -> None:
+        def enter() -> bool:
+            attempt.holds_room = go_on()
+            return attempt.holds_room
+
+        if attempt.lease.isolated:
+            go_on()  # it has the place for isolated tasks
+        else:
+            self.room.take(enter)
 
     def _stays_hot(self, attempt: Attempt) -> bool:
         """A short wait for a time alone; what only the store can end is parked at once."""

@@ -20,6 +20,8 @@ MAX_ENTRIES: Final = 1_000
 MAX_ENTRY_BYTES: Final = 64 * 1024
 MAX_BYTES: Final = 256 * 1024
 _VERSION: Final = "@/"
+_NONE_READ: Final[dict[int, int]] = {}
+_NO_BRANCHES: Final[dict[str, list[int]]] = {}
 
 
 class Status(IntEnum):
@@ -57,14 +59,15 @@ class JournalEnd(BaseException):
 class Journal:
     """One task's entries; positions count from 1."""
 
-    __slots__ = ("_branches", "_bytes", "_entries", "_to_meet", "_unsaved", "replay_only")
+    __slots__ = ("_branches", "_bytes", "_entries", "_read", "_to_meet", "_unsaved", "replay_only")
 
     def __init__(self, packed: tuple[bytes, ...] = (), *, replay_only: bool = False) -> None:
         """replay_only: raise JournalEnd instead of going on where the entries end."""
         self._entries = [_unpack(entry) for entry in packed]
         self._bytes = sum(map(len, packed))
-        self._unsaved: dict[int, int] = {}
-        self._branches: dict[str, list[int]] = {}
+        self._unsaved: list[int] = []
+        self._read: dict[int, int] = _NONE_READ
+        self._branches: dict[str, list[int]] = {} if packed else _NO_BRANCHES
         for position, entry in enumerate(self._entries, 1):
             self._branches.setdefault(_branch_of(entry.path), []).append(position)
         self._to_meet = len(packed) - len(self._branches.get(_VERSION[:-1], ()))
@@ -114,7 +117,7 @@ class Journal:
         self._entries.append(entry)
         position = len(self._entries)
         self._bytes += size
-        self._unsaved[position] = 0
+        self._unsaved.append(position)
         return position
 
     def replace(self, position: int, entry: Entry, event: int = 0) -> None:
@@ -123,13 +126,16 @@ class Journal:
         self._check(entry, size - old, position)
         self._entries[position - 1] = entry
         self._bytes += size - old
-        self._unsaved[position] = event
+        if position not in self._unsaved:
+            self._unsaved.append(position)
+        if event:
+            self._read = {**self._read, position: event}
 
     def unsaved(self) -> list[tuple[int, bytes, int]]:
         """What is to be written, which then counts as saved: position, packed entry, event read or 0."""
-        found = [(position, _pack(self.entry(position)), event) for position, event in self._unsaved.items()]
-        self._unsaved = {}
-        return sorted(found)
+        found = [(at, _pack(self.entry(at)), self._read.get(at, 0)) for at in sorted(self._unsaved)]
+        self._unsaved, self._read = [], _NONE_READ
+        return found
 
     def _check(self, entry: Entry, grown: int, position: int) -> None:
         if len(entry.value) > MAX_ENTRY_BYTES:

@@ -12,7 +12,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -83,7 +82,9 @@ class Rounds:
                 await asyncio.sleep(poller.spacing_s)
             attempt.calls += 1
             try:
-                answers = await self._ask(attempt, poller, batch)
+                answers, called_at = await self._ask(attempt, poller, batch)
+                if attempt.calls == 1:
+                    began = called_at  # rounds are apart as the service sees them
             except Exception as error:
                 wanted_s = throttled(error)
                 if wanted_s is not None:
@@ -108,18 +109,29 @@ class Rounds:
         _write_luck(attempt, luck)
         return max(backoff_s, poller.spacing_s, poller.every_s - (loop.time() - began))
 
-    async def _ask(self, attempt: Attempt, poller: Poller, batch: list[Any]) -> Mapping[Any, Any]:
+    async def _ask(
+        self, attempt: Attempt, poller: Poller, batch: list[Any]
+    ) -> tuple[Mapping[Any, Any], float]:
+        """The answers, and when the call began, on the loop's clock: threads may be waited for."""
+        loop = asyncio.get_running_loop()
+        called_at = loop.time()
+
+        def ask_in_thread() -> Any:
+            nonlocal called_at
+            called_at = loop.time()
+            return poller.function(batch)
+
         async with asyncio.timeout(CALL_S):
             if inspect.iscoroutinefunction(poller.function):
                 answers = await poller.function(batch)
             else:
-                answers = await attempt.in_thread(partial(poller.function, batch))
+                answers = await attempt.in_thread(ask_in_thread)
         if not isinstance(answers, Mapping):
             raise BideError(
                 f"{poller.place}: poller {poller.name!r} returns a mapping from keys to answers, not a "
                 f"{type(answers).__name__}."
             )
-        return answers
+        return answers, called_at
 
     async def _waiting(self, poller: Poller) -> dict[Any, list[Watcher]]:
         """Who waits, by key; those that never will again are struck off."""

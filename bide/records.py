@@ -7,7 +7,7 @@ import msgspec
 from bide.state import State
 
 
-class Spec(msgspec.Struct, frozen=True, array_like=True):
+class Spec(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What was submitted; never changes. Stored in `specs`, MessagePack, in this order."""
 
     name: str
@@ -20,7 +20,7 @@ class Spec(msgspec.Struct, frozen=True, array_like=True):
     """Field of `idempotency` that answers repeats of this submission; empty without a key."""
 
 
-class Run(msgspec.Struct, frozen=True, array_like=True):
+class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How far a task has come. Stored in `runs`, MessagePack, in this order; see lua/_run.lua."""
 
     state: State

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 
@@ -18,7 +17,7 @@ class Room:
         self._on_room = on_room
         self._on_isolation = on_isolation
         self._isolated = False
-        self._returning: deque[asyncio.Future[None]] = deque()
+        self._returning: deque[Callable[[], bool]] = deque()
 
     @property
     def free(self) -> int:
@@ -34,27 +33,19 @@ class Room:
     def release(self, count: int) -> None:
         """Give places back: first to those whose wait is over."""
         while count and self._returning:
-            turn = self._returning.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            if self._returning.popleft()():
                 count -= 1
         self._free += count
         if count:
             self._on_room()
 
-    async def take(self) -> None:
-        """One place, as soon as there is one."""
+    def take(self, go_on: Callable[[], bool]) -> None:
+        """Call this as soon as there is a place, which it takes; unless it returns False."""
         if self._free > 0:
-            self._free -= 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._returning.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.release(1)
-            raise
+            if go_on():
+                self._free -= 1
+        else:
+            self._returning.append(go_on)
 
     def reserve_isolation(self) -> bool:
         """Set aside the one place for an isolated task; False when it is taken."""

@@ -7,7 +7,7 @@ import inspect
 import logging
 import random
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Final
@@ -82,14 +82,40 @@ class Runner:
         another worker. A lease that has run out before the start, as after a thaw or a long
         absence of the store, is handed back: perhaps nobody else has the task yet.
         """
+        prepared = self._prepare(attempt)
+        if isinstance(prepared, Message):
+            return prepared
+        definition, call = prepared
+        attempt.forget_spec()
+        root = enter_root(attempt.journal, attempt.foreign)
+        try:
+            attempt.begin(definition.timeout_s, attempt.lease.run.deadline_ms)
+            try:
+                code = call()
+                del call, prepared  # thousands of these frames wait at a time
+                result = await code
+                root.cursor.finish()
+            finally:
+                attempt.end()
+        except BaseException as error:
+            # SystemExit and KeyboardInterrupt too: what a task raises must not end its neighbours.
+            settle = self._ended(attempt, error, definition)
+        else:
+            settle = attempt.park() if _is_parked(attempt) else self._succeeded(attempt, result)
+        if settle is not None and settle.verb in _FOR_GOOD and attempt.context.exits:
+            await self._run_exits(attempt)
+        return settle
+
+    def _prepare(
+        self, attempt: Attempt
+    ) -> Message | tuple[Definition, Callable[[], Coroutine[Any, Any, Any]]]:
+        """What there is to run, or the settle of what cannot be."""
         lease = attempt.lease
         if self._local_clock() >= lease.expires_at:
             return attempt.settle(Settlement.HANDED_BACK)
         spec = lease.spec
         if spec is None:
             return self._give_up(attempt, "RECORD_UNREADABLE", _UNREADABLE)
-        if spec.name.startswith("~"):
-            return await self._poll(attempt, spec.name[1:])
         try:
             definition = self._definition(attempt, spec)
         except UnknownTask as error:
@@ -101,16 +127,14 @@ class Runner:
             return self._give_up(attempt, "ARGUMENTS_OUTDATED", _outdated(definition, spec, error))
         except Exception as error:
             return self._failed(attempt, error, definition.retry)
-        try:
-            result = await self._call(attempt, definition, arguments)
-        except BaseException as error:
-            # SystemExit and KeyboardInterrupt too: what a task raises must not end its neighbours.
-            settle = self._ended(attempt, error, definition)
-        else:
-            settle = attempt.park() if _is_parked(attempt) else self._succeeded(attempt, result)
-        if settle is not None and settle.verb in _FOR_GOOD:
-            await self._run_exits(attempt)
-        return settle
+        if lease.run.cancelling:
+            attempt.journal.replay_only = True  # it runs only for what it asked to be run at its end
+        positional = (attempt.context,) if definition.takes_context else ()
+        call = partial(definition.function, *positional, **arguments)
+        if definition.is_async:
+            return definition, call
+        attempt.can_wait = False
+        return definition, partial(self._call_plain, attempt, definition, call)
 
     def stuck(self, attempt: Attempt, seconds: float) -> Message:
         """The settle of a parked attempt whose code does not unwind."""
@@ -130,7 +154,10 @@ class Runner:
             attempt.journal.begin(definition.version)
         return definition
 
-    async def _poll(self, attempt: Attempt, name: str) -> Message | None:
+    async def run_poller(self, attempt: Attempt) -> Message | None:
+        """Make the round of a shared poller; see `run`."""
+        assert attempt.lease.spec is not None, "written by lua/_watch.lua"
+        name = attempt.lease.spec.name[1:]
         poller = self._registry.pollers.get(name)
         attempt.begin(_NO_LIMIT, 0)
         try:
@@ -148,33 +175,10 @@ class Runner:
             attempt.end()
         return attempt.settle(Settlement.POLLED, name, round(delay_s * 1000))
 
-    async def _call(self, attempt: Attempt, definition: Definition, arguments: dict[str, Any]) -> Any:
-        positional = (attempt.context,) if definition.takes_context else ()
-        deadline_ms = attempt.lease.run.deadline_ms
-        if not definition.is_async:
-            attempt.can_wait = False
-            return await self._call_plain(
-                attempt, definition, partial(definition.function, *positional, **arguments)
-            )
-        root = enter_root(attempt.journal, attempt.foreign)
-        attempt.begin(definition.timeout_s, deadline_ms)
-        try:
-            if attempt.lease.run.cancelling:
-                attempt.journal.replay_only = True  # only for what it asked to be run at its end
-            result = await definition.function(*positional, **arguments)
-            root.cursor.finish()
-            return result
-        finally:
-            attempt.end()
-
     async def _call_plain(self, attempt: Attempt, definition: Definition, call: Callable[[], Any]) -> Any:
-        attempt.begin(_NO_LIMIT, attempt.lease.run.deadline_ms)
-        try:
-            thread = self._executor.submit(_in_thread, call)
-            attempt.threads.append(thread)
-            done, _ = await asyncio.wait((asyncio.wrap_future(thread),), timeout=definition.timeout_s)
-        finally:
-            attempt.end()
+        thread = self._executor.submit(_in_thread, call)
+        attempt.threads.append(thread)
+        done, _ = await asyncio.wait((asyncio.wrap_future(thread),), timeout=definition.timeout_s)
         if not done:
             attempt.context.stopping = attempt.context.stopping or StopReason.TIMEOUT
             raise TaskTimeout

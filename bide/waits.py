@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 
@@ -12,8 +13,11 @@ class Idler(Protocol):
     def on_idle(self) -> None:
         """Every branch waits now. Called by the last one, before it does."""
 
-    async def readmit(self) -> None:
-        """Returns when a branch may go on; called after a wait that found every branch waiting."""
+    def readmit(self, go_on: Callable[[], bool]) -> None:
+        """A wait is over that found every branch waiting: call `go_on` as soon as there is room.
+
+        It returns False when the wait has ended otherwise meanwhile, and needs no room.
+        """
 
     def on_busy(self) -> None:
         """A branch goes on, for whatever reason."""
@@ -22,23 +26,45 @@ class Idler(Protocol):
 class Wait:
     """What one branch waits for: a time, an event, or whichever is first."""
 
-    __slots__ = ("awaits", "due_at", "over")
+    __slots__ = ("_over", "_timer", "_waits", "awaits", "due_at")
 
     def __init__(self, due_at: float | None, awaits: str = "") -> None:
         """due_at: in seconds on the loop's clock; None for no time. awaits: name of an event, or empty."""
         self.due_at = due_at
         self.awaits = awaits
-        self.over: asyncio.Future[None] | None = None
+
+    def begin(self, waits: Waits) -> asyncio.Future[None]:
+        """The future that ends with it."""
+        loop = asyncio.get_running_loop()
+        self._waits = waits
+        self._over: asyncio.Future[None] = loop.create_future()
+        # Before the branch itself hears of it, so that it finds everything in order.
+        self._over.add_done_callback(self._end)
+        self._timer = None if self.due_at is None else loop.call_at(self.due_at, waits.on_due, self)
+        return self._over
+
+    def go_on(self) -> bool:
+        """Let the branch go on; False when it has long done so."""
+        if self._over.done():
+            return False
+        self._over.set_result(None)
+        return True
+
+    def _end(self, _: asyncio.Future[Any]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._waits.on_over(self)
 
 
 class Waits:
     """The branches of one attempt that wait, and the number of those that do not."""
 
-    __slots__ = ("_active", "_idler", "_waits")
+    __slots__ = ("_active", "_idler", "_readmitting", "_waits")
 
     def __init__(self, idler: Idler) -> None:
         self._idler = idler
         self._active = 1
+        self._readmitting = False
         self._waits: list[Wait] = []
 
     @property
@@ -66,33 +92,33 @@ class Waits:
         """A branch has ended, and its group goes on without it."""
         self._leave()
 
-    async def until(self, wait: Wait) -> None:
-        """Wait, until it is due: only the store can say that an event has come, to a parked task."""
-        loop = asyncio.get_running_loop()
-        wait.over = loop.create_future()
-        timer = None
-        if wait.due_at is not None:
-            timer = loop.call_at(wait.due_at, _set, wait.over)
+    def until(self, wait: Wait) -> asyncio.Future[None]:
+        """Await this, to wait until it is due: only the store tells a task, once parked, of an event.
+
+        A future and no coroutine: of ten thousand waits, each frame counts.
+        """
+        over = wait.begin(self)
         self._waits.append(wait)
         self._leave()
-        try:
-            await wait.over
-            if self.idle:
-                await self._idler.readmit()
-        finally:
-            if timer is not None:
-                timer.cancel()
-            self._waits.remove(wait)
-            self._active += 1
-            if self._active == 1:
-                self._idler.on_busy()
+        return over
+
+    def on_due(self, wait: Wait) -> None:
+        """A wait's time has come."""
+        if self.idle and not self._readmitting:
+            self._readmitting = True
+            self._idler.readmit(wait.go_on)
+        else:
+            wait.go_on()
+
+    def on_over(self, wait: Wait) -> None:
+        """A wait has ended, whether it was due or cancelled."""
+        self._waits.remove(wait)
+        self._readmitting = False
+        self._active += 1
+        if self._active == 1:
+            self._idler.on_busy()
 
     def _leave(self) -> None:
         self._active -= 1
         if self._active == 0:
             self._idler.on_idle()
-
-
-def _set(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_result(None)

@@ -69,7 +69,7 @@ def _perform(
 
     async def replay() -> None:
         async with asyncio.timeout(limit_s) as engine.limit:
-            engine.root = enter_root(journal, set())
+            engine.root = enter_root(journal, [])
             await definition.function(*positional, **arguments)
             engine.root.cursor.finish()
 

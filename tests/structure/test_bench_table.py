@@ -40,3 +40,14 @@ def test_only_what_stands_between_the_markers_changes() -> None:
     assert after.startswith("above <!-- bench:begin -->\n|")
     assert after.endswith("<!-- bench:end --> below <!-- other -->")
     assert "old" not in after
+
+
+def test_systems_that_are_compared_get_a_table_of_their_own() -> None:
+    lines = (
+        Line("peers", "wall", 10.9, "s", of="Bide"),
+        Line("peers", "CPU", 1.2, "s", of="Bide"),
+        Line("peers", "wall", 3521.0, "s", note="extrapolated: 128 of 10,000", of="Other"),
+    )
+    rows = table.table(msgspec.structs.replace(report.load(), lines=lines)).splitlines()
+    assert rows[3] == "| peers | wall | CPU |"
+    assert rows[5:7] == ["| Bide | 10.9 s | 1.2 s |", "| Other | ~3,521 s |  |"]

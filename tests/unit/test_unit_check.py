@@ -145,7 +145,7 @@ def test_code_that_catches_a_failed_wait_goes_on_as_its_journal_says() -> None:
         "event.approved#1",
         digest_of("event", "approved"),
         Status.FAILED,
-        '{"kind":"bide.errors:WaitTimeout","message":"late"}',
+        '{"type":"bide.errors:WaitTimeout","message":"late"}',
     )
     assert check(patient, failed, created(), slept(60.0, Status.OPEN)) is None
 
@@ -227,9 +227,6 @@ def test_the_server_extra_names_what_the_core_imports() -> None:
         for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
         if "==" in line
     )
-    extra = {
-        name: least
-        for name, _, least in (each.partition(">=") for each in project["optional-dependencies"]["server"])
-    }
+    extra = dict(line.partition(">=")[::2] for line in project["optional-dependencies"]["server"])
     assert set(extra) == set(pinned) - {"requests"}
     assert all(pinned[name].startswith(least) for name, least in extra.items())

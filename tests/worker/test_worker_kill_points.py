@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -105,9 +104,7 @@ def play(
                 sent = stage.store.send_event(id, "default", "go", b'"went"').seen or True
             return stage.state(id).done
 
-        t0 = time.time()
-        await_that(done, seconds=30)
-        if time.time() - t0 > 5: print("SLOW", at, proxy.struck, time.time() - t0, stage.view(id).run, stage.lines(), journal_of(stage, id))
+        await_that(done, seconds=15)  # less than lanes take to look without being rung for
         assert stage.state(id) is State.SUCCEEDED, stage.outcome(id)
         await_that(lambda: stage.effects("w:exit"))
         repeated = _check(stage, id, killer)

@@ -92,7 +92,7 @@ def _describe(instances: list[str]) -> list[dict[str, Any]]:
 
 
 def _ec2() -> Any:
-    if True:
+    with _ONE_AT_A_TIME:  # making a client is not thread-safe; using it is
         return _make_client()
 
 
