@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, Final, Protocol
 
@@ -12,6 +12,7 @@ from bide.errors import Interrupted
 from bide.exchange import Event, Lease, Message, Settlement, Usage, Verb
 from bide.ids import TaskId
 from bide.journal import Journal
+from bide.limits import Limits
 from bide.meter import Meter
 from bide.operations import Operations
 from bide.poller import Poller
@@ -24,6 +25,7 @@ class Floor(Protocol):
     """What an attempt needs of its worker."""
 
     meter: Meter
+    limits: Limits
 
     @property
     def executor(self) -> Executor:
@@ -37,6 +39,9 @@ class Floor(Protocol):
 
     async def read_events(self, id: TaskId) -> Sequence[Event]:
         """Unread events, as the store has them now."""
+
+    def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
+        """The attempt's work is done."""
 
     def on_idle(self, attempt: Attempt) -> None:
         """The attempt only waits: keep it, or stop it with PARK."""
@@ -53,7 +58,7 @@ class Attempt(Operations):
 
     __slots__ = (
         "_active_s", "_active_since", "_billed_s", "_deadline", "_entered", "_events", "_floor",
-        "_idle_since", "_limit_s", "_parked", "_started", "_timer", "_waited_s", "calls", "can_wait",
+        "_idle_since", "_limit_s", "_parked", "_started", "_waited_s", "calls", "can_wait",
         "context", "foreign",
         "holds_room", "is_waiting", "journal", "lease", "polls", "threads", "waits", "work",
     )  # fmt: skip
@@ -76,7 +81,6 @@ class Attempt(Operations):
         self._events = list(lease.events)
         self._floor = floor
         self._started = False
-        self._timer: asyncio.TimerHandle | None = None
         self._limit_s = _WITHOUT_LIMIT
         self._active_s = lease.run.active_ms / 1000
         self._active_since = 0.0
@@ -102,6 +106,14 @@ class Attempt(Operations):
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_at(self.loop_time(deadline_ms), self.stop, StopReason.DEADLINE)
         self._go_on()
+
+    def start(self, work: Coroutine[Any, Any, Message | None]) -> None:
+        """Run it."""
+        self.work = asyncio.get_running_loop().create_task(work)
+        self.work.add_done_callback(self._on_end)
+
+    def _on_end(self, work: asyncio.Task[Message | None]) -> None:
+        self._floor.on_end(self, work)
 
     def forget_spec(self) -> None:
         """Its code has what it needs of it, and may wait for long."""
@@ -178,18 +190,19 @@ class Attempt(Operations):
         loop = asyncio.get_running_loop()
         self._active_since = loop.time()
         self._entered = self._floor.meter.enter()
-        if self._limit_s != _WITHOUT_LIMIT:
-            left_s = max(0.0, self._limit_s - self._active_s)
-            self._timer = loop.call_later(left_s, self.stop, StopReason.TIMEOUT)
+        if self.can_wait and self._limit_s != _WITHOUT_LIMIT:
+            self._floor.limits.add(self, self._active_since + max(0.0, self._limit_s - self._active_s))
 
     def _hold(self) -> None:
         assert self._entered is not None
         self._billed_s += self._floor.meter.leave(self._entered)
         self._entered = None
         self._active_s += asyncio.get_running_loop().time() - self._active_since
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._floor.limits.discard(self)
+
+    def time_out(self) -> None:
+        """It has been active for as long as it may be."""
+        self.stop(StopReason.TIMEOUT)
 
     # --- as the waits' Idler ------------------------------------------------------------------
 

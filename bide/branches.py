@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from contextvars import ContextVar
 from typing import Any, Final
 
 from bide.errors import Misuse
@@ -18,42 +17,45 @@ from bide.waits import Waits
 
 
 class Branch:
-    """One line of code: its owner, its place in the journal, and a failure the code may catch."""
+    """One line of code: its place in the journal, and a failure the code may catch."""
 
-    __slots__ = ("cursor", "failure", "foreign", "owner", "path")
+    __slots__ = ("cursor", "failure", "foreign")
 
-    def __init__(
-        self,
-        journal: Journal,
-        path: str,
-        owner: asyncio.Task[Any] | None,
-        foreign: list[asyncio.Task[Any]],
-    ) -> None:
+    def __init__(self, journal: Journal, path: str, foreign: list[asyncio.Task[Any]]) -> None:
         """foreign: asyncio tasks that the code of any branch makes itself."""
         self.foreign = foreign
-        self.path = path
-        self.owner = owner
         self.cursor = Cursor(journal, path)
         self.failure: tuple[int, Entry] | None = None
         """The latest operation, if it raised, with its position or 0. Once the branch goes on, the code has
         caught it, and a replay must meet it again; if it does not, the next attempt tries again."""
 
 
-CURRENT: Final[ContextVar[Branch | None]] = ContextVar("branch", default=None)
-"""The branch that the running code belongs to; asyncio tasks inherit it."""
+_OWNED: Final[dict[asyncio.Task[Any] | None, Branch]] = {}
+"""Branches by their owners. A context variable would take three times the memory."""
+
+_FOREIGN: Final[dict[asyncio.Task[Any] | None, list[asyncio.Task[Any]]]] = {}
+"""By asyncio task that some task's code made itself: the list of them all, which its own join."""
 
 
-def enter_root(journal: Journal, foreign: list[asyncio.Task[Any]]) -> Branch:
-    """The branch that a task's code begins in: the asyncio task that runs now owns it."""
-    branch = Branch(journal, "", asyncio.current_task(), foreign)
-    CURRENT.set(branch)
-    return branch
+def enter(journal: Journal, foreign: list[asyncio.Task[Any]]) -> None:
+    """Begin a task's code: the asyncio task that runs now owns the branch of it. `leave` ends it."""
+    _OWNED[asyncio.current_task()] = Branch(journal, "", foreign)
+
+
+def finish() -> None:
+    """The code has come to its end. Raises CodeChanged when its journal has not."""
+    _OWNED[asyncio.current_task()].cursor.finish()
+
+
+def leave() -> None:
+    """The code has ended, one way or another."""
+    _OWNED.pop(asyncio.current_task(), None)
 
 
 def current(operation: str) -> Branch:
     """The branch of the code that calls. Raises Misuse outside of every one."""
-    branch = CURRENT.get()
-    if branch is None or branch.owner is not asyncio.current_task():
+    branch = _OWNED.get(asyncio.current_task())
+    if branch is None:
         raise Misuse(
             f"ctx.{operation} was called in an asyncio task that Bide does not know, so a replay could not "
             "tell its results apart. Give the coroutines to ctx.gather(...) or ctx.first(...) in place of "
@@ -65,10 +67,13 @@ def current(operation: str) -> Branch:
 def adopt(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
     """The loop's task factory: notes which asyncio tasks a task's code makes by itself."""
     task = asyncio.Task(coroutine, loop=loop, **options)
-    branch = CURRENT.get()
-    if branch is not None and branch.owner is not None:
-        branch.foreign.append(task)
-        task.add_done_callback(branch.foreign.remove)
+    maker = asyncio.current_task(loop)
+    branch = _OWNED.get(maker)
+    foreign = _FOREIGN.get(maker) if branch is None else branch.foreign
+    if foreign is not None:
+        foreign.append(task)
+        _FOREIGN[task] = foreign
+        task.add_done_callback(lambda ended: _FOREIGN.pop(ended).remove(ended))
     return task
 
 
@@ -95,17 +100,14 @@ class Group:
         self._complete = loop.create_future()
         self._left = len(coroutines)
         self._waits.fork(len(coroutines))
-        parent = CURRENT.get()
-        assert parent is not None
+        foreign = _OWNED[asyncio.current_task()].foreign
         tasks = []
-        try:
-            for number, coroutine in enumerate(coroutines):
-                branch = Branch(self._journal, f"{self._path}.{number}", None, parent.foreign)
-                CURRENT.set(branch)
-                branch.owner = loop.create_task(self._run_branch(number, coroutine))
-                tasks.append(branch.owner)
-        finally:
-            CURRENT.set(parent)
+        for number, coroutine in enumerate(coroutines):
+            # Made without the loop's factory: it is not foreign.
+            task = asyncio.Task(self._run_branch(number, coroutine), loop=loop)
+            _OWNED[task] = Branch(self._journal, f"{self._path}.{number}", foreign)
+            task.add_done_callback(_OWNED.pop)
+            tasks.append(task)
         try:
             decisive = await self._complete
         except asyncio.CancelledError:

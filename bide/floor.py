@@ -15,6 +15,7 @@ from bide.exchange import Event, Lease, Message
 from bide.heartbeat import Held
 from bide.ids import TaskId
 from bide.lane import Answered, Lane
+from bide.limits import Limits
 from bide.meter import Meter
 from bide.poller import Poller, Watcher
 from bide.polling import Rounds
@@ -45,6 +46,7 @@ class Floor:
         """lanes: by slot; filled before the first lease."""
         self.executor = executor
         self.meter = Meter(store.clock.local)
+        self.limits = Limits()
         self.room = Room(settings.concurrency, self._on_room, self._on_isolation)
         self.waiting: set[Attempt] = set()
         """Attempts that only wait, and are kept."""
@@ -68,8 +70,7 @@ class Floor:
             attempt = Attempt(lease, self)
             self._attempts.setdefault(lease.id.slot, {})[lease.id.key] = attempt
             run = self._runner.run_poller if lease.is_poller else self._runner.run
-            attempt.work = asyncio.create_task(run(attempt))
-            attempt.work.add_done_callback(partial(self._on_end, attempt))
+            attempt.start(run(attempt))
         if leases:
             self.has_worked = True
             self._lanes[leases[0].id.slot].watch_cancels(True)
@@ -121,7 +122,7 @@ class Floor:
             await self.changed.wait()
         return True
 
-    def _on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
+    def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
         settle = None if work.cancelled() else work.result()
         if settle is not None:
             self._lanes[attempt.lease.id.slot].send(settle)

@@ -14,9 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from bide import polling
+from bide import branches, polling
 from bide.attempt import Attempt
-from bide.branches import enter_root
 from bide.context import StopReason
 from bide.definition import Definition
 from bide.errors import (
@@ -87,15 +86,16 @@ class Runner:
             return prepared
         definition, call = prepared
         attempt.forget_spec()
-        root = enter_root(attempt.journal, attempt.foreign)
         try:
             attempt.begin(definition.timeout_s, attempt.lease.run.deadline_ms)
+            branches.enter(attempt.journal, attempt.foreign)
             try:
                 code = call()
                 del call, prepared  # thousands of these frames wait at a time
                 result = await code
-                root.cursor.finish()
+                branches.finish()
             finally:
+                branches.leave()
                 attempt.end()
         except BaseException as error:
             # SystemExit and KeyboardInterrupt too: what a task raises must not end its neighbours.

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from stage import Stage, await_that, is_alive
 
+from bide.errors import Closed
+from bide.gate import Gatekeeper
 from bide.ids import TaskId
 from bide.state import State
 
@@ -74,7 +76,7 @@ def test_a_worker_that_may_leave_exits_while_its_tasks_are_parked_and_another_re
     await_that(lambda: not is_alive(first))
     assert stage.view(sleeping).run.state is State.WAITING
     assert stage.view(sleeping).run.attempt == 1
-    stage.start_worker(stays=False, **HOT)
+    stage.start_worker(**HOT)
     send(stage, waiting)
     assert stage.until(waiting).run.state is State.SUCCEEDED
     assert stage.outcome(waiting) == "came"
@@ -134,7 +136,9 @@ def test_closing_the_server_leaves_parked_tasks_going(stage: Stage) -> None:
     sleeping = stage.submit("nap", name="n", seconds=0.3)
     waiting = stage.submit("await_event", name="e")
     stage.until(waiting, State.WAITING)
-    stage.store.gate(open=False, reason="for the test")
+    Gatekeeper(stage.store).close("for the test")
+    with pytest.raises(Closed):
+        stage.submit("nap", name="refused", seconds=0.1)
     send(stage, waiting)
     assert stage.until(sleeping).run.state is State.SUCCEEDED
     assert stage.until(waiting).run.state is State.SUCCEEDED
