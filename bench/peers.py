@@ -29,11 +29,12 @@ from bide.definition import DEFAULT_QUEUE
 from local.children import ROOT
 
 MANY: Final = 10_000
-FEW: Final = 200
-"""Tasks for a worker that holds a process per task."""
-CHILDREN_PER_CORE: Final = 16
+PROCESSES_PER_CORE: Final = 16
+MOST_PROCESSES: Final = 64
+TURNS: Final = 3
+"""How many tasks one after another each of those processes gets."""
 
-_CAP_SECONDS: Final = 45.0
+_CAP_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
 _SUBMIT_SECONDS: Final = 90.0
 
@@ -64,7 +65,7 @@ class Outcome:
 
 
 def measure(quick: bool) -> Iterator[Line]:
-    many, few, seconds = (500, 40, 3.0) if quick else (MANY, FEW, 10.0)
+    many, seconds = (500, 3.0) if quick else (MANY, 10.0)
     missing = ""
     with bed() as store:
         yield from _lines(_bide(many), many, seconds, _run(store, _bide(many), seconds))
@@ -72,7 +73,7 @@ def measure(quick: bool) -> Iterator[Line]:
         for peer, systems in (("celery", _celery), ("arq", _arq)):
             try:
                 with peer_environment(peer) as python:
-                    for system in systems(python, many, few):
+                    for system in systems(python, many):
                         yield from _lines(system, many, seconds, _run(store, system, seconds))
                         measured += 1
             except NotInstalled as error:
@@ -146,7 +147,7 @@ def _bide(tasks: int) -> System:
 # --- peers --------------------------------------------------------------------------------------
 
 
-def _celery(python: Path, many: int, few: int) -> tuple[System, ...]:
+def _celery(python: Path, many: int) -> tuple[System, ...]:
     def start(pool: str, width: int) -> Callable[[Bed], Footprint]:
         command = (
             "-m", "celery", "-A", "bench.peer_celery", "worker", "--loglevel", "ERROR",
@@ -161,11 +162,14 @@ def _celery(python: Path, many: int, few: int) -> tuple[System, ...]:
             _celery_results, _counter(b"celery-task-meta-"), f"one worker, --concurrency {width}{note}",
         )  # fmt: skip
 
-    width = CHILDREN_PER_CORE * (psutil.cpu_count() or 1)
-    return system("prefork", few, width, ": a process per waiting task"), system("gevent", many, many)
+    width = min(PROCESSES_PER_CORE * (psutil.cpu_count() or 1), MOST_PROCESSES)
+    return (
+        system("prefork", TURNS * width, width, ", a process per waiting task"),
+        system("gevent", many, many),
+    )
 
 
-def _arq(python: Path, many: int, few: int) -> tuple[System, ...]:  # noqa: ARG001
+def _arq(python: Path, many: int) -> tuple[System, ...]:
     def start(store: Bed) -> Footprint:
         return _start(python, ("-m", "arq", "bench.peer_arq.WorkerSettings"), store)
 

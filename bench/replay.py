@@ -57,8 +57,8 @@ class Ground:
     def on_busy(self, attempt: Attempt) -> None:
         pass
 
-    async def readmit(self, attempt: Attempt) -> None:
-        pass
+    def readmit(self, attempt: Attempt, go_on: Callable[[], bool]) -> None:  # noqa: ARG002
+        go_on()
 
 
 def measure(quick: bool) -> Iterator[Line]:
@@ -101,7 +101,7 @@ async def _climb(runner: Runner, ground: Ground, journal: tuple[bytes, ...]) -> 
     started = time.perf_counter()
     attempt = Attempt(lease, ground)
     work = asyncio.create_task(runner.run(attempt))
-    attempt.work = work  # type: ignore[assignment]
+    attempt.work = work
     settle = await work
     took = time.perf_counter() - started
     if settle is None or settle.verb is not Settlement.SUCCEEDED or settle.body != b"%d" % STEPS:

@@ -69,7 +69,7 @@ class Attempt(Operations):
         self.journal = Journal(lease.journal)
         self.waits = Waits(self)
         self.work: asyncio.Task[Message | None] | None = None
-        self.threads: list[Future[Any]] = []
+        self.threads: tuple[Future[Any], ...] = ()
         """What plain functions run in. They may outlive the attempt: threads cannot be ended."""
         self.foreign: list[asyncio.Task[Any]] = []
         """Asyncio tasks that the code made itself."""
@@ -78,7 +78,7 @@ class Attempt(Operations):
         self.holds_room = True
         self.polls = 0
         self.calls = 0
-        self._events = list(lease.events)
+        self._events = lease.events
         self._floor = floor
         self._started = False
         self._limit_s = _WITHOUT_LIMIT
@@ -255,25 +255,29 @@ class Attempt(Operations):
             raise Interrupted("The lease was lost; another worker has the task.")
 
     async def in_thread(self, call: Callable[[], Any]) -> Any:
-        thread = self._floor.executor.submit(_guarded, call)
-        self.threads.append(thread)
-        try:
-            return await asyncio.shield(asyncio.wrap_future(thread))
-        finally:
-            if thread.done():
-                self.threads.remove(thread)
+        return await asyncio.shield(self.begin_thread(_guarded, call))
+
+    def begin_thread(self, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Call a plain function in a thread, which counts as the attempt's until it ends."""
+        thread = self._floor.executor.submit(function, *args)
+        self.threads = (*(old for old in self.threads if not old.done()), thread)
+        result = asyncio.wrap_future(thread)
+        # Perhaps nobody waits for it any more when it ends.
+        result.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return result
 
     async def read_events(self) -> Sequence[Event]:
         return await self._floor.read_events(self.lease.id)
 
     def know_events(self, events: Sequence[Event]) -> None:
         known = {event.number for event in self._events}
-        self._events.extend(event for event in events if event.number not in known)
+        self._events += tuple(event for event in events if event.number not in known)
 
     def take_event(self, name: str) -> Event | None:
-        for at, event in enumerate(self._events):
+        for event in self._events:
             if event.name == name:
-                return self._events.pop(at)
+                self._events = tuple(other for other in self._events if other is not event)
+                return event
         return None
 
     async def watch(self, poller: Poller, key: Any, token: str) -> None:

@@ -132,8 +132,9 @@ class Floor:
         """Forget an attempt once its threads are free: until then, so is not its place."""
         for thread in attempt.threads:
             if not thread.done():
-                ended = asyncio.wrap_future(thread)
-                ended.add_done_callback(partial(self._forget_with_threads, attempt))
+                again = partial(self._forget_with_threads, attempt)
+                loop = asyncio.get_running_loop()
+                thread.add_done_callback(partial(loop.call_soon_threadsafe, again))
                 return
         self._forget(attempt)
 

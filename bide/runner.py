@@ -176,13 +176,12 @@ class Runner:
         return attempt.settle(Settlement.POLLED, name, round(delay_s * 1000))
 
     async def _call_plain(self, attempt: Attempt, definition: Definition, call: Callable[[], Any]) -> Any:
-        thread = self._executor.submit(_in_thread, call)
-        attempt.threads.append(thread)
-        done, _ = await asyncio.wait((asyncio.wrap_future(thread),), timeout=definition.timeout_s)
+        result = attempt.begin_thread(_in_thread, call)
+        done, _ = await asyncio.wait((result,), timeout=definition.timeout_s)
         if not done:
             attempt.context.stopping = attempt.context.stopping or StopReason.TIMEOUT
             raise TaskTimeout
-        return thread.result()
+        return result.result()
 
     async def _run_exits(self, attempt: Attempt) -> None:
         """What the task asked for at its end, each in a thread or on the loop."""

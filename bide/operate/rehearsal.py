@@ -7,7 +7,8 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from bide.branches import Branch, enter_root
+from bide import branches
+from bide.branches import Branch
 from bide.context import Context
 from bide.definition import Definition
 from bide.errors import BideError, CodeChanged, InvalidArguments, UnknownTask
@@ -69,9 +70,13 @@ def _perform(
 
     async def replay() -> None:
         async with asyncio.timeout(limit_s) as engine.limit:
-            engine.root = enter_root(journal, [])
-            await definition.function(*positional, **arguments)
-            engine.root.cursor.finish()
+            branches.enter(journal, [])
+            try:
+                engine.root = branches.current("check")
+                await definition.function(*positional, **arguments)
+                branches.finish()
+            finally:
+                branches.leave()
 
     def perform() -> None:
         try:
@@ -139,7 +144,7 @@ class _Prompter(Operations):
     in_thread = staticmethod(_end_async)
     read_events = staticmethod(_end_async)
     watch = staticmethod(_end_async)
-    readmit = staticmethod(_end_async)
+    readmit = staticmethod(_end)
 
     def unwatch(self, *_: Any, **__: Any) -> None:
         """It is not told to the store."""

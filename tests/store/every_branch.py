@@ -143,7 +143,7 @@ def _waiting(store: Store, hire: Hire, clock: HandClock) -> None:
     clock.pass_ms(5)
     resumed = {lease.id: lease for lease in worker.lease(isolate=False)}
     worker.repeat()
-    store.awaiting("default", [(quiet.id.key, 1)])
+    Reads(store).awaiting("default", [(quiet.id.key, 1)])
     worker.exchange(
         entry(resumed[called.id], 1, event=1),
         *(settle(lease, "succeeded") for lease in resumed.values()),

@@ -183,7 +183,7 @@ def test_each_script_costs_no_more_commands_than_it_says(
         "retire": lambda: worker.retire(forced=True),
         "arm": lambda: store.arm("default", clock.ms + 1_000),
         "event": lambda: store.send_event(store.submit(submission()).id, "", "go", b"1"),
-        "awaiting": lambda: store.awaiting("default", [(id.key, 1)]),
+        "awaiting": lambda: Reads(store).awaiting("default", [(id.key, 1)]),
     }
     assert sorted(ordinary) == SCRIPTS
     for name, use in ordinary.items():

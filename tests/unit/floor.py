@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -9,8 +10,10 @@ from concurrent.futures import Executor
 from bide.attempt import Attempt
 from bide.exchange import Event, Lease, Message
 from bide.ids import TaskId
+from bide.limits import Limits
 from bide.meter import Meter
 from bide.records import Run, Spec
+from bide.runner import Runner
 from bide.state import State
 
 KEY = bytes(range(16))
@@ -24,6 +27,7 @@ class QuietFloor:
 
     def __init__(self, executor: Executor, *, counts: bool = True) -> None:
         self.meter = Meter(time.monotonic)
+        self.limits = Limits()
         self.executor = executor
         self.counts = counts
         self.sent: list[Message] = []
@@ -49,8 +53,19 @@ class QuietFloor:
     def on_busy(self, attempt: Attempt) -> None:
         self.idle.remove(attempt)
 
-    async def readmit(self, attempt: Attempt) -> None:
+    def readmit(self, attempt: Attempt, go_on: Callable[[], bool]) -> None:
         """There is always room."""
+        go_on()
+
+    def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
+        """The test looks at the work itself."""
+
+
+async def settle_of(attempt: Attempt, runner: Runner) -> Message | None:
+    """Run it, as a worker does."""
+    attempt.start(runner.run(attempt))
+    assert attempt.work is not None
+    return await attempt.work
 
 
 def lease(name: str, args: str = "{}", attempt: int = 1, expires_at: float = NEVER) -> Lease:

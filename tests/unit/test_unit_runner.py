@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from floor import FENCE, KEY, NEVER, QuietFloor, lease
+from floor import FENCE, KEY, NEVER, QuietFloor, lease, settle_of
 
 from bide import Context, Reject, Retry, RetryAfter, task
 from bide.attempt import Attempt
@@ -53,7 +53,7 @@ def run(threads: ThreadPoolExecutor) -> Run:
         attempt_ = Attempt(lease(name or definition.name, args, attempt, expires_at), QuietFloor(threads))
         if stop:
             attempt_.stop(stop)
-        return asyncio.run(runner(definition, threads).run(attempt_))
+        return asyncio.run(settle_of(attempt_, runner(definition, threads)))
 
     return run
 
@@ -308,7 +308,7 @@ def test_a_rejection_counts_even_while_the_attempt_is_asked_to_end(
         raise Reject("no")
 
     attempt = Attempt(lease("rejects"), QuietFloor(threads))
-    settle = asyncio.run(runner(rejects, threads).run(attempt))
+    settle = asyncio.run(settle_of(attempt, runner(rejects, threads)))
     assert settled(settle) == ("failed", {"code": "REJECTED", "message": "no"})
 
 
@@ -360,8 +360,7 @@ def test_a_running_async_task_is_stopped_at_its_await(
             await asyncio.Event().wait()
 
         attempt = Attempt(lease("waits"), QuietFloor(threads))
-        work = asyncio.create_task(runner(waits, threads).run(attempt))
-        attempt.work = work  # type: ignore[assignment]
+        work = asyncio.create_task(settle_of(attempt, runner(waits, threads)))
         await started.wait()
         attempt.stop(reason)
         return await work
@@ -385,8 +384,7 @@ def test_a_running_plain_function_is_stopped_at_its_check(
             ctx.check()
 
         attempt = Attempt(lease("waits"), QuietFloor(threads))
-        work = asyncio.create_task(runner(waits, threads).run(attempt))
-        attempt.work = work  # type: ignore[assignment]
+        work = asyncio.create_task(settle_of(attempt, runner(waits, threads)))
         await started.wait()
         attempt.stop(reason)
         stopped.set()
@@ -417,8 +415,7 @@ def test_a_task_that_finishes_in_spite_of_a_cancel_has_succeeded(threads: Thread
             raise AssertionError
 
         attempt = Attempt(lease("stubborn"), QuietFloor(threads))
-        work = asyncio.create_task(runner(stubborn, threads).run(attempt))
-        attempt.work = work  # type: ignore[assignment]
+        work = asyncio.create_task(settle_of(attempt, runner(stubborn, threads)))
         await started.wait()
         attempt.stop(StopReason.CANCEL)
         return await work

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from floor import QuietFloor, lease
+from floor import QuietFloor, lease, settle_of
 from msgspec import Struct
 
 from bide import Retry, task
@@ -40,7 +40,7 @@ def fail(executor: ThreadPoolExecutor) -> Fail:
     def run(definition: Definition, args: str = "{}") -> dict[str, str]:
         runner = Runner(Registry({definition.name: definition}), executor, lambda: 0.0)
         attempt = Attempt(lease(definition.name, args), QuietFloor(executor))
-        settle = asyncio.run(asyncio.wait_for(runner.run(attempt), 5))
+        settle = asyncio.run(asyncio.wait_for(settle_of(attempt, runner), 5))
         assert settle is not None
         assert settle.verb is Settlement.FAILED
         failure: dict[str, str] = json.loads(settle.body)

@@ -355,6 +355,23 @@ async def first_wins(ctx: Context, name: str) -> list[Any]:
     return [winner.which, winner.value]
 
 
+async def _naps(ctx: Context, seconds: list[float]) -> None:
+    for each in seconds:
+        await ctx.sleep(each)
+
+
+async def _work_on(ctx: Context) -> None:
+    await ctx.sleep(0.15)
+    await ctx.step(asyncio.sleep, 1.0)
+
+
+@task(retry=ONCE)
+async def crowd(ctx: Context, name: str) -> None:
+    """One branch works on after its wait, beside another with wait after wait."""
+    leave(f"{name}:began")
+    await ctx.gather(_work_on(ctx), _naps(ctx, [0.25, 0.1, 0.1]))
+
+
 # --- shared pollers -----------------------------------------------------------------------------
 
 

@@ -116,6 +116,19 @@ def test_a_full_worker_lets_a_task_go_on_when_its_wait_is_over(stage: Stage) -> 
         assert stage.until(id).run.state is State.SUCCEEDED
 
 
+def test_a_worker_keeps_its_places_however_many_branches_wait_for_one(stage: Stage) -> None:
+    """Two places. Others hold both when the branches' waits end, and give them back one by one."""
+    stage.start_worker(concurrency=2, **HOT)
+    for round in range(2):
+        crowded = stage.submit("crowd", name=f"c{round}")
+        await_that(lambda round=round: stage.effects(f"c{round}:began"))  # type: ignore[misc]
+        others = [stage.submit("doze", name="d", seconds=seconds) for seconds in (0.7, 0.9)]
+        for id in (*others, crowded):
+            assert stage.until(id).run.state is State.SUCCEEDED
+    both = [stage.submit("doze", name=f"last{number}", seconds=1.0) for number in range(2)]
+    await_that(lambda: all(stage.state(id) is State.RUNNING for id in both))
+
+
 def test_waits_beyond_what_a_worker_keeps_are_parked(stage: Stage) -> None:
     stage.start_worker(hot_waits=2, **HOT)
     ids = [stage.submit("nap", name=f"n{number}", seconds=30.0) for number in range(5)]
