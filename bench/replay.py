@@ -20,6 +20,7 @@ from bide.branches import adopt
 from bide.definition import DEFAULT_QUEUE
 from bide.exchange import Event, Lease, Message, Settlement, Verb
 from bide.ids import TaskId, new_id
+from bide.limits import Limits
 from bide.meter import Meter
 from bide.records import Run, Spec
 from bide.runner import Runner
@@ -35,7 +36,9 @@ class Ground:
 
     def __init__(self, executor: Executor) -> None:
         self.meter = Meter(time.monotonic)
+        self.limits = Limits()
         self.executor = executor
+        self.settled: asyncio.Future[Message | None] | None = None
         self.journal: dict[int, bytes] = {}
 
     def now_ms(self) -> int:
@@ -50,6 +53,10 @@ class Ground:
 
     async def read_events(self, id: TaskId) -> Sequence[Event]:  # noqa: ARG002
         return ()
+
+    def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:  # noqa: ARG002
+        assert self.settled is not None
+        self.settled.set_result(work.result())
 
     def on_idle(self, attempt: Attempt) -> None:
         pass
@@ -99,10 +106,10 @@ async def _climb(runner: Runner, ground: Ground, journal: tuple[bytes, ...]) -> 
     id = new_id(DEFAULT_QUEUE, ground.now_ms(), os.urandom)
     lease = Lease(id, run, _SPEC, isolated=False, expires_at=math.inf, journal=journal)
     started = time.perf_counter()
+    ground.settled = asyncio.get_running_loop().create_future()
     attempt = Attempt(lease, ground)
-    work = asyncio.create_task(runner.run(attempt))
-    attempt.work = work
-    settle = await work
+    attempt.start(runner.run(attempt))
+    settle = await ground.settled
     took = time.perf_counter() - started
     if settle is None or settle.verb is not Settlement.SUCCEEDED or settle.body != b"%d" % STEPS:
         raise BenchFailed(f"the task with {STEPS} steps ended as {settle}")

@@ -36,6 +36,10 @@ class Roll:
         """Workers that live now."""
         return len(self._alive)
 
+    def oldest_s(self) -> float:
+        """Seconds for which the oldest of those alive has lived; 0 when there is none."""
+        return max((last - first for first, last in map(self._spans.__getitem__, self._alive)), default=0.0)
+
     @property
     def starts(self) -> int:
         return len(self._spans)

@@ -38,7 +38,7 @@ class Samples:
     idle_manned: int = 0
     """Of those, with a worker alive: it has not left yet."""
     lingering: int = 0
-    """Of those, after it should have: nothing was due for the time that a worker may linger."""
+    """Of those, after it should have: a worker that has found nothing due for longer than it may linger."""
     unmanned: int = 0
     """Without a worker."""
 
@@ -102,7 +102,8 @@ async def _look(store: Bed, workers: Roll, samples: Samples) -> None:
         idle_since = now if idle_since is None else idle_since
         samples.idle += 1
         samples.idle_manned += manned
-        samples.lingering += manned and now - idle_since > _IDLE_SECONDS + _LEAVING_SECONDS
+        # What takes less than a sample may be missed: no worker has idled for longer than it has lived.
+        samples.lingering += min(now - idle_since, workers.oldest_s()) > _IDLE_SECONDS + _LEAVING_SECONDS
 
 
 def _nothing_due(store: Bed) -> bool:

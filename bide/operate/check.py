@@ -6,8 +6,9 @@ import argparse
 import contextlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Final
 
 import msgspec
@@ -19,25 +20,29 @@ from bide.errors import RegistryError, SettingsError, StoreError
 from bide.keys import Keys
 from bide.operate.ended import Ended
 from bide.operate.flight import flights
-from bide.operate.rehearsal import LIMIT_S, Mismatch, rehearse
+from bide.operate.rehearsal import LIMIT_S, TOO_LONG, Mismatch, rehearse
 from bide.settings import Settings
 from bide.store import Store
 
 _NO_STORE: Final = "BIDE_REDIS_URL is not set; `bide check` reads the journals in the store, not the server."
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """One journal, replayed."""
-
-    id: str
-    mismatch: Mismatch | None
+_HANGS: Final = 3
+"""Tasks of one name that may hang; the others of that name are not waited for."""
 
 
-def replays(store: Store, tasks: registry.Registry, limit_s: float = LIMIT_S) -> Iterator[Replayed]:
-    """Replay the journal of every task in flight. Raises StoreUnavailable."""
+def replays(store: Store, tasks: registry.Registry, limit_s: float = LIMIT_S) -> Iterator[Mismatch | None]:
+    """Replay the journal of every task in flight: each one's mismatch, or None. Raises StoreUnavailable."""
+    hangs: Counter[str] = Counter()
     for flight in flights(store):
-        yield Replayed(str(flight.id), rehearse(flight, tasks, limit_s))
+        name = "" if flight.spec is None else flight.spec.name
+        if hangs[name] >= _HANGS:
+            yield Mismatch(str(flight.id), name, TOO_LONG, f"Not replayed: {_HANGS} others took too long.")
+            continue
+        mismatch = rehearse(flight, tasks, limit_s)
+        if mismatch is not None and mismatch.code == TOO_LONG:
+            hangs[name] += 1
+        yield mismatch
 
 
 class Check:
@@ -66,12 +71,12 @@ class Check:
             checked = 0
             found: list[Mismatch] = []
             try:
-                for replayed in replays(store, tasks):
+                for mismatch in replays(store, tasks):
                     checked += 1
-                    if replayed.mismatch is not None:
-                        found.append(replayed.mismatch)
+                    if mismatch is not None:
+                        found.append(mismatch)
                         if not options.json:
-                            print(_line(replayed.mismatch), file=output, flush=True)
+                            print(_line(mismatch), file=output, flush=True)
             except StoreError as error:
                 print(f"bide: {error}", file=sys.stderr)
                 return Ended.UNREACHABLE

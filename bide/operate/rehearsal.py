@@ -7,11 +7,13 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
+import msgspec
+
 from bide import branches
 from bide.branches import Branch
 from bide.context import Context
 from bide.definition import Definition
-from bide.errors import BideError, CodeChanged, InvalidArguments, UnknownTask
+from bide.errors import BideError, CodeChanged, InvalidArguments, TaskTimeout, UnknownTask
 from bide.journal import Journal, JournalEnd
 from bide.operate.flight import Flight
 from bide.operations import Operations
@@ -20,6 +22,7 @@ from bide.waits import Waits
 
 LIMIT_S: Final = 2.0
 """How long the code of one task may take; what takes long belongs into steps, which are not run."""
+TOO_LONG: Final = TaskTimeout.code
 _UNWIND_S: Final = 0.5
 """More for code that is cancelled at the limit."""
 _MAX_CHARS: Final = 2_000
@@ -42,10 +45,11 @@ def rehearse(flight: Flight, registry: Registry, limit_s: float = LIMIT_S) -> Mi
         return _mismatch(flight, "RECORD_UNREADABLE", "The stored submission cannot be read.")
     try:
         journal = Journal(flight.journal, replay_only=True)
-    except ValueError as error:
+        version = journal.version
+    except (msgspec.MsgspecError, ValueError) as error:
         return _mismatch(flight, "RECORD_UNREADABLE", f"The journal cannot be read: {error}")
     try:
-        definition = registry.get(flight.spec.name, journal.version)
+        definition = registry.get(flight.spec.name, version)
         arguments = definition.decode_args(flight.spec.args)
     except UnknownTask as error:
         return _mismatch(flight, error.code, error.message)
@@ -164,7 +168,7 @@ def _hangs(flight: Flight, limit_s: float) -> Mismatch:
         f"The code between the task's operations took longer than {limit_s:g} s. What takes long, or waits, "
         "belongs into ctx.step, ctx.sleep or ctx.poll."
     )
-    return _mismatch(flight, "TIMEOUT", message)
+    return _mismatch(flight, TOO_LONG, message)
 
 
 def _mismatch(flight: Flight, code: str, message: str) -> Mismatch:

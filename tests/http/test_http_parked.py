@@ -53,6 +53,14 @@ def test_a_task_that_waits_for_long_may_be_asked_for_before(api: Api, worker: Ha
     assert api.get(path).headers["retry-after"] == "30"
 
 
+def test_a_task_that_awaits_an_event_is_asked_for_before_it_would_give_up(
+    api: Api, worker: HandWorker
+) -> None:
+    path = _path(api)
+    worker.park(worker.lease(), delay_ms=3_600_000, awaits="approved")
+    assert int(api.get(path).headers["retry-after"]) <= 2
+
+
 def test_a_task_that_waits_for_an_event_alone_has_no_time(api: Api, worker: HandWorker) -> None:
     path = _path(api)
     worker.park(worker.lease(), awaits="approved")

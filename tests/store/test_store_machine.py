@@ -23,27 +23,33 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from scripted_worker import ScriptedWorker, settle
+from scripted_worker import ScriptedWorker, deliver, entry, park, settle
 from slot_contents import Slot, read_slot, wipe
 from submissions import submission
 
 from bide.connection import connect
 from bide.errors import IdempotencyConflict, ScriptError, TaskFinished, TaskNotFound
-from bide.exchange import ExchangeReply, Lease, Message, Settlement
+from bide.exchange import ExchangeReply, Lease, Message, Settlement, Usage, Verb
 from bide.ids import TaskId
 from bide.keys import SERVER_KEYS, Keys
+from bide.records import Run
 from bide.state import TRANSITIONS, State
 from bide.store import Store
 
 PLACES = {
     State.SCHEDULED: {"due"},
     State.RETRYING: {"due"},
+    State.WAITING: {"due"},
     State.READY: {"ready", "isolated"},
     State.RUNNING: {"leased"},
     State.SUCCEEDED: {"done"},
     State.FAILED: {"done"},
     State.CANCELLED: {"done"},
+    State.EXPIRED: {"done"},
 }
+
+ENDINGS = [settlement for settlement in Settlement if settlement is not Settlement.POLLED]
+"""Of tasks; only a poller's round ends `polled`."""
 
 ENDS = [state for state in State if state.done]
 
@@ -105,6 +111,8 @@ class Lives(RuleBasedStateMachine):
         fingerprint=st.sampled_from([b"f" * 16, b"g" * 16]),
         max_attempts=st.integers(1, 3),
         retention_ms=st.sampled_from([1, 1_000, 60_000]),
+        expires_ms=st.sampled_from([0, 0, 500, 20_000]),
+        deadline_ms=st.sampled_from([0, 0, 2_000, 30_000]),
     )
     def submit(self, key: str, **fields: Any) -> None:
         fields["fingerprint"] = fields["fingerprint"] if key else b""
@@ -128,7 +136,7 @@ class Lives(RuleBasedStateMachine):
         self._took(name, reply)
 
     @precondition(lambda self: self._held)
-    @rule(data=st.data(), settlement=st.sampled_from(Settlement), capacity=st.integers(0, 2))
+    @rule(data=st.data(), settlement=st.sampled_from(ENDINGS), capacity=st.integers(0, 2))
     def settle_one(self, data: st.DataObject, settlement: Settlement, capacity: int) -> None:
         """Perhaps of a lease that has been lost in the meantime."""
         name, lease = self._held.pop(data.draw(st.integers(0, len(self._held) - 1)))
@@ -136,7 +144,7 @@ class Lives(RuleBasedStateMachine):
         self._settle(name, lease, settlement, capacity)
 
     @precondition(lambda self: self._ended)
-    @rule(data=st.data(), settlement=st.sampled_from(Settlement))
+    @rule(data=st.data(), settlement=st.sampled_from(ENDINGS))
     def settle_again(self, data: st.DataObject, settlement: Settlement) -> None:
         """A late, second, perhaps different outcome of a lease that has been settled or lost."""
         name, lease = data.draw(st.sampled_from(self._ended))
@@ -144,11 +152,58 @@ class Lives(RuleBasedStateMachine):
 
     def _settle(self, name: str, lease: Lease, settlement: Settlement, capacity: int) -> None:
         run = self._before.runs.get(lease.id.key)
+        self._tell(name, _end(lease, settlement, run.max_attempts if run else 1), lease, capacity)
+
+    def _tell(self, name: str, message: Message, lease: Lease, capacity: int = 0) -> None:
+        run = self._before.runs.get(lease.id.key)
         current = run is not None and run.fence == lease.fence
-        end = _end(lease, settlement, run.max_attempts if run else 1)
-        reply = self._workers[name].exchange(end, capacity=capacity)
+        if message.verb is Verb.JOURNAL:
+            current = current and run is not None and run.state == State.RUNNING
+        reply = self._workers[name].exchange(message, capacity=capacity)
         assert reply.lost == (() if current else (0,))
         self._took(name, reply)
+
+    @precondition(lambda self: self._held)
+    @rule(
+        data=st.data(),
+        delay_ms=st.sampled_from([-1, 0, 700, 15_000]),
+        awaits=st.sampled_from(["", "go", "stop", "stop go"]),
+        exits=st.integers(0, 1),
+    )
+    def park(self, data: st.DataObject, delay_ms: int, awaits: str, exits: int) -> None:
+        name, lease = self._held.pop(data.draw(st.integers(0, len(self._held) - 1)))
+        self._ended.append((name, lease))
+        self._tell(name, park(lease, awaits, delay_ms=delay_ms, usage=Usage(exits=exits)), lease)
+
+    @precondition(lambda self: self._held)
+    @rule(data=st.data(), reads=st.booleans())
+    def write_entry(self, data: st.DataObject, reads: bool) -> None:
+        """Perhaps of a lease that has been lost, and perhaps for an event that it has read."""
+        name, lease = data.draw(st.sampled_from(self._held))
+        run = self._before.runs.get(lease.id.key)
+        event = lease.events[0].number if reads and lease.events else 0
+        self._tell(name, entry(lease, run.journal + 1 if run else 1, event=event), lease)
+
+    @precondition(lambda self: self._ids)
+    @rule(data=st.data(), event=st.sampled_from(["go", "stop"]), key=st.sampled_from(["", "k"]))
+    def send_event(self, data: st.DataObject, event: str, key: str) -> None:
+        id = data.draw(st.sampled_from(self._ids))
+        old = self._before.runs.get(id.key)
+        with suppress(TaskFinished, TaskNotFound, IdempotencyConflict):
+            sent = self._store.send_event(id, "", event, b"1", key=key)
+            assert old is not None
+            run = self._look().runs[id.key]
+            wakes = not sent.seen and old.state == State.WAITING and event in old.awaits.split()
+            assert run.state == (State.READY if wakes else old.state)
+
+    @precondition(lambda self: self._ids)
+    @rule(data=st.data(), name=WORKERS)
+    def deliver_twice(self, data: st.DataObject, name: str) -> None:
+        """A poller's answer, with a token of the task's first wait."""
+        id = data.draw(st.sampled_from(self._ids))
+        self._workers[name].exchange(deliver(id.key, "~1.1"), deliver(id.key, "~1.1"))
+        unread = [event for event, _ in self._look().unread(id.key)]
+        assert unread.count("~1.1") <= 1
 
     @rule(name=WORKERS)
     def repeat(self, name: str) -> None:
@@ -179,8 +234,8 @@ class Lives(RuleBasedStateMachine):
         picked = [id for id in self._ids if id.key in (*self._before.isolated, *self._before.leased)]
         id = data.draw(st.sampled_from(picked if rare and picked else self._ids))
         with suppress(TaskFinished, TaskNotFound):
-            at_once = self._store.cancel(id, "")
-            assert at_once == (self._look().runs[id.key].state == State.CANCELLED)
+            cancelled = self._store.cancel(id, "")
+            assert cancelled.now == (self._look().runs[id.key].state == State.CANCELLED)
 
     @rule(name=WORKERS)
     def restart(self, name: str) -> None:
@@ -224,15 +279,13 @@ class Lives(RuleBasedStateMachine):
         before, now = self._before, self._look()
         assert now.runs.keys() == now.specs.keys()
         for key, run in now.runs.items():
-            (place,) = now.places(key)
-            assert place in PLACES[run.state], f"{run.state} task in {place}"
-            assert run.attempt <= run.max_attempts
-            assert (run.worker != "") == (run.state == State.RUNNING)
-            assert (run.finished_ms > 0) == run.state.done
+            self._check_run(now, key, run)
         indexed = {
             key for name in ("ready", "isolated", "due", "leased", "done") for key in getattr(now, name)
         }
-        assert indexed == now.runs.keys()
+        timeless = {key for key, run in now.runs.items() if run.state == State.WAITING and not run.due_ms}
+        assert indexed | timeless == now.runs.keys()
+        assert not indexed & timeless
         assert now.results.keys() <= now.runs.keys()
         assert {entry[:16] for entry in now.idempotency.values()} <= now.runs.keys()
         live = sum(1 for until in now.listeners.values() if until >= self._clock.ms)
@@ -240,13 +293,37 @@ class Lives(RuleBasedStateMachine):
         self._compare(before, now)
         self._before = now
 
+    def _check_run(self, now: Slot, key: bytes, run: Run) -> None:
+        places = now.places(key)
+        if run.state == State.WAITING and not run.due_ms:
+            assert places == []
+        else:
+            (place,) = places
+            assert place in PLACES[run.state], f"{run.state} task in {place}"
+        assert run.attempt <= run.max_attempts
+        assert (run.worker != "") == (run.state == State.RUNNING)
+        assert (run.finished_ms > 0) == run.state.done
+        assert (run.parked_ms > 0) == (run.state == State.WAITING)
+        assert run.awaits == "" or run.state == State.WAITING
+        assert run.waited_ms >= 0
+        assert len(now.entries(key)) == run.journal
+        assert (key in now.inbox) == (run.inbox == 1)
+        if run.state.done:
+            assert run.journal == run.inbox == 0
+            assert key not in now.ends
+        elif run.deadline_ms or (run.expires_ms and not run.started_ms):
+            assert key in now.ends, "nobody would end it"
+        unread = {event for event, _ in now.unread(key)}
+        if run.state == State.WAITING:
+            assert not unread & set(run.awaits.split()), "it waits for what has come"
+
     def _compare(self, before: Slot, now: Slot) -> None:
         for key, run in now.runs.items():
             old = before.runs.get(key)
             if old is not None:
                 assert run.state in REACHABLE[old.state], f"{old.state} -> {run.state}"
                 assert run.fence >= old.fence + (run.attempt > old.attempt)
-                assert not old.cancelling or (run.cancelling and run.state in (State.RUNNING, *ENDS))
+                assert not old.cancelling or (run.cancelling and run.state in (State.READY, State.RUNNING, *ENDS))
             if run.state.done:
                 outcome = (run.state, now.results.get(key))
                 assert self._outcomes.setdefault(key, outcome) == outcome, "an outcome changed"

@@ -214,6 +214,15 @@ def test_code_that_hangs_between_operations_is_named_and_left_behind(blocks: boo
     assert mismatch.code == "TIMEOUT"
 
 
+def test_a_damaged_journal_is_named() -> None:
+    flight = Flight(
+        ID, Run(State.WAITING, attempt=1, journal=1), Spec("journey", "{}", "", 0, ""), (b"\xc1",)
+    )
+    mismatch = rehearse(flight, Registry({"journey": journey}))
+    assert mismatch is not None
+    assert mismatch.code == "RECORD_UNREADABLE"
+
+
 def test_a_clone_has_the_operator_commands_that_an_installation_has() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {entry.name: entry.value for entry in operators.OWN} == project["entry-points"][operators.GROUP]

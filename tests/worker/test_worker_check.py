@@ -15,6 +15,8 @@ from stage import await_that
 
 from bide import registry
 from bide.ids import TaskId
+from bide.operate.check import replays
+from bide.operate.rehearsal import Mismatch
 from bide.reads import Reads
 from bide.settings import Settings
 from bide.state import State
@@ -35,6 +37,8 @@ def {create}(size: int) -> str:
 @task(version={version})
 async def journey(ctx: Context, size: int) -> str:
     print("on the way")
+    Path(__file__).with_suffix(".begun").open("a").write("begun ")
+    {before}
     vm = await ctx.step({create}, size)
     await ctx.sleep(3600)
     return vm
@@ -50,13 +54,21 @@ class Project:
         self._url = store_url
         self._prefix = prefix
 
-    def write(self, module: str, *, create: str = "create", version: int = 0) -> None:
-        code = JOURNEY.format(create=create, version=version)
+    def write(self, module: str, *, create: str = "create", version: int = 0, before: str = "pass") -> None:
+        code = JOURNEY.format(create=create, version=version, before=before)
         (self.folder / f"{module}.py").write_text(code, encoding="utf-8")
 
     def effects(self, module: str) -> str:
         file = self.folder / f"{module}.effects"
         return file.read_text(encoding="utf-8") if file.exists() else ""
+
+    def began(self, module: str) -> int:
+        """How often the code of its task was called."""
+        return (self.folder / f"{module}.begun").read_text(encoding="utf-8").count("begun")
+
+    def replay(self, module: str, limit_s: float) -> list[Mismatch | None]:
+        """What the check does, in this process."""
+        return list(replays(self._store, registry.load((module,), local=True), limit_s))
 
     def park(self, module: str, number: int = 1) -> list[TaskId]:
         """Submit so many tasks of a module, and let a worker run them until all are parked."""
@@ -138,6 +150,15 @@ def test_a_version_that_is_gone_is_a_mismatch_in_json(project: Project) -> None:
     assert document["checked"] == 1
     assert (mismatch["id"], mismatch["code"]) == (str(id), "UNKNOWN_TASK")
     assert "version 1" in mismatch["message"]
+
+
+def test_code_that_always_hangs_does_not_hang_the_check(project: Project, store: Store) -> None:
+    project.write("journeys_that_flow")
+    project.write("journeys_that_hang", before="import time; time.sleep(60)")
+    project.park("journeys_that_flow", 5)
+    found = [mismatch and mismatch.code for mismatch in project.replay("journeys_that_hang", limit_s=0.05)]
+    assert found == ["TIMEOUT"] * 5
+    assert project.began("journeys_that_hang") == 3
 
 
 def test_a_task_that_has_ended_is_not_checked(project: Project, store: Store) -> None:
