@@ -13,6 +13,7 @@ from bench.bed import Bed, bed, submission
 from bench.crew import crew
 from bench.errors import BenchFailed
 from bench.line import Line, at_most
+from bench.load import CONNECTIONS
 from bench.relay import relay
 from bench.roll import Roll, roll
 from bench.running_stack import running_stack, submit
@@ -38,7 +39,9 @@ def measure(quick: bool) -> Iterator[Line]:
         note=f"{tasks:,} tasks of {seconds:g} s, polled every {EVERY:g} s: "
         f"billed {workers.billed_s():.1f} s of {waited:,.0f} s waited; every result checked",
     )  # fmt: skip
-    yield Line("dense", "submitting all of them", submitted, "s", at_most(1), note="over HTTP, 8 connections")
+    yield Line(
+        "dense", "submitting all of them", submitted, "s", note=f"over HTTP, {CONNECTIONS} connections"
+    )
     yield Line(
         "dense", "worker processes started", workers.starts, "",
         note=f"at most {workers.most} at a time, {totals.polls:,} polls, {totals.replays:,} replays",
@@ -48,13 +51,10 @@ def measure(quick: bool) -> Iterator[Line]:
 
 async def _run(store: Bed, workers: Roll, tasks: int, seconds: float) -> float:
     """Until the last worker has left by itself; returns the seconds that submitting took."""
-    bodies = [watch_body(seconds, EVERY, value) for value in range(tasks)]
     async with running_stack(store, "bench.tasks", BIDE_WORKERS_MIN="0") as url:
         if workers.starts:
             raise BenchFailed("a worker was started before there was work")
-        started = time.monotonic()
-        await asyncio.to_thread(submit, url, bodies)
-        submitted = time.monotonic() - started
+        submitted = (await submit(url, watch_body(seconds, EVERY), tasks)).seconds
         await asyncio.to_thread(store.wait_for_results, tasks, seconds + _SPARE_SECONDS, 0.1)
         check_values(store, tasks)
         await gone(workers)
@@ -115,9 +115,9 @@ def _wait_until_parked(store: Bed, tasks: int) -> None:
         time.sleep(0.01)
 
 
-def watch_body(seconds: float, every: float, value: int) -> str:
-    """A submission of `watch` over HTTP."""
-    return f'{{"name":"watch","args":{{"seconds":{seconds},"every":{every},"value":{value}}}}}'
+def watch_body(seconds: float, every: float) -> str:
+    """Submissions of `watch` over HTTP; `%d` stands for the task's number."""
+    return f'{{"name":"watch","args":{{"seconds":{seconds},"every":{every},"value":%d}}}}'
 
 
 def check_values(store: Bed, tasks: int) -> None:

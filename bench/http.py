@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any, Final
@@ -14,15 +13,12 @@ from bench.bed import Bed, bed
 from bench.errors import BenchFailed
 from bench.line import Line, at_least, at_most
 from bench.load import CONNECTIONS, Load
-from bench.running_stack import running_stack
+from bench.running_stack import generate, running_stack
 from bench.sample import median, percentile, spread
 from bide.definition import DEFAULT_QUEUE
-from local.children import ROOT
 
 _FINISH_SECONDS: Final = 30.0
 """How long the workers may take to finish what was submitted."""
-_SPARE_SECONDS: Final = 30.0
-"""How much longer than asked the load generator may take."""
 
 
 def measure(quick: bool) -> Iterator[Line]:
@@ -48,34 +44,15 @@ class _Api:
 
         Raises BenchFailed unless every submission was accepted and has the right result.
         """
-        load = await self._generate(seconds, rate)
+        more = [] if rate is None else ["--rate", str(rate)]
+        load = await generate(self._url, "--seconds", str(seconds), "--first", str(self._accepted), *more)
         answered = time.monotonic()
-        if load.refused:
-            raise BenchFailed(f"{len(load.refused)} submissions were refused, first: {load.refused[0]}")
         self._accepted += len(load.accepted)
         finished = await asyncio.to_thread(
             self._store.wait_for_results, self._accepted, _FINISH_SECONDS, 0.01
         )
         await asyncio.to_thread(self._check)
         return load, finished - answered
-
-    async def _generate(self, seconds: float, rate: float | None) -> Load:
-        command = ["-m", "bench.load", self._url, "--seconds", str(seconds), "--first", str(self._accepted)]
-        if rate is not None:
-            command += ["--rate", str(rate)]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
-        )
-        try:
-            async with asyncio.timeout(seconds + _SPARE_SECONDS):
-                printed, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            raise BenchFailed("the load generator failed; its complaint is above")
-        return msgspec.json.decode(printed, type=Load)
 
     def _check(self) -> None:
         """Every number that was submitted has come back as a result."""

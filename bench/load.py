@@ -1,9 +1,9 @@
-"""An HTTP load generator in one process: `python -m bench.load URL --seconds S [--rate R]`.
+"""An HTTP load generator in one process: `python -m bench.load URL --seconds S [--rate R] [--count N]`.
 
 Closed loop without a rate: every connection submits again as soon as it is answered.
 Open loop with one: submissions arrive at random (a Poisson process) whether or not the
 server keeps up, wait for a free connection if there is none, and their latency counts
-from their arrival. Prints a Load as JSON.
+from their arrival. It ends after so many seconds, or submissions. Prints a Load as JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import msgspec
 
 CONNECTIONS: Final = 32
 
-_BODY: Final = '{"name":"echo","args":{"value":%d}}'
+_ECHO: Final = '{"name":"echo","args":{"value":%d}}'
 _REQUEST: Final = (
     "POST /v1/tasks HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 )
@@ -82,23 +82,26 @@ class _Connection:
 class _Generator:
     """Sends numbered submissions, from `first` on."""
 
-    def __init__(self, url: str, first: int) -> None:
+    def __init__(self, url: str, first: int, body: str) -> None:
         parts = urlsplit(url)
         self._host = parts.netloc
         self._idle = deque(_Connection(parts.hostname or "", parts.port or 80) for _ in range(CONNECTIONS))
         self._busy: list[_Connection] = []
         self._next = first
+        self._body = body
         self.accepted: list[int] = []
         self.latencies_ms: list[float] = []
         self.refused: list[str] = []
 
-    def run(self, seconds: float, arrivals: Iterator[float] | None) -> float:
+    def run(self, seconds: float, arrivals: Iterator[float] | None, count: int | None) -> float:
         """Submit for `seconds`, then await what is under way; returns the seconds that all of it took.
 
         arrivals: seconds from the start, growing; None for as soon as a connection is free.
+        count: submit no more than these.
         """
         started = time.perf_counter()
         end = started + seconds
+        last = None if count is None else self._next + count
         waiting: deque[float] = deque()
         coming = started + next(arrivals) if arrivals else end
         now = started
@@ -106,8 +109,10 @@ class _Generator:
             while arrivals and coming <= min(now, end):
                 waiting.append(coming)
                 coming = started + next(arrivals)
-            while self._idle and (waiting or (arrivals is None and now < end)):
+            while self._idle and self._next != last and (waiting or (arrivals is None and now < end)):
                 self._submit(waiting.popleft() if waiting else time.perf_counter())
+            if self._next == last:
+                end = min(end, now)
             if not self._busy and not waiting and now >= end:
                 return now - started
             if now > end + _PATIENCE_SECONDS:
@@ -120,7 +125,7 @@ class _Generator:
 
     def _submit(self, since: float) -> None:
         connection = self._idle.popleft()  # each in turn: they belong to several processes
-        body = _BODY % self._next
+        body = self._body % self._next
         connection.send((_REQUEST % (self._host, len(body), body)).encode("ascii"), self._next, since)
         self._next += 1
         self._busy.append(connection)
@@ -153,12 +158,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--rate", type=float, help="submissions a second, for an open loop")
     parser.add_argument("--first", type=int, default=0, help="number of the first submission")
+    parser.add_argument("--count", type=int, help="submissions in all; without it as many as the time allows")
+    parser.add_argument("--body", default=_ECHO, help="a submission, with %%d for its number")
     arguments = parser.parse_args()
-    generator = _Generator(arguments.url, arguments.first)
+    generator = _Generator(arguments.url, arguments.first, arguments.body)
     gc.disable()  # a collection would be counted as the server's
     arrivals = _poisson(arguments.rate) if arguments.rate else None
     try:
-        seconds = generator.run(arguments.seconds, arrivals)
+        seconds = generator.run(arguments.seconds, arrivals, arguments.count)
     except OSError as error:  # TimeoutError too
         sys.exit(f"load: {error}; was the code changed meanwhile?")
     load = Load(seconds, tuple(generator.accepted), tuple(generator.latencies_ms), tuple(generator.refused))

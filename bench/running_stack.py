@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import http.client
+import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+
+import msgspec
 
 from bench.bed import Bed, environ
 from bench.errors import BenchFailed
+from bench.load import Load
 from bide.settings import Settings
 from local import ports
+from local.children import ROOT
 from local.stack import Stack
 
-_CONNECTIONS: Final = 8
-_TIMEOUT_SECONDS: Final = 10.0
+_SUBMIT_SECONDS: Final = 20.0
+_GENERATOR_SECONDS: Final = 45.0
 
 
 @asynccontextmanager
@@ -39,27 +41,32 @@ async def running_stack(store: Bed, tasks: str, **settings: str) -> AsyncIterato
             await stack.stop()
 
 
-def submit(url: str, bodies: Sequence[str]) -> None:
-    """Submit them over several connections. Raises BenchFailed unless each is answered with 202."""
-    shares = [bodies[number::_CONNECTIONS] for number in range(_CONNECTIONS)]
-    with ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="submit") as threads:
-        for _ in threads.map(_submit, [url] * _CONNECTIONS, shares):
-            pass
-
-
-def _submit(url: str, bodies: Sequence[str]) -> None:
-    if not bodies:
-        return
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_TIMEOUT_SECONDS)
+async def generate(url: str, *arguments: str) -> Load:
+    """Have a load generator submit; see bench.load. Raises BenchFailed unless everything was accepted."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.load", url, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
     try:
-        for body in bodies:
-            connection.request("POST", "/v1/tasks", body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            text = answer.read()
-            if answer.status != 202:
-                raise BenchFailed(f"a submission was answered with {answer.status}: {text.decode()[:200]}")
+        async with asyncio.timeout(_GENERATOR_SECONDS):
+            printed, _ = await process.communicate()
+    except TimeoutError as error:
+        raise BenchFailed(f"the load generator took more than {_GENERATOR_SECONDS:g} s") from error
     finally:
-        connection.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise BenchFailed("the load generator failed; its complaint is above")
+    load = msgspec.json.decode(printed, type=Load)
+    if load.refused:
+        raise BenchFailed(f"{len(load.refused)} submissions were refused, first: {load.refused[0]}")
+    return load
+
+
+async def submit(url: str, body: str, count: int, first: int = 0) -> Load:
+    """Submit so many tasks as fast as they are accepted; `%d` in `body` is each one's number."""
+    wanted = ("--count", str(count), "--first", str(first), "--body", body)
+    return await generate(url, "--seconds", f"{_SUBMIT_SECONDS:g}", *wanted)
 
 
 def _complain(text: str) -> None:

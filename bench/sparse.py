@@ -80,7 +80,7 @@ async def _run(store: Bed, workers: Roll, samples: Samples, tasks: int) -> None:
             started = time.monotonic()
             for value in range(tasks):
                 await asyncio.sleep(max(0.0, started + value * APART - time.monotonic()))
-                await asyncio.to_thread(submit, url, [watch_body(SECONDS, EVERY, value)])
+                await submit(url, watch_body(SECONDS, EVERY), 1, first=value)
             await asyncio.to_thread(store.wait_for_results, tasks, SECONDS + _SPARE_SECONDS, 0.25)
         finally:
             looking.cancel()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, Final, Protocol
 
+from bide import branches
 from bide.context import Context, StopReason
 from bide.errors import Interrupted
 from bide.exchange import Event, Lease, Message, Settlement, Usage, Verb
@@ -292,8 +293,8 @@ class Attempt(Operations):
         self._floor.send(poller.queue, Message(poller.home.key, 0, Verb.UNWATCH, 0, member))
 
     def report_progress(self, said: bytes) -> None:
-        if self.journal.replaying:
-            return
+        if self.can_wait and branches.replaying():
+            return  # it was said before
         floor = self._floor
         loop = self.work.get_loop() if self.work is not None else asyncio.get_running_loop()
         message = Message(*self.lease_held, Verb.PROGRESS, 0, said)

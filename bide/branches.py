@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
-from bide.errors import Misuse
+from bide.errors import CodeChanged, Misuse
 from bide.journal import Cursor, Entry, Journal, JournalEnd
 from bide.waits import Waits
 
@@ -40,6 +40,12 @@ _FOREIGN: Final[dict[asyncio.Task[Any] | None, list[asyncio.Task[Any]]]] = {}
 def enter(journal: Journal, foreign: list[asyncio.Task[Any]]) -> None:
     """Begin a task's code: the asyncio task that runs now owns the branch of it. `leave` ends it."""
     _OWNED[asyncio.current_task()] = Branch(journal, "", foreign)
+
+
+def replaying() -> bool:
+    """Whether the branch of the code that calls has entries before it that it has not come to yet."""
+    branch = _OWNED.get(asyncio.current_task())
+    return branch is not None and branch.cursor.upcoming is not None
 
 
 def finish() -> None:
@@ -126,6 +132,7 @@ class Group:
         failed = True
         try:
             result = await coroutine
+            finish()
             failed = False
             return result
         except JournalEnd:
@@ -150,9 +157,12 @@ class Group:
 def result_of(tasks: Sequence[asyncio.Task[Any]], decisive: int) -> Any:
     """What the decisive branch returned; raises what it raised.
 
-    Where one came to the end of a journal that is checked, so has the group.
+    Where one met other code than the journal's, so has the group; and where one came to the end of
+    a journal that is checked, likewise.
     """
-    for task in (tasks[decisive], *tasks):
-        if not task.cancelled() and isinstance(task.exception(), JournalEnd):
-            raise JournalEnd
+    raised = [task.exception() for task in (tasks[decisive], *tasks) if not task.cancelled()]
+    for kind in (CodeChanged, JournalEnd):
+        for error in raised:
+            if isinstance(error, kind):
+                raise error
     return tasks[decisive].result()

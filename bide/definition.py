@@ -9,7 +9,7 @@ import copy
 import inspect
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, overload
@@ -140,8 +140,8 @@ def task(
     """
 
     def define(function: Callable[..., Any]) -> Definition:
-        limits = (timeout, retention, deadline, expires)
-        return _define(function, name, queue, limits, retry or Retry(), version, local_only)
+        limits = {"retention": retention, "deadline": deadline, "expires": expires}
+        return _define(function, name, queue, timeout, limits, retry or Retry(), version, local_only)
 
     return define if function is None else define(function)
 
@@ -150,7 +150,8 @@ def _define(
     function: Callable[..., Any],
     name: str | None,
     queue: str,
-    limits: tuple[str | float | timedelta | None, ...],
+    timeout: str | float | timedelta,
+    limits: Mapping[str, str | float | timedelta | None],
     retry: Retry,
     version: int,
     local_only: bool,
@@ -169,13 +170,14 @@ def _define(
     if not NAME.fullmatch(queue):
         raise RegistryError(f"{place}: {queue!r} is no queue name; it must match {NAME.pattern}")
     try:
-        timeout_s, retention_s, deadline_s, expires_s = (
-            None if limit is None else parse_seconds(limit) for limit in limits
-        )
+        timeout_s = parse_seconds(timeout)
+        seconds = {option: None if it is None else parse_seconds(it) for option, it in limits.items()}
     except ValueError as error:
         raise RegistryError(f"{place}: task {name!r}: {error}") from error
-    if timeout_s is None or 0 in (timeout_s, deadline_s, expires_s):
-        raise RegistryError(f"{place}: task {name!r}: timeout, deadline and expires must be above zero")
+    for option, value in {"timeout": timeout_s, **seconds}.items():
+        if value == 0 and option != "retention":
+            raise RegistryError(f"{place}: task {name!r}: {option} must be above zero")
+    retention_s = seconds["retention"]
     if not 0 <= version < 1_000_000:
         raise RegistryError(f"{place}: task {name!r}: version must be a whole number, not {version!r}")
     takes_context, args_type, result_type = _read_signature(function, name, place)
@@ -186,8 +188,8 @@ def _define(
         timeout_s=timeout_s,
         retry=retry,
         retention_ms=None if retention_s is None else max(1000, round(retention_s * 1000)),
-        deadline_s=deadline_s,
-        expires_s=expires_s,
+        deadline_s=seconds["deadline"],
+        expires_s=seconds["expires"],
         version=version,
         local_only=local_only,
         is_async=inspect.iscoroutinefunction(function),

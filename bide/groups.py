@@ -15,9 +15,9 @@ from bide.steps import commit, encode, meet, raise_again, remember_failure
 
 
 async def first(engine: Engine, coroutines: tuple[Op, ...]) -> Winner:
-    branch, path, position, entry = meet(engine, "first", digest_of("first", len(coroutines)))
+    branch, path, position, entry = meet(engine, "first", "first", digest_of("first", len(coroutines)))
     if entry is not None and entry.status is Status.DONE:
-        _drop(engine, path, coroutines)
+        _drop(coroutines)
         return Winner(*msgspec.json.decode(entry.value))
     position, tasks, winner = await _run(engine, branch, path, position, entry, coroutines)
     value = encode(path, tasks[winner].result())
@@ -28,7 +28,7 @@ async def first(engine: Engine, coroutines: tuple[Op, ...]) -> Winner:
 
 
 async def gather(engine: Engine, coroutines: tuple[Op, ...]) -> list[Any]:
-    branch, path, position, entry = meet(engine, "gather", digest_of("gather", len(coroutines)))
+    branch, path, position, entry = meet(engine, "gather", "gather", digest_of("gather", len(coroutines)))
     if not coroutines:
         return []
     _, tasks, _ = await _run(engine, branch, path, position, entry, coroutines)
@@ -47,7 +47,7 @@ async def _run(
     kind = path.rpartition("/")[2].partition("#")[0]
     digest = digest_of(kind, len(coroutines))
     if entry is not None and entry.status is Status.FAILED:
-        _drop(engine, path, coroutines)
+        _drop(coroutines)
         raise_again(entry)
     if entry is None:
         position = engine.journal.append(Entry(path, digest, Status.OPEN))
@@ -62,8 +62,7 @@ async def _run(
     return position, tasks, decisive
 
 
-def _drop(engine: Engine, path: str, coroutines: Sequence[Coroutine[Any, Any, Any]]) -> None:
+def _drop(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> None:
     """Leave out the branches of a group whose own entry says what came of it."""
-    engine.journal.skip(path)
     for coroutine in coroutines:
         coroutine.close()

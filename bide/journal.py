@@ -59,7 +59,7 @@ class JournalEnd(BaseException):
 class Journal:
     """One task's entries; positions count from 1."""
 
-    __slots__ = ("_branches", "_bytes", "_entries", "_read", "_to_meet", "_unsaved", "replay_only")
+    __slots__ = ("_branches", "_bytes", "_entries", "_read", "_unsaved", "replay_only")
 
     def __init__(self, packed: tuple[bytes, ...] = (), *, replay_only: bool = False) -> None:
         """replay_only: raise JournalEnd instead of going on where the entries end."""
@@ -70,7 +70,6 @@ class Journal:
         self._branches: dict[str, list[int]] = {} if packed else _NO_BRANCHES
         for position, entry in enumerate(self._entries, 1):
             self._branches.setdefault(_branch_of(entry.path), []).append(position)
-        self._to_meet = len(packed) - len(self._branches.get(_VERSION[:-1], ()))
         self.replay_only = replay_only
 
     def __len__(self) -> int:
@@ -88,27 +87,12 @@ class Journal:
         """Note which version of the code the entries that follow belong to."""
         self.append(Entry(f"{_VERSION}{version}", "", Status.DONE))
 
-    @property
-    def replaying(self) -> bool:
-        """Whether some recorded entry has not been asked for yet."""
-        return self._to_meet > 0
-
     def entry(self, position: int) -> Entry:
         return self._entries[position - 1]
 
     def recorded(self, branch: str) -> list[int]:
         """Positions of a branch's entries as they were when the journal was read."""
         return self._branches.get(branch, [])
-
-    def meet(self) -> None:
-        """Count one recorded entry as asked for."""
-        self._to_meet -= 1
-
-    def skip(self, group: str) -> None:
-        """Count the entries of a group's branches as asked for: its own entry says what came of it."""
-        self._to_meet -= sum(
-            len(positions) for branch, positions in self._branches.items() if branch.startswith(f"{group}.")
-        )
 
     def append(self, entry: Entry) -> int:
         """Add an entry, to be saved by the next `unsaved`; returns its position. Raises JournalFull."""
@@ -185,7 +169,6 @@ class Cursor:
         if entry.path != path or entry.digest != digest:
             raise CodeChanged(_changed(f"{path} with arguments {digest}", entry))
         self._at += 1
-        self._journal.meet()
         return path, position, entry
 
     @property

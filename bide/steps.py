@@ -23,9 +23,9 @@ _NEVER_CAUGHT: Final = (CodeChanged, Interrupted, JournalFull, Misuse)
 # --- the journal ------------------------------------------------------------------------------
 
 
-def meet(engine: Engine, name: str, digest: str) -> tuple[Branch, str, int, Entry | None]:
+def meet(engine: Engine, operation: str, name: str, digest: str) -> tuple[Branch, str, int, Entry | None]:
     """Where the code is: its branch, the operation's path, and its entry with its position, if any."""
-    branch = current(name)
+    branch = current(operation)
     if branch.failure is not None:
         position, failure = branch.failure
         branch.failure = None
@@ -65,7 +65,7 @@ def raise_again(entry: Entry) -> NoReturn:
 def remember(engine: Engine, name: str, make: Callable[[], Any]) -> Any:
     """A value that is made once. It is committed with what the code does next."""
     digest = digest_of(name)
-    _, path, _, entry = meet(engine, name, digest)
+    _, path, _, entry = meet(engine, name, name, digest)
     if entry is not None:
         return msgspec.json.decode(entry.value)
     value = make()
@@ -82,7 +82,7 @@ def patched(engine: Engine, name: str) -> bool:
         return False
     if upcoming is None and engine.journal.replay_only:
         raise JournalEnd
-    _, path, _, entry = meet(engine, marker, digest)
+    _, path, _, entry = meet(engine, "patched", marker, digest)
     if entry is None:
         engine.journal.append(Entry(path, digest, Status.DONE))
     return True
@@ -96,7 +96,7 @@ async def step(
 ) -> Any:
     """See Context.step."""
     digest = digest_of("step", args, kwargs)
-    branch, path, _, entry = meet(engine, name_of(function), digest)
+    branch, path, _, entry = meet(engine, "step", name_of(function), digest)
     decode = decoder(function)
     if entry is not None:
         if entry.status is Status.FAILED:

@@ -37,7 +37,7 @@ class Question:
 async def sleep(engine: Engine, seconds: float) -> None:
     """See Context.sleep."""
     digest = digest_of("sleep", seconds)
-    _, path, position, entry = meet(engine, "sleep", digest)
+    _, path, position, entry = meet(engine, "sleep", "sleep", digest)
     if entry is None:
         entry = Entry(path, digest, Status.OPEN, until_ms=engine.now_ms() + round(seconds * 1000))
         position = engine.journal.append(entry)
@@ -52,7 +52,7 @@ async def poll(engine: Engine, question: Question, timeout_s: float | None) -> A
     """See Context.poll."""
     name = name_of(question.check)
     digest = digest_of("poll", question.args, question.kwargs)
-    branch, path, position, entry = meet(engine, name, digest)
+    branch, path, position, entry = meet(engine, "poll", name, digest)
     decode = decoder(question.check)
     entry, position = _opened(engine, path, digest, position, entry, timeout_s)
     if entry.status is Status.FAILED:
@@ -102,7 +102,7 @@ async def poll(engine: Engine, question: Question, timeout_s: float | None) -> A
 async def event(engine: Engine, name: str, timeout_s: float | None) -> Any:
     """See Context.event."""
     digest = digest_of("event", name)
-    branch, path, position, entry = meet(engine, f"event.{name}", digest)
+    branch, path, position, entry = meet(engine, "event", f"event.{name}", digest)
     entry, position = _opened(engine, path, digest, position, entry, timeout_s)
     if entry.status is Status.FAILED:
         raise_again(entry)
@@ -119,7 +119,7 @@ async def event(engine: Engine, name: str, timeout_s: float | None) -> Any:
 async def poll_shared(engine: Engine, poller: Poller, key: Any, timeout_s: float | None) -> Any:
     """See Context.poll: the answer comes as an event, from whoever makes the poller's rounds."""
     digest = digest_of("poll", key)
-    branch, path, position, entry = meet(engine, poller.name, digest)
+    branch, path, position, entry = meet(engine, "poll", poller.name, digest)
     is_new = entry is None or entry.attempt != engine.attempt
     entry, position = _opened(engine, path, digest, position, entry, timeout_s)
     if entry.status is Status.FAILED:

@@ -59,12 +59,13 @@ class Wait:
 class Waits:
     """The branches of one attempt that wait, and the number of those that do not."""
 
-    __slots__ = ("_active", "_idler", "_readmitting", "_waits")
+    __slots__ = ("_active", "_due", "_idler", "_waits")
 
     def __init__(self, idler: Idler) -> None:
         self._idler = idler
         self._active = 1
-        self._readmitting = False
+        self._due: tuple[Wait, ...] = ()
+        """Waits that are over, and share the place that their branches need."""
         self._waits: list[Wait] = []
 
     @property
@@ -104,16 +105,21 @@ class Waits:
 
     def on_due(self, wait: Wait) -> None:
         """A wait's time has come."""
-        if self.idle and not self._readmitting:
-            self._readmitting = True
-            self._idler.readmit(wait.go_on)
-        else:
+        if not self.idle:
             wait.go_on()
+            return
+        self._due = (*self._due, wait)
+        if len(self._due) == 1:
+            self._idler.readmit(self._admit)
+
+    def _admit(self) -> bool:
+        due, self._due = self._due, ()
+        going_on = [wait.go_on() for wait in due]
+        return any(going_on)
 
     def on_over(self, wait: Wait) -> None:
         """A wait has ended, whether it was due or cancelled."""
         self._waits.remove(wait)
-        self._readmitting = False
         self._active += 1
         if self._active == 1:
             self._idler.on_busy()

@@ -40,7 +40,7 @@ local function deliver(run, id, name, body, key, body_digest, now_ms)
   redis.call('HSET', inbox, id, cmsgpack.pack(box))
   run[INBOX] = 1
   if run[STATE] == 'waiting' and is_awaited(run, name) then
-    redis.call('ZREM', due, id)
+    collect(writes.undue, id)
     line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
   else
     collect(writes.runs, id, cmsgpack.pack(run))

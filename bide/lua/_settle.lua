@@ -44,6 +44,11 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
   if run[STATE] ~= 'running' then return true end
   collect(writes.unleased, id)
   charge(run, usage)
+  if run[CANCELLING] == 1 and state == 'waiting' and run[EXITS] == 1 then
+    run[RESUMES] = 1 -- as a parked task that is cancelled
+    line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
+    return true
+  end
   if run[CANCELLING] == 1 and not TERMINAL[state] then
     state, body = 'cancelled', ''
   end

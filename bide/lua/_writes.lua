@@ -2,7 +2,7 @@
 -- Uses: runs, results, ready, due, leased, done, ends, journal, inbox, stats.
 local function no_writes()
   return {
-    runs = {}, results = {}, ready = {}, due = {}, done = {}, leased = {}, unleased = {}, ends = {},
+    runs = {}, results = {}, ready = {}, due = {}, undue = {}, done = {}, leased = {}, unleased = {}, ends = {},
     unended = {}, journal = {}, unjournal = {}, uninbox = {}, stats = {},
   }
 end
@@ -30,13 +30,14 @@ local function flush()
   flush_one('HSET', results, writes.results)
   flush_one('ZADD', ready, writes.ready)
   flush_one('ZADD', due, writes.due)
+  flush_one('ZREM', due, writes.undue) -- parked and made ready by one exchange
   flush_one('ZADD', done, writes.done)
   flush_one('ZREM', leased, writes.unleased)
   flush_one('ZADD', leased, writes.leased)
   flush_one('ZREM', ends, writes.unended)
   flush_one('ZADD', ends, writes.ends)
-  flush_one('HDEL', journal, writes.unjournal)
   flush_one('HSET', journal, writes.journal)
+  flush_one('HDEL', journal, writes.unjournal) -- written and finished by one exchange
   flush_one('HDEL', inbox, writes.uninbox)
   for total, n in pairs(writes.stats) do redis.call('HINCRBY', stats, total, n) end
   writes = no_writes()

@@ -24,8 +24,8 @@
 --   burst left (-1 without a limit)}
 -- Errors: UNREGISTERED, CLOSED, IDEMPOTENCY_CONFLICT, RATE_LIMITED
 -- Fence: none, a new task has had no lease
--- Cost: 6 commands for a ready task without key or limit, 2 more to ring or to look who is awake,
---   O(log ready)
+-- Cost: 7 commands for a ready task without key or limit, 1 less when somebody listens and 2 more
+--   to ring, O(log ready)
 local meta, specs, runs, ready, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ends, idempotency, listeners, bell, workers = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 --- include _ring

@@ -88,8 +88,10 @@ class StackProcess:
         shown: dict[str, Any] = requests.get(f"{self.url}/v1/tasks/{task}", timeout=10).json()
         return shown
 
-    def wait_until_running(self, task: str) -> None:
-        while self.show(task)["state"] != "running":
+    def wait_until_running(self, task: str, timeout: float = 20.0) -> None:
+        deadline = time.monotonic() + timeout
+        while (state := self.show(task)["state"]) != "running":
+            assert time.monotonic() < deadline, f"the task is {state}"
             time.sleep(0.02)
 
     def interrupt(self) -> float:

@@ -8,17 +8,35 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
 import requests
-from stack_process import StackProcess, gone
+from stack_process import Package, StackProcess, gone
 
 from local import ports
 from local.children import ROOT
 from local.data import HOME
 
 Start = Callable[..., StackProcess]
+
+
+BUSY = """
+import asyncio
+from bide import task
+
+@task
+async def busy() -> None:
+    await asyncio.sleep(60)
+"""
+
+
+@pytest.fixture
+def busy(package: Package, tmp_path: Path) -> dict[str, str]:
+    """The environment for a stack that knows a task `busy`, which no worker can park."""
+    package.save("busy", BUSY)
+    return {"BIDE_TASKS": f"workers.tasks,{package.name}", "PYTHONPATH": str(tmp_path)}
 
 
 def test_it_prints_a_curl_line_that_works(stack: StackProcess) -> None:
@@ -123,10 +141,11 @@ def test_killing_the_supervisor_ends_even_frozen_children(start: Start) -> None:
     assert gone(family[1:])
 
 
-def test_ctrl_c_ends_everything_in_time_and_keeps_the_tasks(start: Start) -> None:
-    stack = start().ready()
+def test_ctrl_c_ends_everything_in_time_and_keeps_the_tasks(start: Start, busy: dict[str, str]) -> None:
+    stack = start(**busy).ready()
     finished = stack.submit("echo", value="before").json()["id"]
-    running = stack.submit("sleep", wait=0, seconds=60).json()["id"]
+    parked = stack.submit("sleep", wait=0, seconds=3600).json()["id"]
+    running = stack.submit("busy", wait=0).json()["id"]
     delayed = requests.post(
         f"{stack.url}/v1/tasks", json={"name": "echo", "args": {"value": "later"}, "delay": 3600}, timeout=10
     ).json()["id"]
@@ -136,16 +155,18 @@ def test_ctrl_c_ends_everything_in_time_and_keeps_the_tasks(start: Start) -> Non
     assert stack.process.returncode == 0
     assert gone(family)
 
-    again = start(stack.port).ready()
+    again = start(stack.port, **busy).ready()
     assert again.show(finished)["result"] == "before"
+    assert again.show(parked)["state"] == "waiting"
+    assert again.show(parked)["attempt"] == 1
     assert again.show(running)["state"] in ("ready", "running")
     assert again.show(running)["attempt"] == 1
     assert again.show(delayed)["state"] == "scheduled"
 
 
-def test_a_second_ctrl_c_ends_it_at_once(start: Start) -> None:
-    stack = start().ready()
-    running = stack.submit("sleep", wait=0, seconds=60).json()["id"]
+def test_a_second_ctrl_c_ends_it_at_once(start: Start, busy: dict[str, str]) -> None:
+    stack = start(**busy).ready()
+    running = stack.submit("busy", wait=0).json()["id"]
     stack.wait_until_running(running)
     family = stack.everyone()
     stack.process.send_signal(signal.SIGINT)

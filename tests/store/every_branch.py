@@ -13,6 +13,7 @@ from submissions import submission
 from bide.errors import Refused, ScriptError
 from bide.exchange import Usage
 from bide.gate import Gatekeeper
+from bide.ids import TaskId
 from bide.reads import Reads
 from bide.store import FORGET_MS, Store
 
@@ -28,6 +29,7 @@ def play(store: Store, hire: Hire, clock: HandClock) -> None:
     _neglect(store, hire, clock, lambda: store.tick("default"))
     _heir(store, hire)
     _waiting(store, hire, clock)
+    _last_attempts(store, hire, clock)
     _ends(store, hire, clock)
     _polling(store, hire, clock)
     _leaving(store, hire, clock)
@@ -131,6 +133,7 @@ def _waiting(store: Store, hire: Hire, clock: HandClock) -> None:
         park(early, "go"), park(quiet, "go"), park(asked, "go", usage=Usage(1, 2, 3, 4, 5, 6, exits=1)),
         park(stubborn, "go", usage=Usage(exits=1)), park(dropped, "go", delay_ms=60_000),
     )  # fmt: skip
+    clock.pass_ms(1)
     store.send_event(called.id, "", "go", b"1", key="k")
     store.send_event(called.id, "", "go", b"1", key="k")
     with contextlib.suppress(Refused):
@@ -149,6 +152,29 @@ def _waiting(store: Store, hire: Hire, clock: HandClock) -> None:
         *(settle(lease, "succeeded") for lease in resumed.values()),
         deliver(quiet.id.key, "go"),
     )
+
+
+def _last_attempts(store: Store, hire: Hire, clock: HandClock) -> None:
+    """Tasks that resume their last attempt, called back in each way."""
+    worker = hire("last")
+    ids = [store.submit(submission(max_attempts=2)).id for _ in range(3)]
+    hire(f"dead {clock.ms}").lease()
+    clock.pass_ms(LEASE_MS)
+    parked: list[TaskId] = []
+    while len(parked) < len(ids):
+        (lease,) = (each for each in worker.lease(1))
+        assert lease.isolated
+        worker.exchange(
+            park(lease, "go", usage=Usage(exits=1)) if lease.id in ids else settle(lease, "failed")
+        )
+        parked += [lease.id] if lease.id in ids else []
+    for call_back in (
+        lambda: store.cancel(parked[0], ""),
+        lambda: store.send_event(parked[1], "", "go", b"1"),
+        lambda: worker.exchange(deliver(parked[2].key, "go")),
+    ):
+        _take_tokens(store)
+        call_back()
 
 
 def _ends(store: Store, hire: Hire, clock: HandClock) -> None:
@@ -180,6 +206,11 @@ def _leaving(store: Store, hire: Hire, clock: HandClock) -> None:
     assert not hire("heir", boot=2).retire()
     _take_tokens(store)
     hire("heir").retire(forced=True)
+    clock.pass_ms(FORGET_MS)
+    store.submit(submission(delay_ms=60_000))
+    last = hire("last of all")
+    last.exchange()
+    last.retire(forced=True)
     store.arm("default", clock.ms + 1_000)
     store.arm("default", clock.ms + 2_000)
     clock.pass_ms(FORGET_MS)

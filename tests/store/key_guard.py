@@ -14,7 +14,7 @@ from dataclasses import replace
 from bide.scripts import Script
 from bide.scripts import load as load_plain
 
-__all__ = ["guarded", "load_plain", "sites"]
+__all__ = ["guarded", "load_plain", "sites", "unused"]
 
 _CALL = re.compile(r"redis\.call\(")
 
@@ -39,6 +39,34 @@ end
 def sites(script: Script) -> int:
     """How many commands stand in the script's text."""
     return len(_CALL.findall(script.source))
+
+
+def _functions(script: Script) -> dict[str, list[str]]:
+    """The lines of each top-level function, and under '' all others."""
+    bodies: dict[str, list[str]] = {"": []}
+    function = ""
+    for line in script.source.splitlines():
+        begun = re.match(r"(?:local )?function (\w+)\(", line)
+        if begun:
+            function = begun[1]
+        bodies.setdefault(function, []).append(line)
+        if line == "end" or (begun and line.endswith(" end")):
+            function = ""
+    return bodies
+
+
+def unused(script: Script) -> set[int]:
+    """Numbers of the commands in functions that an include brings and the script never calls."""
+    bodies = _functions(script)
+    live, todo = {""}, [""]
+    while todo:
+        text = "\n".join(bodies[todo.pop()])
+        called = {name for name in bodies if name and name not in live and re.search(rf"\b{name}\(", text)}
+        live |= called
+        todo += called
+    dead = {line for name, lines in bodies.items() if name not in live for line in lines}
+    commands = [line for line in script.source.splitlines() for _ in _CALL.findall(line)]
+    return {number for number, line in enumerate(commands) if line in dead}
 
 
 def guarded(script: Script, *, calls_key: str = "") -> Script:

@@ -120,7 +120,12 @@ def settle(
 
 
 def park(
-    lease: Lease, awaits: str = "", *, delay_ms: int = -1, usage: Usage | None = None, fence: int | None = None
+    lease: Lease,
+    awaits: str = "",
+    *,
+    delay_ms: int = -1,
+    usage: Usage | None = None,
+    fence: int | None = None,
 ) -> Message:
     """The task waits: for one of these events, names with spaces between, or so long; -1 for no time."""
     return settle(lease, Settlement.PARKED, awaits.encode(), delay_ms=delay_ms, usage=usage, fence=fence)
@@ -136,9 +141,7 @@ def progress(lease: Lease, said: bytes) -> Message:
     return Message(lease.id.key, lease.fence, Verb.PROGRESS, 0, said)
 
 
-def deliver(
-    key: bytes, token: str, answer: bytes = b"1", *, polls: int = 1, billed_us: int = 0
-) -> Message:
+def deliver(key: bytes, token: str, answer: bytes = b"1", *, polls: int = 1, billed_us: int = 0) -> Message:
     """A poller's answer to the task with this key."""
     return Message(key, polls, Verb.DELIVER, billed_us, answer, token)
 

@@ -110,7 +110,9 @@ def test_each_key_is_called_in_the_body_as_in_the_header(name: str) -> None:
 def test_refusals_are_declared_exactly_if_they_are_returned(name: str) -> None:
     answers = set(re.findall(r"return \{ '([A-Z_]+)'", _body(name)))
     if "return { answer }" in _body(name):  # an include's, but for those that the script sees to itself
-        spelled = set().union(*(re.findall(r"(?:return|and|or) '([A-Z_]{4,})'", _body(each)) for each in _included(name)))
+        spelled = set().union(
+            *(re.findall(r"(?:return|and|or) '([A-Z_]{4,})'", _body(each)) for each in _included(name))
+        )
         answers |= spelled - set(re.findall(r"'([A-Z_]{4,})'", _body(name)))
     returned = answers - set(re.findall(r"'([A-Z_]+)'", _field(name, "Returns")))
     assert set(re.findall(r"\b[A-Z_]{4,}\b", _field(name, "Errors"))) == returned

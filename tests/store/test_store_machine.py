@@ -323,7 +323,9 @@ class Lives(RuleBasedStateMachine):
             if old is not None:
                 assert run.state in REACHABLE[old.state], f"{old.state} -> {run.state}"
                 assert run.fence >= old.fence + (run.attempt > old.attempt)
-                assert not old.cancelling or (run.cancelling and run.state in (State.READY, State.RUNNING, *ENDS))
+                assert not old.cancelling or (
+                    run.cancelling and run.state in (State.READY, State.RUNNING, *ENDS)
+                )
             if run.state.done:
                 outcome = (run.state, now.results.get(key))
                 assert self._outcomes.setdefault(key, outcome) == outcome, "an outcome changed"

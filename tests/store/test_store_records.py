@@ -63,7 +63,11 @@ def test_lua_numbers_the_fields_of_a_run_as_python_orders_them() -> None:
 
 @pytest.mark.parametrize(
     ("script", "constant", "field"),
-    [("_prune", "SPEC_IDEMPOTENCY", "idempotency"), ("cancel", "SPEC_TENANT", "tenant"), ("event", "SPEC_TENANT", "tenant")],
+    [
+        ("_prune", "SPEC_IDEMPOTENCY", "idempotency"),
+        ("cancel", "SPEC_TENANT", "tenant"),
+        ("event", "SPEC_TENANT", "tenant"),
+    ],
 )
 def test_lua_numbers_the_fields_of_a_spec_as_python_orders_them(
     script: str, constant: str, field: str

@@ -162,6 +162,18 @@ def test_every_branch_of_a_group_is_replayed() -> None:
     assert "gather#1.1/create#1" in mismatch.message
 
 
+def test_a_branch_that_ends_before_its_entries_does_not_fit() -> None:
+    @task
+    async def gathering(ctx: Context) -> None:
+        await ctx.gather(ctx.sleep(60), ctx.step(create, 1))
+
+    waits = slept(60.0, Status.OPEN, "gather#1.0/")
+    more = created(branch="gather#1.1/"), created(2, branch="gather#1.1/")
+    mismatch = check(gathering, group("gather", 2), waits, *more)
+    assert mismatch is not None
+    assert "gather#1.1/create#2" in mismatch.message
+
+
 def test_an_undecided_first_is_left_undecided() -> None:
     @task
     async def racing(ctx: Context) -> None:
@@ -215,9 +227,8 @@ def test_code_that_hangs_between_operations_is_named_and_left_behind(blocks: boo
 
 
 def test_a_damaged_journal_is_named() -> None:
-    flight = Flight(
-        ID, Run(State.WAITING, attempt=1, journal=1), Spec("journey", "{}", "", 0, ""), (b"\xc1",)
-    )
+    run = Run(State.WAITING, attempt=1, journal=1)
+    flight = Flight(ID, run, Spec("journey", "{}", "", 0, ""), (b"\xc1",))
     mismatch = rehearse(flight, Registry({"journey": journey}))
     assert mismatch is not None
     assert mismatch.code == "RECORD_UNREADABLE"

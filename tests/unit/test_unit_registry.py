@@ -124,8 +124,11 @@ def test_a_signature_that_cannot_be_submitted_is_refused_with_its_place(function
         ({"name": "n" * 129}, "is no task name"),
         ({"queue": "Night"}, "is no queue name"),
         ({"timeout": "soon"}, "is no duration"),
-        ({"timeout": 0}, "timeout must be above zero"),
-        ({"timeout": None}, "is no duration"),
+        ({"timeout": 0}, "must be above zero"),
+        ({"timeout": None}, "must be above zero"),
+        ({"deadline": "soon"}, "is no duration"),
+        ({"deadline": 0}, "must be above zero"),
+        ({"expires": 0}, "must be above zero"),
         ({"retention": "-1s"}, "is no duration"),
     ],
 )
@@ -376,7 +379,8 @@ def test_local_tasks_are_registered_in_local_mode_alone(package: Package) -> Non
 
 def test_the_shipped_tasks_load() -> None:
     assert set(load(["workers.tasks"], local=False).definitions) == {"echo", "sleep", "flaky"}
-    assert set(load(["workers.tasks"], local=True).definitions) == {"echo", "sleep", "flaky", "http_check"}
+    shipped = load(["workers.tasks"], local=True)
+    assert set(shipped.definitions) == {"echo", "sleep", "flaky", "http_check", "vm_provision"}
 
 
 # --- asking -------------------------------------------------------------------------------

@@ -49,12 +49,20 @@ def test_every_state_can_be_reached_from_a_submission_and_can_end(state: State) 
 
     assert state in beyond(State.READY) | beyond(State.SCHEDULED)
     assert TERMINAL & beyond(state)
-    assert state.done or beyond(state) >= TERMINAL
+    assert state.done or beyond(state) >= TERMINAL - {State.EXPIRED}
 
 
-def test_a_task_succeeds_or_fails_only_by_running() -> None:
-    for end in (State.SUCCEEDED, State.FAILED):
-        assert [state for state, to in TRANSITIONS.items() if end in to] == [State.RUNNING]
+def test_a_task_succeeds_only_by_running() -> None:
+    assert [state for state, to in TRANSITIONS.items() if State.SUCCEEDED in to] == [State.RUNNING]
+
+
+def test_every_unfinished_task_can_fail_at_its_deadline() -> None:
+    assert all(State.FAILED in TRANSITIONS[state] for state in State if not state.done)
+
+
+def test_only_what_has_not_started_can_expire() -> None:
+    expiring = {state for state, to in TRANSITIONS.items() if State.EXPIRED in to}
+    assert expiring == {State.SCHEDULED, State.READY}
 
 
 def test_every_unfinished_task_can_be_cancelled() -> None:

@@ -215,7 +215,9 @@ def test_a_group_that_needs_all_ends_with_the_last() -> None:
     async def scene() -> None:
         told = Told()
         waits = Waits(told)
-        decisive, tasks = await run_group(waits, give(1, waits, 0.02), give(2), give(3, waits), needs_all=True)
+        decisive, tasks = await run_group(
+            waits, give(1, waits, 0.02), give(2), give(3, waits), needs_all=True
+        )
         assert [task.result() for task in tasks] == [1, 2, 3]
         assert decisive == 0
         assert told.said[-1] == "busy"

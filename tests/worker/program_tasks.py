@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import secrets
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from bide import Context, Retry, WaitTimeout, poller, task
+from bide import Context, Retry, WaitTimeout, task
 
 TOUGH = Retry(max_attempts=500, backoff="constant", delay="20ms", jitter=False)
 QUICKLY = Retry(max_attempts=8, backoff="constant", delay="20ms", jitter=False)
@@ -145,6 +143,24 @@ async def work_beyond_timeout(ctx: Context) -> None:
 @task(retry=QUICKLY, deadline="400ms")
 async def nap_beyond_deadline(ctx: Context) -> None:
     await ctx.sleep(60)
+
+
+@task(retry=QUICKLY)
+async def clean_up_from_groups(ctx: Context, name: str) -> None:
+    """Asks for something at its end in branches of groups, behind waits that are over."""
+    ctx.on_exit(leave, f"{name}:exit/outer")
+    await ctx.first(_clean_up(ctx, name, "0"), ctx.event("never"), ctx.gather(_clean_up(ctx, name, "1")))
+
+
+async def _clean_up(ctx: Context, name: str, branch: str) -> None:
+    await ctx.sleep(0.01)
+    token = await step(ctx, f"{name}/{branch}")
+    ctx.on_exit(leave, f"{name}:exit/{branch}", token)
+    try:
+        await ctx.event("never", timeout=0.02)
+    except WaitTimeout:
+        ctx.on_exit(leave, f"{name}:exit/late{branch}")
+    await ctx.event("go")
 
 
 @task(retry=QUICKLY, deadline="400ms")
@@ -370,115 +386,3 @@ async def crowd(ctx: Context, name: str) -> None:
     """One branch works on after its wait, beside another with wait after wait."""
     leave(f"{name}:began")
     await ctx.gather(_work_on(ctx), _naps(ctx, [0.25, 0.1, 0.1]))
-
-
-# --- shared pollers -----------------------------------------------------------------------------
-
-
-def asked(poller_name: str, keys: Sequence[Any]) -> None:
-    """Leave a line for a call of a poller: when, by whom, for what, in JSON without spaces."""
-    call = json.dumps([time.time(), os.getpid(), list(keys)], separators=(",", ":"))
-    leave(f"call:{poller_name}", call)
-
-
-def _calls(poller_name: str) -> int:
-    lines = Path(os.environ["EFFECTS"]).read_text().splitlines()
-    return sum(line.startswith(f"call:{poller_name} ") for line in lines)
-
-
-@poller(every=0.3)
-def doubles(keys: list[Any]) -> dict[Any, Any]:
-    """Pending in the first round, so that all who come meanwhile are asked for together."""
-    asked("doubles", keys)
-    if _calls("doubles") < 2:
-        return {}
-    return {key: ValueError(f"no double of {key}") if key == 13 else key * 2 for key in keys}
-
-
-@poller(every=0.2)
-async def silent(keys: list[Any]) -> dict[Any, Any]:
-    asked("silent", keys)
-    return {}
-
-
-@poller(every=0.1, batch=2, rate="4/s")
-def spaced(keys: list[Any]) -> dict[Any, Any]:
-    asked("spaced", keys)
-    return {key: key for key in keys}
-
-
-class ClientError(Exception):
-    """Shaped like botocore's."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(f"An error occurred ({code})")
-        self.response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPHeaders": {}}}
-
-
-class HTTPError(Exception):
-    """Shaped like that of requests."""
-
-    def __init__(self, status: int, headers: dict[str, str]) -> None:
-        super().__init__(f"{status}")
-        self.response = type("Response", (), {"status_code": status, "headers": headers})()
-
-
-@poller(every=0.1)
-def throttled_by_aws(keys: list[Any]) -> dict[Any, Any]:
-    asked("throttled_by_aws", keys)
-    if _calls("throttled_by_aws") <= 3:
-        raise ClientError("ThrottlingException")
-    return {key: "ok" for key in keys}
-
-
-@poller(every=0.1)
-def throttled_by_http(keys: list[Any]) -> dict[Any, Any]:
-    asked("throttled_by_http", keys)
-    if _calls("throttled_by_http") == 1:
-        raise HTTPError(429, {"Retry-After": "1.5"})
-    return {key: "ok" for key in keys}
-
-
-@poller(every=0.1)
-def spoilt(keys: list[Any]) -> dict[Any, Any]:
-    """One key spoils every call that it is part of."""
-    asked("spoilt", keys)
-    if "bad" in keys:
-        raise KeyError("bad spoils it")
-    return {key: "good" for key in keys} if _calls("spoilt") > 4 else {}
-
-
-@poller(every=0.2)
-async def slow(keys: list[Any]) -> dict[Any, Any]:
-    """The first call never ends by itself."""
-    asked("slow", keys)
-    if _calls("slow") == 1:
-        await asyncio.sleep(60)
-    return {key: f"{key} at last" for key in keys}
-
-
-POLLERS = {
-    each.name: each
-    for each in (doubles, silent, spaced, throttled_by_aws, throttled_by_http, spoilt, slow)
-}  # fmt: skip
-
-
-@task(retry=ONCE)
-async def poll_one(ctx: Context, name: str, poller: str, key: Any, timeout: float = 60) -> Any:
-    leave(f"{name}:began")
-    answer = await ctx.poll(POLLERS[poller], key, timeout=timeout)
-    leave(f"{name}:answered")
-    return answer
-
-
-@task(retry=TOUGH)
-async def poll_and_stay(ctx: Context, poller: str, key: Any) -> Any:
-    """A second answer would be left over in its inbox."""
-    answer = await ctx.poll(POLLERS[poller], key)
-    await ctx.event("go")
-    return answer
-
-
-@task(retry=ONCE)
-async def poll_many(ctx: Context, poller: str, keys: list[Any]) -> list[Any]:
-    return await ctx.gather(*(ctx.poll(POLLERS[poller], key) for key in keys))

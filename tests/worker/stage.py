@@ -21,7 +21,7 @@ from bide.state import State
 from bide.store import Store, Submission
 
 HERE = Path(__file__).parent
-TASKS = registry.load(("worker_tasks", "program_tasks"), local=True)
+TASKS = registry.load(("worker_tasks", "program_tasks", "poller_tasks"), local=True)
 
 
 def await_that(condition: Callable[[], Any], seconds: float = 20.0) -> None:
@@ -91,7 +91,12 @@ class Stage:
         return self.store.submit(submission).id
 
     def start_worker(
-        self, url: str | None = None, *, stays: bool = True, wish: dict[str, Any] | None = None, **settings: Any
+        self,
+        url: str | None = None,
+        *,
+        stays: bool = True,
+        wish: dict[str, Any] | None = None,
+        **settings: Any,
     ) -> int:
         """wish: what else zygote.py understands."""
         settings = {"lease_seconds": 0.6, "grace_seconds": 1.0, "idle_seconds": 0.3, **settings}

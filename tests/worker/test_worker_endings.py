@@ -113,7 +113,7 @@ def test_a_running_task_is_cancelled_at_once(stage: Stage, task: str) -> None:
     id = stage.submit(task, name="c")
     await_that(lambda: stage.effects("c"))
     now_ms = stage.store.now_ms()
-    assert stage.store.cancel(id, "default") is False
+    assert not stage.store.cancel(id, "default").now
     view = stage.until(id)
     assert view.run.state is State.CANCELLED
     assert view.run.finished_ms - now_ms < 1000

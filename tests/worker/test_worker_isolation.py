@@ -32,7 +32,9 @@ async def suspect(seconds: float) -> None:
 async def crash(store: Store, url: str, queue: str) -> None:
     """Have a worker of this queue lease everything, and die."""
     client = connect_async(url)
-    asked: dict[str, Any] = {"settles": (), "isolate": False, "listen_ms": 0, "asked_at": 0.0}
+    asked: dict[str, Any] = {
+        "messages": (), "isolate": False, "listen_ms": 0, "lived_ms": 0, "asked_at": 0.0,
+    }  # fmt: skip
     await store.exchange(client, queue, worker="dead", boot=1, seq=1, capacity=100, lease_ms=0, **asked)
     await client.aclose()
     store.tick(queue)

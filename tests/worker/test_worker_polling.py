@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
-from program_tasks import POLLERS
+from poller_tasks import POLLERS
 from stage import Stage, await_that
 
 from bide.ids import TaskId

@@ -2,8 +2,9 @@
 
 A program is a list of lines, each a list in JSON: a step, a wait, or a group of programs. One
 task carries it out (program_tasks.program), and a few lines of plain Python say what has to come
-of it. Every program runs twice: undisturbed, with its waits kept in living workers; and with
-every wait parked, while workers are killed and events come early, late and more than once.
+of it. Events come early, late and more than once. Every program runs three times: undisturbed,
+with its waits kept in living workers; with every wait parked, while workers are killed; and with
+its waits kept by workers that are short of room, while they are stopped and killed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
@@ -125,6 +126,25 @@ def a_stage(zygote: Zygote, store_url: str, folder: Path) -> Iterator[Stage]:
             store.client.unlink(key)
 
 
+class Manner(NamedTuple):
+    """How programs are run."""
+
+    settings: dict[str, Any]
+    """Of the workers."""
+    ends: tuple[signal.Signals, ...]
+    """By which of these workers end again and again; without any, they live on."""
+
+
+MANNERS = (
+    Manner({"hot_wait_seconds": 60.0}, ()),
+    Manner({"hot_wait_seconds": 0.0, "lease_seconds": 0.4}, (signal.SIGKILL,)),
+    Manner(
+        {"hot_wait_seconds": 60.0, "lease_seconds": 0.4, "concurrency": 4, "hot_waits": 30},
+        (signal.SIGKILL, signal.SIGTERM),
+    ),
+)
+
+
 class Sender:
     """Sends every program's events, each at least once, in any order."""
 
@@ -155,29 +175,28 @@ class Sender:
             self._store.send_event(id, "default", f"e{at}", f'{{"of":"{at}"}}'.encode(), key=at)
 
 
-def run_all(stage: Stage, programs: list[list[Any]], dice: random.Random, *, kills: bool) -> int:
-    """Run programs side by side and check what came of each; returns how many workers were killed."""
+def run_all(stage: Stage, programs: list[list[Any]], dice: random.Random, manner: Manner) -> int:
+    """Run programs side by side and check what came of each; returns how many workers were ended."""
     ids = [stage.submit("program", name=f"p{number}", lines=lines) for number, lines in enumerate(programs)]
     sends = [(id, at) for id, lines in zip(ids, programs, strict=True) for at in events_of(lines)]
-    manner = {"hot_wait_seconds": 0.0, "lease_seconds": 0.4} if kills else {"hot_wait_seconds": 60.0}
-    killed = 0
+    ended = 0
 
     def done() -> bool:
-        nonlocal killed
+        nonlocal ended
         totals = stage.reads.totals()
         if totals.succeeded + totals.failed == len(ids):
             return True
         time.sleep(dice.uniform(0.02, 0.3))
-        if kills:
+        if manner.ends:
             worker = dice.choice([pid for pid in stage.workers if is_alive(pid)])
-            stage.end(worker, signal.SIGKILL)
-            stage.start_worker(**manner)
-            killed += 1
+            stage.end(worker, dice.choice(manner.ends))
+            stage.start_worker(**manner.settings)
+            ended += 1
         return False
 
     with Sender(stage, sends, dice):
         for _ in range(2):
-            stage.start_worker(**manner)
+            stage.start_worker(**manner.settings)
         await_that(done, seconds=120)
     runs = _runs(stage)
     for number, (id, lines) in enumerate(zip(ids, programs, strict=True)):
@@ -190,8 +209,8 @@ def run_all(stage: Stage, programs: list[list[Any]], dice: random.Random, *, kil
     for at, (ran, seen) in runs.items():
         assert len(set(seen)) <= 1, f"the code got different results of {at}"
         assert set(seen) <= set(ran), f"{at} gave what it never did"
-        assert kills or len(ran) == 1, f"{at} ran again, though nothing had happened"
-    return killed
+        assert manner.ends or len(ran) == 1, f"{at} ran again, though nothing had happened"
+    return ended
 
 
 def _runs(stage: Stage) -> dict[str, tuple[list[str], list[str]]]:
@@ -221,11 +240,10 @@ def _play(zygote: Zygote, store_url: str, folder: Path, counts: dict[str, int], 
     print(f"programs of seed {seed}")
     dice = random.Random(seed)
     programs = [a_program(dice) for _ in range(PROGRAMS)]
-    with a_stage(zygote, store_url, folder) as stage:
-        run_all(stage, programs, dice, kills=False)
-    with a_stage(zygote, store_url, folder) as stage:
-        counts["kills"] += run_all(stage, programs, dice, kills=True)
-        counts["replays"] += stage.reads.totals().replays
+    for manner in MANNERS:
+        with a_stage(zygote, store_url, folder) as stage:
+            counts["ended workers"] += run_all(stage, programs, dice, manner)
+            counts["replays"] += stage.reads.totals().replays
     counts["programs"] += len(programs)
 
 
@@ -234,7 +252,7 @@ def test_programs_give_what_they_should_however_often_workers_are_killed(
 ) -> None:
     counts: dict[str, int] = defaultdict(int)
     _play(zygote, store_url, tmp_path, counts)
-    assert counts["kills"] >= EXAMPLES
+    assert counts["ended workers"] >= 2 * EXAMPLES
     assert counts["replays"] > counts["programs"]
     said = ", ".join(f"{count:,} {what}" for what, count in counts.items())
     record_property("random programs", said)

@@ -23,7 +23,7 @@ from bide.settings import Settings
 from bide.worker import Worker
 from local import tether
 
-TASKS = ("worker_tasks", "program_tasks")
+TASKS = ("worker_tasks", "program_tasks", "poller_tasks")
 
 
 async def _work(wish: dict[str, Any]) -> None:
