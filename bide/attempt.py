@@ -94,7 +94,7 @@ class Attempt(Operations):
 
     # --- its course ---------------------------------------------------------------------------
 
-    def begin(self, limit_s: float, deadline_ms: int) -> None:
+    def begin(self, limit_s: float) -> None:
         """Its code starts: charge it, and end it when it has been active for `limit_s`, or at its deadline.
 
         Raises CancelledError when the attempt was stopped before it began.
@@ -103,6 +103,8 @@ class Attempt(Operations):
         if self.context.stopping is not None:
             raise asyncio.CancelledError
         self._limit_s = limit_s
+        deadline_ms = self.lease.run.deadline_ms
+        self.lease = self.lease.lighter()  # thousands may wait at a time
         if deadline_ms:
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_at(self.loop_time(deadline_ms), self.stop, StopReason.DEADLINE)
@@ -115,10 +117,6 @@ class Attempt(Operations):
 
     def _on_end(self, work: asyncio.Task[Message | None]) -> None:
         self._floor.on_end(self, work)
-
-    def forget_spec(self) -> None:
-        """Its code has what it needs of it, and may wait for long."""
-        self.lease = self.lease.without_spec()
 
     def end(self) -> None:
         """Its code has ended: charge it no longer."""
@@ -314,10 +312,8 @@ def _answer(future: asyncio.Future[bool], counted: bool) -> None:
 
 
 def _guarded(call: Callable[[], Any]) -> Any:
+    """What would end the worker, or asyncio's futures refuse, becomes an error like any other."""
     try:
         return call()
-    except StopIteration as error:
-        # asyncio's futures refuse it: the attempt would wait for its thread for ever.
-        raise RuntimeError("the task raised StopIteration") from error
-    except (SystemExit, KeyboardInterrupt) as error:
+    except (StopIteration, SystemExit, KeyboardInterrupt) as error:
         raise RuntimeError(f"the function raised {type(error).__name__}") from error

@@ -100,7 +100,9 @@ def connect(url: str) -> redis.Redis:
 
 def connect_async(url: str, *, reply_s: float | None = REPLY_S) -> redis.asyncio.Redis:
     """An asyncio client; `reply_s` None for connections that block on the bell."""
-    retry = AsyncRetry(_backoff(), _RETRIES, supported_errors=_RETRIED)
+    # A pop that was repeated unseen would hide that the first took a token, and whoever listens slept on.
+    retries = 0 if reply_s is None else _RETRIES
+    retry = AsyncRetry(_backoff(), retries, supported_errors=_RETRIED)
     return redis.asyncio.Redis.from_url(url, socket_timeout=reply_s, retry=retry, **_COMMON)
 
 

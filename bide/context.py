@@ -86,7 +86,7 @@ class Context:
         """engine: None for a plain function, which cannot wait."""
         self._id = id
         self._engine = engine
-        self._exits: list[Callable[[], Any]] = []
+        self._exits: tuple[Callable[[], Any], ...] = ()
         self.attempt = attempt
         """Which attempt this is, from 1. A task that was parked goes on with the same one."""
         self.stopping: StopReason | None = None
@@ -201,12 +201,12 @@ class Context:
 
         The latest comes first. What it raises is logged, and changes nothing.
         """
-        self._exits.append(lambda: function(*args, **kwargs))
+        self._exits = (lambda: function(*args, **kwargs), *self._exits)
 
     @property
-    def exits(self) -> list[Callable[[], Any]]:
+    def exits(self) -> tuple[Callable[[], Any], ...]:
         """What `on_exit` was given, the latest first."""
-        return self._exits[::-1]
+        return self._exits
 
     def check(self) -> None:
         """Raise if the attempt should end: call it in the loops of a plain function.

@@ -112,9 +112,10 @@ class Lease:
     """Entries, packed."""
     events: tuple[Event, ...] = field(default=())
 
-    def without_spec(self) -> Lease:
-        """The same lease, lighter."""
-        return replace(self, spec=None)
+    def lighter(self) -> Lease:
+        """The same lease, without what is needed at its start alone."""
+        run = self.run
+        return replace(self, spec=None, run=Run(run.state, run.attempt, run.max_attempts, run.fence))
 
     @property
     def fence(self) -> int:

@@ -28,9 +28,9 @@ async def first(engine: Engine, coroutines: tuple[Op, ...]) -> Winner:
 
 
 async def gather(engine: Engine, coroutines: tuple[Op, ...]) -> list[Any]:
-    branch, path, position, entry = meet(engine, "gather", "gather", digest_of("gather", len(coroutines)))
     if not coroutines:
         return []
+    branch, path, position, entry = meet(engine, "gather", "gather", digest_of("gather", len(coroutines)))
     _, tasks, _ = await _run(engine, branch, path, position, entry, coroutines)
     return [task.result() for task in tasks]
 

@@ -9,6 +9,7 @@ same paths and hashes; anything else is another program than the one that wrote 
 from __future__ import annotations
 
 import hashlib
+import sys
 from enum import IntEnum
 from typing import Any, Final
 
@@ -158,7 +159,8 @@ class Cursor:
         the journal holds another operation here.
         """
         ordinal = self._ordinals.get(name, 0) + 1
-        path = f"{self._branch}/{name}#{ordinal}" if self._branch else f"{name}#{ordinal}"
+        # Interned, as thousands of tasks of one kind have the same.
+        path = sys.intern(f"{self._branch}/{name}#{ordinal}" if self._branch else f"{name}#{ordinal}")
         self._ordinals[name] = ordinal
         if self._at == len(self._recorded):
             if self._journal.replay_only:
@@ -201,7 +203,7 @@ def digest_of(kind: str, *arguments: Any) -> str:
         encoded = _encode(arguments)
     except (TypeError, ValueError, RecursionError):
         encoded = ",".join(type(argument).__qualname__ for argument in arguments).encode()
-    return hashlib.blake2b(encoded, digest_size=8, key=kind.encode()).hexdigest()
+    return sys.intern(hashlib.blake2b(encoded, digest_size=8, key=kind.encode()).hexdigest())
 
 
 def _branch_of(path: str) -> str:

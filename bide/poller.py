@@ -86,9 +86,13 @@ def read_watcher(member: bytes) -> Watcher:
     return Watcher(stem, msgspec.json.decode(key), task, token, int(rounds))
 
 
-def token(position: int, attempt: int) -> str:
-    """Names the event that answers a wait: the position of its entry, and the attempt that waits."""
-    return f"~{position}.{attempt}"
+def token(path: str, digest: str, attempt: int) -> str:
+    """Names the event that answers a wait: its place in the code, its key, and the attempt that waits.
+
+    Not its position: a lease that was handed back may have watched with one that it never wrote.
+    """
+    place = hashlib.blake2b(f"{path} {digest}".encode(), digest_size=8).hexdigest()
+    return f"~{place}.{attempt}"
 
 
 @overload

@@ -66,8 +66,8 @@ class Rounds:
     def __init__(self, floor: Telling) -> None:
         self._floor = floor
 
-    async def run(self, attempt: Attempt, poller: Poller) -> float:
-        """Make one round; returns the seconds until the next may begin."""
+    async def run(self, attempt: Attempt, poller: Poller, rounds: int) -> float:
+        """Make one round after so many others; returns the seconds until the next may begin."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         luck = _read_luck(attempt)
@@ -97,13 +97,13 @@ class Rounds:
                     _log.warning("poller %s: a call failed: %s", poller.name, describe(error).message)
                 elif len(batch) == 1:
                     answers = {batch[0]: error}
-                    await self._deliver(poller, attempt, answers, waiting, loop.time() - began)
+                    await self._deliver(poller, rounds + 1, answers, waiting, loop.time() - began)
                 else:
                     # Some key of these may spoil it for the others.
                     half = len(batch) // 2
                     batches[:0] = [batch[:half], batch[half:]]
                 continue
-            await self._deliver(poller, attempt, answers, waiting, loop.time() - began)
+            await self._deliver(poller, rounds + 1, answers, waiting, loop.time() - began)
         luck.failures = luck.failures + 1 if failed else 0
         luck.throttles = luck.throttles if backoff_s else 0
         _write_luck(attempt, luck)
@@ -153,13 +153,12 @@ class Rounds:
     async def _deliver(
         self,
         poller: Poller,
-        attempt: Attempt,
+        rounds: int,
         answers: Mapping[Any, Any],
         waiting: Mapping[Any, Sequence[Watcher]],
         seconds: float,
     ) -> None:
         """Send each answer to those who wait for it, then strike them off."""
-        rounds = attempt.lease.run.polls + 1
         share_us = round(seconds * 1e6 / max(1, len(waiting)))
         by_slot: dict[str, list[Message]] = {}
         served: list[Message] = []

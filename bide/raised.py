@@ -39,8 +39,12 @@ def restore(raised: Raised) -> Exception:
     kind = _find(raised.type)
     if kind is None:
         return StepFailed(f"{raised.type.rpartition(':')[2]}: {raised.message}")
-    error = kind.__new__(kind)
-    error.args = (raised.message,) if raised.args is None else raised.args
+    args = (raised.message,) if raised.args is None else raised.args
+    try:
+        error = kind.__new__(kind, *args)  # OSError takes its errno from here
+    except TypeError:
+        error = kind.__new__(kind)
+    error.args = args
     if hasattr(kind, "code"):
         vars(error).setdefault("message", raised.message)
     return error

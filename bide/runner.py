@@ -85,9 +85,8 @@ class Runner:
         if isinstance(prepared, Message):
             return prepared
         definition, call = prepared
-        attempt.forget_spec()
         try:
-            attempt.begin(definition.timeout_s, attempt.lease.run.deadline_ms)
+            attempt.begin(definition.timeout_s)
             branches.enter(attempt.journal, attempt.foreign)
             try:
                 code = call()
@@ -159,12 +158,13 @@ class Runner:
         assert attempt.lease.spec is not None, "written by lua/_watch.lua"
         name = attempt.lease.spec.name[1:]
         poller = self._registry.pollers.get(name)
-        attempt.begin(_NO_LIMIT, 0)
+        rounds = attempt.lease.run.polls
+        attempt.begin(_NO_LIMIT)
         try:
             if poller is None or self._rounds is None:
                 delay_s = polling.ELSEWHERE_S
             else:
-                delay_s = await self._rounds.run(attempt, poller)
+                delay_s = await self._rounds.run(attempt, poller, rounds)
         except BaseException as error:
             if attempt.context.stopping is StopReason.LOST:
                 return None

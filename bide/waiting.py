@@ -126,7 +126,7 @@ async def poll_shared(engine: Engine, poller: Poller, key: Any, timeout_s: float
         raise_again(entry)
     if entry.status is Status.DONE:
         return msgspec.json.decode(entry.value)
-    answer = token(position, engine.attempt)
+    answer = token(path, digest, engine.attempt)
     try:
         if is_new:
             _end_if_checked(engine)

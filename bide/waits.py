@@ -40,7 +40,7 @@ class Wait:
         self._over: asyncio.Future[None] = loop.create_future()
         # Before the branch itself hears of it, so that it finds everything in order.
         self._over.add_done_callback(self._end)
-        self._timer = None if self.due_at is None else loop.call_at(self.due_at, waits.on_due, self)
+        self._timer = None if self.due_at is None else loop.call_at(self.due_at, self._on_due)
         return self._over
 
     def go_on(self) -> bool:
@@ -49,6 +49,9 @@ class Wait:
             return False
         self._over.set_result(None)
         return True
+
+    def _on_due(self) -> None:
+        self._waits.on_due(self)
 
     def _end(self, _: asyncio.Future[Any]) -> None:
         if self._timer is not None:
@@ -59,14 +62,16 @@ class Wait:
 class Waits:
     """The branches of one attempt that wait, and the number of those that do not."""
 
-    __slots__ = ("_active", "_due", "_idler", "_waits")
+    __slots__ = ("_active", "_admitted", "_due", "_idler", "_waits")
 
     def __init__(self, idler: Idler) -> None:
         self._idler = idler
         self._active = 1
+        self._admitted = False
+        """A branch is about to go on, though it does not know it yet."""
         self._due: tuple[Wait, ...] = ()
         """Waits that are over, and share the place that their branches need."""
-        self._waits: list[Wait] = []
+        self._waits: tuple[Wait, ...] = ()
 
     @property
     def idle(self) -> bool:
@@ -99,13 +104,13 @@ class Waits:
         A future and no coroutine: of ten thousand waits, each frame counts.
         """
         over = wait.begin(self)
-        self._waits.append(wait)
+        self._waits = (*self._waits, wait)
         self._leave()
         return over
 
     def on_due(self, wait: Wait) -> None:
         """A wait's time has come."""
-        if not self.idle:
+        if self._admitted or not self.idle:
             wait.go_on()
             return
         self._due = (*self._due, wait)
@@ -115,11 +120,13 @@ class Waits:
     def _admit(self) -> bool:
         due, self._due = self._due, ()
         going_on = [wait.go_on() for wait in due]
-        return any(going_on)
+        self._admitted = any(going_on)
+        return self._admitted
 
     def on_over(self, wait: Wait) -> None:
         """A wait has ended, whether it was due or cancelled."""
-        self._waits.remove(wait)
+        self._waits = tuple(other for other in self._waits if other is not wait)
+        self._admitted = False
         self._active += 1
         if self._active == 1:
             self._idler.on_busy()

@@ -3,6 +3,9 @@
 -- Uses: _run, _writes, _ready, meta, due, inbox.
 local MAX_UNREAD, MAX_MARKS = 64, 256
 
+-- Whether an event is a poller's answer.
+local function is_answer(name) return string.sub(name, 1, 1) == '~' end
+
 local function read_inbox(id)
   local packed = redis.call('HGET', inbox, id)
   if packed then return cmsgpack.unpack(packed) end
@@ -32,7 +35,11 @@ local function deliver(run, id, name, body, key, body_digest, now_ms)
     end
   end
   -- What a poller found is always let in: it is asked for.
-  if #events >= MAX_UNREAD and string.sub(name, 1, 1) ~= '~' then return 'INBOX_FULL' end
+  local unread = 0
+  for _, event in ipairs(events) do
+    if not is_answer(event[2]) then unread = unread + 1 end
+  end
+  if not is_answer(name) and unread >= MAX_UNREAD then return 'INBOX_FULL' end
   box[1] = box[1] + 1
   events[#events + 1] = { box[1], name, body }
   marks[#marks + 1] = key .. body_digest

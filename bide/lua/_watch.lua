@@ -5,7 +5,7 @@
 -- Uses: _run, _writes, _ready, meta, specs, due, watched.
 
 local function new_poller(id, name)
-  redis.call('HSET', specs, id, cmsgpack.pack({ '~' .. name, '{}', '~', 0, '' }))
+  redis.call('HSET', specs, id, cmsgpack.pack({ '~' .. name, cjson.encode({}), '~', 0, '' }))
   return { 'waiting', 0, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0 }
 end
 

@@ -147,6 +147,8 @@ def _waiting(store: Store, hire: Hire, clock: HandClock) -> None:
     resumed = {lease.id: lease for lease in worker.lease(isolate=False)}
     worker.repeat()
     Reads(store).awaiting("default", [(quiet.id.key, 1)])
+    store.cancel(early.id, "")
+    worker.exchange(park(resumed.pop(early.id), "stop", usage=Usage(exits=1)))
     worker.exchange(
         entry(resumed[called.id], 1, event=1),
         *(settle(lease, "succeeded") for lease in resumed.values()),

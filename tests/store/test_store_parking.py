@@ -150,7 +150,8 @@ def test_the_time_in_a_park_counts_as_waited(
 @pytest.mark.parametrize("jump_ms", [-3_600_000, 3_600_000])
 @pytest.mark.parametrize("ended_by", ["event", "cancel"])
 def test_a_clock_that_jumps_makes_no_negative_waits(
-    submit: Submit, worker: ScriptedWorker, store: Store, look: Look, clock: HandClock, jump_ms: int, ended_by: str
+    submit: Submit, worker: ScriptedWorker, store: Store, look: Look, clock: HandClock,
+    jump_ms: int, ended_by: str,
 ) -> None:  # fmt: skip
     id = submit()
     worker.exchange(park(worker.lease_one(), "go"))

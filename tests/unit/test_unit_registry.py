@@ -125,7 +125,7 @@ def test_a_signature_that_cannot_be_submitted_is_refused_with_its_place(function
         ({"queue": "Night"}, "is no queue name"),
         ({"timeout": "soon"}, "is no duration"),
         ({"timeout": 0}, "must be above zero"),
-        ({"timeout": None}, "must be above zero"),
+        ({"timeout": None}, "is no duration"),
         ({"deadline": "soon"}, "is no duration"),
         ({"deadline": 0}, "must be above zero"),
         ({"expires": 0}, "must be above zero"),
