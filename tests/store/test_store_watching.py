@@ -51,7 +51,10 @@ def waiting(submit: Submit, worker: ScriptedWorker) -> Lease:
     """A lease that has parked, for an answer to its first wait."""
     submit()
     lease = worker.lease_one()
-    worker.exchange(begin(vms, "vm-1", lease.id, token(1, 1)), park(lease, token(1, 1), delay_ms=60_000))
+    worker.exchange(
+        begin(vms, "vm-1", lease.id, token("vms#1", "d", 1)),
+        park(lease, token("vms#1", "d", 1), delay_ms=60_000),
+    )
     return lease
 
 
