@@ -118,7 +118,7 @@ class Store:
             due_ms = 0
         expires_ms = submission.expires_ms and now_ms + submission.expires_ms
         deadline_ms = submission.deadline_ms and now_ms + submission.deadline_ms
-        ends_ms = min(filter(None, (expires_ms, deadline_ms)), default=0)
+        ends_ms = min(expires_ms or deadline_ms, deadline_ms or expires_ms)
         key = submission.idempotency_key
         field = f"{submission.tenant}\0{key}" if key else ""
         spec = Spec(submission.name, submission.args, submission.tenant, due_ms, field)

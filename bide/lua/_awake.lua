@@ -1,15 +1,16 @@
 -- Whether somebody is awake, and what it takes if nobody is.
--- Uses: meta, workers.
+-- Uses: meta.
 local AWAKE_MS = 30000
 
--- How many workers have been heard of lately. One that died is counted for a while; the tick
--- makes up for it.
-local function awake(now_ms) return redis.call('ZCOUNT', workers, now_ms - AWAKE_MS, '+inf') end
+-- Whether a worker has been heard of lately. One that died counts for a while; the tick makes
+-- up for it. It is a field of `meta`, so that a submission learns of it with the gate.
+local function is_recent(now_ms, awake_ms) return tonumber(awake_ms or 0) >= now_ms - AWAKE_MS end
+local function awake(now_ms) return is_recent(now_ms, redis.call('HGET', meta, 'awake_ms')) end
 
 -- The time that an alarm has to be set for, if work is due at `due_ms` and nobody is awake until
 -- then: 0 when one is set for no later, and has not gone off.
 local function alarm_needed(now_ms, due_ms)
-  if due_ms <= 0 or awake(now_ms) > 0 then return 0 end
+  if due_ms <= 0 or awake(now_ms) then return 0 end
   local armed_ms = tonumber(redis.call('HGET', meta, 'armed_ms') or 0)
   if armed_ms > now_ms and armed_ms <= due_ms then return 0 end
   return due_ms

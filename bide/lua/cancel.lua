@@ -18,7 +18,6 @@
 -- KEYS[14] signals: ids to cancel, by worker
 -- KEYS[15] listeners: workers that block on the bell
 -- KEYS[16] bell: doorbell tokens
--- KEYS[17] workers: when each worker was last heard of
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] tenant: who asks; another tenant's task is not found
@@ -30,7 +29,7 @@
 local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local journal, inbox, stats, signals = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
-local listeners, bell, workers = KEYS[15], KEYS[16], KEYS[17]
+local listeners, bell = KEYS[15], KEYS[16]
 --- include _run
 --- include _writes
 --- include _journal
@@ -66,7 +65,7 @@ if run[EXITS] == 1 and run[RESUMES] == 1 then
     run[CANCELLING] = 1
     redis.call('HSET', runs, id, cmsgpack.pack(run))
   end
-  return { 'REQUESTED', '', awake(now_ms) == 0 and 1 or 0 }
+  return { 'REQUESTED', '', awake(now_ms) and 0 or 1 }
 end
 redis.call('ZREM', ready, id)
 redis.call('ZREM', isolated, id)

@@ -15,7 +15,6 @@
 -- KEYS[13] stats: totals
 -- KEYS[14] listeners: workers that block on the bell
 -- KEYS[15] bell: doorbell tokens
--- KEYS[16] workers: when each worker was last heard of
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] tenant: who sends; another tenant's task is not found
@@ -30,7 +29,7 @@
 local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local journal, inbox, stats = KEYS[11], KEYS[12], KEYS[13]
-local listeners, bell, workers = KEYS[14], KEYS[15], KEYS[16]
+local listeners, bell = KEYS[14], KEYS[15]
 --- include _run
 --- include _writes
 --- include _ready
@@ -50,4 +49,4 @@ if answer == 'SEEN' then return { 'OK', 0, 0 } end
 if answer ~= 'OK' then return { answer } end
 if run[STATE] ~= 'ready' then return { 'OK', 1, 0 } end
 ring(now_ms, 1)
-return { 'OK', 1, awake(now_ms) == 0 and 1 or 0 }
+return { 'OK', 1, awake(now_ms) and 0 or 1 }

@@ -43,7 +43,7 @@
 --   ids to cancel, next due time in ms or -1, tasks still ready}
 -- Errors: SUPERSEDED (a later exchange or boot of this worker was seen; nothing was done)
 -- Fence: each settle, and each entry, counts only for its task's latest fence; each lease gets a new one
--- Cost: 18 commands and about 5 per task settled and 4 per task leased, batched
+-- Cost: 19 commands and about 5 per task settled and 4 per task leased, batched
 local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local journal, inbox, progress, watched, idempotency = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
@@ -65,6 +65,7 @@ local stats = KEYS[21]
 --- include _lease
 --- include _ring
 --- include _awake
+--- include _presence
 local MESSAGES, LEASED = 10, 6
 local now_ms, worker = tonumber(ARGV[1]), ARGV[2]
 local boot, seq = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -110,7 +111,7 @@ if not again then
   for i = 1, #leases, LEASED do ids[#ids + 1] = leases[i] end
   redis.call('HSET', ledgers, worker, cmsgpack.pack({ boot, seq, ids, #leases > 0 and leases[4] or 0, lost }))
 end
-redis.call('ZADD', workers, now_ms, worker)
+note_awake(now_ms, worker)
 
 if tonumber(ARGV[8]) > 0 and #leases / LEASED < capacity then
   redis.call('ZADD', listeners, now_ms + tonumber(ARGV[8]), worker)

@@ -1,8 +1,9 @@
 -- Renews the leases that a worker names, and tells it which of them it has lost or should cancel.
 -- Transition: none
--- KEYS[1] runs: how far each task came
--- KEYS[2] leased: running tasks by the end of their lease
--- KEYS[3] workers: when each worker was last heard of
+-- KEYS[1] meta: whether somebody is awake
+-- KEYS[2] runs: how far each task came
+-- KEYS[3] leased: running tasks by the end of their lease
+-- KEYS[4] workers: when each worker was last heard of
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] worker: who asks
 -- ARGV[3] lease_ms: how long the leases last from now
@@ -10,11 +11,13 @@
 -- Returns: {ids lost, ids to cancel}, 16 bytes each, joined
 -- Errors: none
 -- Fence: only leases with the task's latest fence are renewed
--- Cost: 3 commands
-local runs, leased, workers = KEYS[1], KEYS[2], KEYS[3]
+-- Cost: 4 commands
+local meta, runs, leased, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 --- include _run
+--- include _awake
+--- include _presence
 local now_ms = tonumber(ARGV[1])
-redis.call('ZADD', workers, now_ms, ARGV[2])
+note_awake(now_ms, ARGV[2])
 
 local ids, fences, renewed, lost, cancels = {}, {}, {}, {}, {}
 for i = 4, #ARGV, 2 do

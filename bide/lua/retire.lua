@@ -21,24 +21,25 @@
 -- Returns: {1 when it may leave or 0 when it must stay, workers to start, alarm to set in ms or 0}
 -- Errors: none
 -- Fence: none; a worker settles or hands back its leases first
--- Cost: 14 commands
+-- Cost: 16 commands
 local meta, ready, isolated, due, leased, ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local listeners, bell, workers, ledgers, signals = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local stats = KEYS[12]
 --- include _ring
 --- include _awake
+--- include _presence
 local now_ms, worker = tonumber(ARGV[1]), ARGV[2]
 local waiting = redis.call('ZCARD', ready) + redis.call('ZCARD', isolated)
 if ARGV[4] ~= '1' then
   local soon = redis.call('ZCOUNT', due, '-inf', now_ms + tonumber(ARGV[3]))
   if waiting + soon > 0 then return { 0, 0, 0 } end
 end
-local first_time = redis.call('ZREM', workers, worker) == 1
+local was_there = note_leaving(now_ms, worker)
 redis.call('ZREM', listeners, worker)
 redis.call('HDEL', ledgers, worker)
 redis.call('HDEL', signals, worker)
-if first_time then redis.call('HINCRBY', stats, 'worker_ms', ARGV[5]) end
+if was_there then redis.call('HINCRBY', stats, 'worker_ms', ARGV[5]) end
 -- The token that this worker took with it may have been meant for another.
 if waiting > 0 then ring(now_ms, waiting) end
-local wanted = waiting > 0 and awake(now_ms) == 0 and 1 or 0
+local wanted = waiting > 0 and not awake(now_ms) and 1 or 0
 return { 1, wanted, alarm_needed(now_ms, earliest({ due, leased, ends })) }

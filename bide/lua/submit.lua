@@ -9,7 +9,6 @@
 -- KEYS[7] idempotency: submissions by their key
 -- KEYS[8] listeners: workers that block on the bell
 -- KEYS[9] bell: doorbell tokens
--- KEYS[10] workers: when each worker was last heard of
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] spec: packed Spec
@@ -24,18 +23,17 @@
 --   burst left (-1 without a limit)}
 -- Errors: UNREGISTERED, CLOSED, IDEMPOTENCY_CONFLICT, RATE_LIMITED
 -- Fence: none, a new task has had no lease
--- Cost: 7 commands for a ready task without key or limit, 1 less when somebody listens and 2 more
---   to ring, O(log ready)
+-- Cost: 6 commands for a ready task without key or limit, 2 more to ring, O(log ready)
 local meta, specs, runs, ready, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local ends, idempotency, listeners, bell, workers = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local ends, idempotency, listeners, bell = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 --- include _ring
 --- include _awake
 local now_ms, id, due_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[5])
 local ends_ms, field, fingerprint, rate_field = tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[9]
-local function seen(first_id) return { 'OK', first_id, 0, awake(now_ms) == 0 and 1 or 0, 0, -1 } end
+local function seen(first_id) return { 'OK', first_id, 0, awake(now_ms) and 0 or 1, 0, -1 } end
 
 -- What was accepted stays accepted: a repeat is answered before the gate and the limit are asked.
-local gate = redis.call('HMGET', meta, 'accepting', 'reason', 'retry_after')
+local gate = redis.call('HMGET', meta, 'accepting', 'reason', 'retry_after', 'awake_ms')
 if field ~= '' then
   local entry = redis.call('HGET', idempotency, field)
   if entry then
@@ -64,8 +62,8 @@ if field ~= '' then redis.call('HSET', idempotency, field, id .. fingerprint) en
 if ends_ms > 0 then redis.call('ZADD', ends, ends_ms, id) end
 if due_ms == 0 then
   redis.call('ZADD', ready, redis.call('HINCRBY', meta, 'seq', 1), id)
-  local is_heard = ring(now_ms, 1) > 0 or awake(now_ms) > 0
-  return { 'OK', id, 1, is_heard and 0 or 1, 0, left }
+  ring(now_ms, 1)
+  return { 'OK', id, 1, is_recent(now_ms, gate[4]) and 0 or 1, 0, left }
 end
 local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 redis.call('ZADD', due, due_ms, id)

@@ -13,7 +13,7 @@ from submissions import Submit
 from bide.errors import TaskNotFound
 from bide.exchange import Lease, Message, Usage, Verb
 from bide.ids import TaskId
-from bide.poller import Poller, poller, token
+from bide.poller import Poller, poller
 from bide.reads import Reads
 from bide.state import State
 from bide.store import Store
@@ -52,8 +52,8 @@ def waiting(submit: Submit, worker: ScriptedWorker) -> Lease:
     submit()
     lease = worker.lease_one()
     worker.exchange(
-        begin(vms, "vm-1", lease.id, token("vms#1", "d", 1)),
-        park(lease, token("vms#1", "d", 1), delay_ms=60_000),
+        begin(vms, "vm-1", lease.id, "~1.1"),
+        park(lease, "~1.1", delay_ms=60_000),
     )
     return lease
 
