@@ -15,7 +15,8 @@ from bide.clock import Clock
 from bide.connection import connect
 from bide.definition import DEFAULT_QUEUE
 from bide.keys import Keys
-from bide.store import Store, Submission
+from bide.store import Store
+from bide.submission import Submission
 from local.store import EmbeddedStore
 
 PREFIX: Final = "bench"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ from bide.keys import Keys
 from bide.records import Run, Spec
 from bide.replies import Accepted, Cancelled, Need, Sent, Upkeep
 from bide.state import State
+from bide.submission import Submission
 
 FORGET_MS: Final = 3_600_000
 """How long the store remembers a silent worker's last exchange."""
@@ -44,27 +45,10 @@ FORGET_MS: Final = 3_600_000
 _pack = msgspec.msgpack.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A validated request for one task."""
-
-    name: str
-    args: str
-    """A JSON object that fits the task's signature."""
-    queue: str
-    tenant: str
-    max_attempts: int
-    retention_ms: int
-    delay_ms: int = 0
-    run_at_ms: int = 0
-    """Unix milliseconds; 0 where `delay_ms` says it, or nothing does."""
-    idempotency_key: str = ""
-    fingerprint: bytes = b""
-    """16 bytes of a hash over the request: the same key must come with the same one."""
-    expires_ms: int = 0
-    """From now until it expires unless it has started; 0 is never."""
-    deadline_ms: int = 0
-    """From now until it fails unless it has finished; 0 is never."""
+@lru_cache(maxsize=1024)
+def _packed_ready(max_attempts: int, retention_ms: int) -> bytes:
+    """The record of most submissions, the same for all of a task's."""
+    return _pack(Run(State.READY, max_attempts=max_attempts, retention_ms=retention_ms))
 
 
 def _digest(of: bytes) -> str:
@@ -122,16 +106,21 @@ class Store:
         key = submission.idempotency_key
         field = f"{submission.tenant}\0{key}" if key else ""
         spec = Spec(submission.name, submission.args, submission.tenant, due_ms, field)
-        run = Run(
-            State.SCHEDULED if due_ms else State.READY,
-            max_attempts=submission.max_attempts,
-            retention_ms=submission.retention_ms,
-            due_ms=due_ms,
-            expires_ms=expires_ms,
-            deadline_ms=deadline_ms,
-        )
+        if due_ms or ends_ms:
+            run = _pack(
+                Run(
+                    State.SCHEDULED if due_ms else State.READY,
+                    max_attempts=submission.max_attempts,
+                    retention_ms=submission.retention_ms,
+                    due_ms=due_ms,
+                    expires_ms=expires_ms,
+                    deadline_ms=deadline_ms,
+                )
+            )
+        else:
+            run = _packed_ready(submission.max_attempts, submission.retention_ms)
         arguments = (
-            now_ms, id.key, _pack(spec), _pack(run), due_ms, ends_ms, field, submission.fingerprint,
+            now_ms, id.key, _pack(spec), run, due_ms, ends_ms, field, submission.fingerprint,
             f"rate/{submission.tenant}" if rate_limit else "", rate_limit,
         )  # fmt: skip
         try:

@@ -15,7 +15,7 @@ from bide.errors import UnknownQueue
 from bide.ids import TaskId
 from bide.records import Run, Spec, TaskView
 from bide.state import State
-from bide.store import Submission
+from bide.submission import Submission
 from chalice_app.errors import FieldError, InvalidFields
 from chalice_app.limits import MAX_DELAY_SECONDS, MAX_NAME_LENGTH, MAX_QUEUE_LENGTH
 from chalice_app.requests import idempotency_key, read_body

@@ -11,7 +11,7 @@ from hand_worker import HandWorker
 
 from bide.exchange import Usage
 from bide.ids import parse_id
-from bide.store import Submission
+from bide.submission import Submission
 from chalice_app.services import Services
 
 

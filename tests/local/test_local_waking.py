@@ -16,7 +16,8 @@ from bide.connection import connect
 from bide.definition import DEFAULT_QUEUE
 from bide.keys import Keys
 from bide.settings import Settings
-from bide.store import Store, Submission
+from bide.store import Store
+from bide.submission import Submission
 
 Start = Callable[..., StackProcess]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bide.ids import TaskId
-from bide.store import Submission
+from bide.submission import Submission
 
 Submit = Callable[..., TaskId]
 """Submits a task with these fields of Submission, and `rate_limit`."""

@@ -18,7 +18,8 @@ from bide.ids import TaskId
 from bide.reads import Reads
 from bide.records import TaskView
 from bide.state import State
-from bide.store import Store, Submission
+from bide.store import Store
+from bide.submission import Submission
 
 HERE = Path(__file__).parent
 TASKS = registry.load(("worker_tasks", "program_tasks", "poller_tasks"), local=True)

@@ -20,7 +20,8 @@ from bide.operate.rehearsal import Mismatch
 from bide.reads import Reads
 from bide.settings import Settings
 from bide.state import State
-from bide.store import Store, Submission
+from bide.store import Store
+from bide.submission import Submission
 from bide.worker import Worker
 from bide_client import exit_codes
 

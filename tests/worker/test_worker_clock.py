@@ -11,7 +11,8 @@ from bide.clock import Clock
 from bide.reads import Reads
 from bide.registry import Registry
 from bide.settings import Settings
-from bide.store import Store, Submission
+from bide.store import Store
+from bide.submission import Submission
 from bide.worker import Worker
 
 

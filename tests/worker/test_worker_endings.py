@@ -10,7 +10,7 @@ from stage import Stage, await_that
 
 from bide.records import Failure
 from bide.state import State
-from bide.store import Submission
+from bide.submission import Submission
 
 
 @pytest.fixture(autouse=True)

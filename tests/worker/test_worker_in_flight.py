@@ -20,7 +20,8 @@ from bide.records import Run
 from bide.registry import Registry
 from bide.settings import Settings
 from bide.state import State
-from bide.store import Store, Submission
+from bide.store import Store
+from bide.submission import Submission
 from bide.worker import Worker
 
 HELD_UP_S = 0.4

@@ -13,7 +13,8 @@ from bide.ids import TaskId
 from bide.reads import Reads
 from bide.registry import Registry
 from bide.settings import Settings
-from bide.store import Store, Submission
+from bide.store import Store
+from bide.submission import Submission
 from bide.worker import Worker
 
 QUEUES = ("here", "there")
