@@ -14,7 +14,7 @@ up: venv  ## run everything on this machine; PORT=8000 asks for a port
 test: lint types  ## check style and types and run the tests; ARGS="-k name" goes to pytest
 	@$(PYTHON) -m pytest -n 2 $(ARGS)
 
-demo: venv  ## check several hundred real pages through a stack of its own
+demo: venv  ## check 400 pages and start 500 virtual machines (of a cloud on this machine), polled together
 	@$(PYTHON) -m local.demo
 
 bench: venv  ## measure against the goals; ONLY=name for one, QUICK=1 for a short run
