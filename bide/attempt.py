@@ -17,7 +17,7 @@ from bide.limits import Limits
 from bide.meter import Meter
 from bide.operations import Operations
 from bide.poller import Poller
-from bide.waits import Waits
+from bide.waits import NO_CONTEXT, Waits
 
 _WITHOUT_LIMIT: Final = float("inf")
 
@@ -59,13 +59,19 @@ class Attempt(Operations):
 
     __slots__ = (
         "_active_s", "_active_since", "_billed_s", "_deadline", "_entered", "_events", "_floor",
-        "_idle_since", "_limit_s", "_parked", "_started", "_waited_s", "calls", "can_wait",
-        "context", "foreign",
-        "holds_room", "is_waiting", "journal", "lease", "polls", "threads", "waits", "work",
+        "_idle_since", "_limit_s", "_parked", "_replays", "_started", "_waited_s", "attempt", "calls",
+        "can_wait", "context", "fence", "foreign", "holds_room", "id", "is_waiting", "isolated", "journal",
+        "lease", "polls", "threads", "waits", "work",
     )  # fmt: skip
 
     def __init__(self, lease: Lease, floor: Floor) -> None:
-        self.lease = lease
+        self.id = lease.id
+        self.fence = lease.fence
+        self.attempt = lease.attempt
+        """Its number, from 1."""
+        self.isolated = lease.isolated
+        self.lease: Lease | None = lease
+        """What its start needs; None afterwards, as thousands of attempts may wait at a time."""
         self.context = Context(lease.id, lease.attempt, self)
         self.journal = Journal(lease.journal)
         self.waits = Waits(self)
@@ -82,6 +88,7 @@ class Attempt(Operations):
         self._events = lease.events
         self._floor = floor
         self._started = False
+        self._replays = 1 if lease.journal else 0
         self._limit_s = _WITHOUT_LIMIT
         self._active_s = lease.run.active_ms / 1000
         self._active_since = 0.0
@@ -103,8 +110,8 @@ class Attempt(Operations):
         if self.context.stopping is not None:
             raise asyncio.CancelledError
         self._limit_s = limit_s
-        deadline_ms = self.lease.run.deadline_ms
-        self.lease = self.lease.lighter()  # thousands may wait at a time
+        assert self.lease is not None, "begun once"
+        deadline_ms, self.lease = self.lease.run.deadline_ms, None
         if deadline_ms:
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_at(self.loop_time(deadline_ms), self.stop, StopReason.DEADLINE)
@@ -112,8 +119,9 @@ class Attempt(Operations):
 
     def start(self, work: Coroutine[Any, Any, Message | None]) -> None:
         """Run it."""
-        self.work = asyncio.get_running_loop().create_task(work)
-        self.work.add_done_callback(self._on_end)
+        # Without the loop's factory: it is nobody's foreign task.
+        self.work = asyncio.Task(work, loop=asyncio.get_running_loop())
+        self.work.add_done_callback(self._on_end, context=NO_CONTEXT)
 
     def _on_end(self, work: asyncio.Task[Message | None]) -> None:
         self._floor.on_end(self, work)
@@ -149,14 +157,13 @@ class Attempt(Operations):
 
     def flush(self) -> None:
         """Write the entries that have not been, before the settle that follows."""
-        for message in self._entries(self.journal.unsaved()):
-            self._floor.send(self.lease.id.slot, message)
+        self._send(*self._entries(self.journal.unsaved()))
 
     def _usage(self) -> Usage:
         return Usage(
             billed_us=round(self._billed_s * 1e6),
             waited_ms=round(self._waited_s * 1000),
-            replays=1 if self.lease.journal else 0,
+            replays=self._replays,
             polls=self.polls,
             calls=self.calls,
             active_ms=round(self._active_s * 1000),
@@ -166,17 +173,12 @@ class Attempt(Operations):
     @property
     def lease_held(self) -> tuple[bytes, int]:
         """The task's id in the store, and the lease's fence."""
-        return self.lease.id.key, self.lease.fence
+        return self.id.key, self.fence
 
     @property
     def is_over(self) -> bool:
         """It has ended, though its threads may go on."""
         return self.work is not None and self.work.done()
-
-    @property
-    def due_at(self) -> float | None:
-        """When the first wait is due, on the loop's clock."""
-        return self.waits.due_at
 
     @property
     def parkable(self) -> bool:
@@ -224,12 +226,8 @@ class Attempt(Operations):
     # --- as the operations' Engine ------------------------------------------------------------
 
     @property
-    def attempt(self) -> int:
-        return self.lease.attempt
-
-    @property
     def task_id(self) -> str:
-        return str(self.lease.id)
+        return str(self.id)
 
     @property
     def owns_foreign(self) -> bool:
@@ -246,9 +244,8 @@ class Attempt(Operations):
             return
         committed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         *others, last = self._entries(unsaved)
-        for message in others:
-            self._floor.send(self.lease.id.slot, message)
-        self._floor.send(self.lease.id.slot, last, lambda counted: _answer(committed, counted))
+        self._send(*others)
+        self._floor.send(self.id.slot, last, lambda counted: _answer(committed, counted))
         if not await committed:
             self.stop(StopReason.LOST)
             raise Interrupted("The lease was lost; another worker has the task.")
@@ -266,7 +263,7 @@ class Attempt(Operations):
         return result
 
     async def read_events(self) -> Sequence[Event]:
-        return await self._floor.read_events(self.lease.id)
+        return await self._floor.read_events(self.id)
 
     def know_events(self, events: Sequence[Event]) -> None:
         known = {event.number for event in self._events}
@@ -296,7 +293,11 @@ class Attempt(Operations):
         floor = self._floor
         loop = self.work.get_loop() if self.work is not None else asyncio.get_running_loop()
         message = Message(*self.lease_held, Verb.PROGRESS, 0, said)
-        loop.call_soon_threadsafe(floor.send, self.lease.id.slot, message)
+        loop.call_soon_threadsafe(floor.send, self.id.slot, message)
+
+    def _send(self, *messages: Message) -> None:
+        for message in messages:
+            self._floor.send(self.id.slot, message)
 
     def _entries(self, unsaved: Iterable[tuple[int, bytes, int]]) -> list[Message]:
         key, fence = self.lease_held

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -96,8 +96,7 @@ class Inbox(msgspec.Struct, frozen=True, array_like=True):
     marks: tuple[str, ...] | dict[str, str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True):
     """A worker's hold on one task."""
 
     id: TaskId
@@ -110,12 +109,7 @@ class Lease:
     """Local boot-time clock, in seconds; the store's own view ends no earlier."""
     journal: tuple[bytes, ...] = ()
     """Entries, packed."""
-    events: tuple[Event, ...] = field(default=())
-
-    def lighter(self) -> Lease:
-        """The same lease, without what is needed at its start alone."""
-        run = self.run
-        return replace(self, spec=None, run=Run(run.state, run.attempt, run.max_attempts, run.fence))
+    events: tuple[Event, ...] = ()
 
     @property
     def fence(self) -> int:

@@ -86,8 +86,8 @@ class Floor:
         """Stop what other workers have now."""
         for key, fence in leases:
             attempt = self._attempts.get(slot, {}).get(key)
-            if attempt is not None and attempt.lease.fence == fence and attempt.context.stopping is None:
-                _log.warning("%s: its lease has passed to another worker; stopped here", attempt.lease.id)
+            if attempt is not None and attempt.fence == fence and attempt.context.stopping is None:
+                _log.warning("%s: its lease has passed to another worker; stopped here", attempt.id)
                 attempt.stop(StopReason.LOST)
 
     def held(self) -> Held:
@@ -125,7 +125,7 @@ class Floor:
     def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
         settle = None if work.cancelled() else work.result()
         if settle is not None:
-            self._lanes[attempt.lease.id.slot].send(settle)
+            self._lanes[attempt.id.slot].send(settle)
         self._forget_with_threads(attempt, None)
 
     def _forget_with_threads(self, attempt: Attempt, _: object) -> None:
@@ -139,15 +139,15 @@ class Floor:
         self._forget(attempt)
 
     def _forget(self, attempt: Attempt) -> None:
-        lease = attempt.lease
-        attempts = self._attempts[lease.id.slot]
+        id = attempt.id
+        attempts = self._attempts[id.slot]
         # A lease that was lost may have come back to this worker meanwhile.
-        if attempts.get(lease.id.key) is attempt:
-            del attempts[lease.id.key]
-        if lease.isolated:
+        if attempts.get(id.key) is attempt:
+            del attempts[id.key]
+        if attempt.isolated:
             self.room.release_isolation()
         if not attempts:
-            self._lanes[lease.id.slot].watch_cancels(False)
+            self._lanes[id.slot].watch_cancels(False)
         self.waiting.discard(attempt)
         self._free(attempt)
         self.changed.set()
@@ -192,14 +192,14 @@ class Floor:
             attempt.holds_room = go_on()
             return attempt.holds_room
 
-        if attempt.lease.isolated:
+        if attempt.isolated:
             go_on()  # it has the place for isolated tasks
         else:
             self.room.take(enter)
 
     def _stays_hot(self, attempt: Attempt) -> bool:
         """A short wait for a time alone; what only the store can end is parked at once."""
-        due_at = attempt.due_at
+        due_at = attempt.waits.due_at
         if self.leaving or due_at is None or attempt.waits.awaits:
             return False
         left_s = due_at - asyncio.get_running_loop().time()
@@ -214,7 +214,7 @@ class Floor:
         """Fail a parked task whose code will not unwind: nobody could say what it still does."""
         if attempt.is_over or attempt.context.stopping is not StopReason.PARK:
             return
-        self._lanes[attempt.lease.id.slot].send(self._runner.stuck(attempt, UNWIND_S))
+        self._lanes[attempt.id.slot].send(self._runner.stuck(attempt, UNWIND_S))
         attempt.context.stopping = StopReason.LOST
         if attempt.work is not None:
             attempt.work.cancel()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, Final
 
@@ -66,7 +67,7 @@ class Journal:
         """replay_only: raise JournalEnd instead of going on where the entries end."""
         self._entries = [_unpack(entry) for entry in packed]
         self._bytes = sum(map(len, packed))
-        self._unsaved: list[int] = []
+        self._unsaved: tuple[int, ...] = ()
         self._read: dict[int, int] = _NONE_READ
         self._branches: dict[str, list[int]] = {} if packed else _NO_BRANCHES
         for position, entry in enumerate(self._entries, 1):
@@ -91,9 +92,9 @@ class Journal:
     def entry(self, position: int) -> Entry:
         return self._entries[position - 1]
 
-    def recorded(self, branch: str) -> list[int]:
+    def recorded(self, branch: str) -> Sequence[int]:
         """Positions of a branch's entries as they were when the journal was read."""
-        return self._branches.get(branch, [])
+        return self._branches.get(branch, ())
 
     def append(self, entry: Entry) -> int:
         """Add an entry, to be saved by the next `unsaved`; returns its position. Raises JournalFull."""
@@ -102,7 +103,7 @@ class Journal:
         self._entries.append(entry)
         position = len(self._entries)
         self._bytes += size
-        self._unsaved.append(position)
+        self._unsaved = (*self._unsaved, position)
         return position
 
     def replace(self, position: int, entry: Entry, event: int = 0) -> None:
@@ -112,14 +113,14 @@ class Journal:
         self._entries[position - 1] = entry
         self._bytes += size - old
         if position not in self._unsaved:
-            self._unsaved.append(position)
+            self._unsaved = (*self._unsaved, position)
         if event:
             self._read = {**self._read, position: event}
 
     def unsaved(self) -> list[tuple[int, bytes, int]]:
         """What is to be written, which then counts as saved: position, packed entry, event read or 0."""
         found = [(at, _pack(self.entry(at)), self._read.get(at, 0)) for at in sorted(self._unsaved)]
-        self._unsaved, self._read = [], _NONE_READ
+        self._unsaved, self._read = (), _NONE_READ
         return found
 
     def _check(self, entry: Entry, grown: int, position: int) -> None:

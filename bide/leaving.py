@@ -84,7 +84,7 @@ class Leaving:
         await self._wait_for_attempts(_UNWIND_S)
         for attempt in tuple(self._floor.attempts()):
             if attempt.work is not None and not attempt.work.done():
-                self._floor.send(attempt.lease.id.slot, attempt.settle(Settlement.HANDED_BACK))
+                self._floor.send(attempt.id.slot, attempt.settle(Settlement.HANDED_BACK))
         for lane in self._lanes.values():
             lane.close()
         _, pending = await asyncio.wait(lanes, timeout=_FAREWELL_S)
@@ -98,7 +98,7 @@ class Leaving:
         if self._floor.busy:
             return _LOOK_S
         now = asyncio.get_running_loop().time()
-        soonest = min((attempt.due_at or now for attempt in self._floor.waiting), default=None)
+        soonest = min((attempt.waits.due_at or now for attempt in self._floor.waiting), default=None)
         if soonest is not None and soonest - now <= PARK_S:
             return max(0.01, soonest - now + 0.01)
         if not all(attempt.parkable for attempt in self._floor.waiting):

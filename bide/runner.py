@@ -110,6 +110,7 @@ class Runner:
     ) -> Message | tuple[Definition, Callable[[], Coroutine[Any, Any, Any]]]:
         """What there is to run, or the settle of what cannot be."""
         lease = attempt.lease
+        assert lease is not None, "not begun yet"
         if self._local_clock() >= lease.expires_at:
             return attempt.settle(Settlement.HANDED_BACK)
         spec = lease.spec
@@ -155,10 +156,12 @@ class Runner:
 
     async def run_poller(self, attempt: Attempt) -> Message | None:
         """Make the round of a shared poller; see `run`."""
-        assert attempt.lease.spec is not None, "written by lua/_watch.lua"
-        name = attempt.lease.spec.name[1:]
+        lease = attempt.lease
+        assert lease is not None, "not begun yet"
+        assert lease.spec is not None, "written by lua/_watch.lua"
+        name = lease.spec.name[1:]
         poller = self._registry.pollers.get(name)
-        rounds = attempt.lease.run.polls
+        rounds = lease.run.polls
         attempt.begin(_NO_LIMIT)
         try:
             if poller is None or self._rounds is None:
@@ -192,7 +195,7 @@ class Runner:
                     if inspect.isawaitable(result):
                         await result
             except Exception:
-                _log.exception("%s: on_exit failed", attempt.lease.id)
+                _log.exception("%s: on_exit failed", attempt.id)
 
     def _succeeded(self, attempt: Attempt, result: Any) -> Message:
         try:
@@ -234,7 +237,7 @@ class Runner:
         return self._failed(attempt, error, definition.retry)
 
     def _failed(self, attempt: Attempt, error: Exception, policy: Retry) -> Message:
-        number = attempt.lease.attempt
+        number = attempt.attempt
         failure = _failure(error)
         if isinstance(error, _HOPELESS):
             return attempt.settle(Settlement.FAILED, failure)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from contextvars import Context
+from typing import Any, Final, Protocol
+
+NO_CONTEXT: Final = Context()
+"""For callbacks that need none: a copy of the current one for each would be half of a wait's memory."""
 
 
 class Idler(Protocol):
@@ -39,8 +43,11 @@ class Wait:
         self._waits = waits
         self._over: asyncio.Future[None] = loop.create_future()
         # Before the branch itself hears of it, so that it finds everything in order.
-        self._over.add_done_callback(self._end)
-        self._timer = None if self.due_at is None else loop.call_at(self.due_at, self._on_due)
+        self._over.add_done_callback(self._end, context=NO_CONTEXT)
+        if self.due_at is None:
+            self._timer = None
+        else:
+            self._timer = loop.call_at(self.due_at, self._on_due, context=NO_CONTEXT)
         return self._over
 
     def go_on(self) -> bool:

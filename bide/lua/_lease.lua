@@ -22,12 +22,13 @@ local function read_journals(ids, records)
 end
 
 -- Appends to `leases` six values a task: id, spec, run, 1 for an isolated one, journal, inbox.
-local function describe(leases, ids, records, is_isolated)
+-- packed: the records again, as they are stored.
+local function describe(leases, ids, records, packed, is_isolated)
   local bodies = redis.call('HMGET', specs, unpack(ids))
   local journals = read_journals(ids, records)
   for i, id in ipairs(ids) do
     local run, n = records[i], #leases
-    leases[n + 1], leases[n + 2], leases[n + 3] = id, bodies[i], cmsgpack.pack(run)
+    leases[n + 1], leases[n + 2], leases[n + 3] = id, bodies[i], packed[i]
     leases[n + 4], leases[n + 5] = is_isolated, journals[id]
     leases[n + 6] = run[INBOX] > 0 and redis.call('HGET', inbox, id) or ''
   end
@@ -44,7 +45,7 @@ end
 local function lease(leases, ids, worker, expires_ms, now_ms, is_isolated)
   if #ids == 0 then return end
   local records = redis.call('HMGET', runs, unpack(ids))
-  local fence = redis.call('HINCRBY', meta, 'fence', #ids) - #ids
+  local fence, packed = redis.call('HINCRBY', meta, 'fence', #ids) - #ids, {}
   for i, id in ipairs(ids) do
     local run = cmsgpack.unpack(records[i])
     run[STATE], run[WORKER], run[FENCE] = 'running', worker, fence + i
@@ -52,11 +53,11 @@ local function lease(leases, ids, worker, expires_ms, now_ms, is_isolated)
     if run[RESUMES] == 0 then run[ATTEMPT], run[ACTIVE] = run[ATTEMPT] + 1, 0 end
     run[RESUMES] = 0
     if run[STARTED] == 0 then run[STARTED] = math.max(now_ms, submitted_ms(id)) end
-    records[i] = run
-    collect(writes.runs, id, cmsgpack.pack(run))
+    records[i], packed[i] = run, cmsgpack.pack(run)
+    collect(writes.runs, id, packed[i])
     collect(writes.leased, expires_ms, id)
   end
-  describe(leases, ids, records, is_isolated)
+  describe(leases, ids, records, packed, is_isolated)
   flush()
 end
 

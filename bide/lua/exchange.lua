@@ -95,7 +95,7 @@ if again then
   for i, record in ipairs(records) do
     local run = record and cmsgpack.unpack(record)
     if run and run[STATE] == 'running' and run[WORKER] == worker then
-      describe(leases, { last_ids[i] }, { run }, i <= last_isolated and 1 or 0)
+      describe(leases, { last_ids[i] }, { run }, { record }, i <= last_isolated and 1 or 0)
     end
   end
 elseif capacity > 0 then

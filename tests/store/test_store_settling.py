@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from hand_clock import START_MS, HandClock
+from msgspec import structs
 from scripted_worker import LEASE_MS, Hire, ScriptedWorker, settle
 from slot_contents import Look
 from submissions import Submit
@@ -153,7 +154,7 @@ def test_a_wrong_fence_is_refused(submit: Submit, worker: ScriptedWorker, look: 
 
 def test_a_settle_of_no_task_at_all_is_lost(submit: Submit, worker: ScriptedWorker, look: Look) -> None:
     submit()
-    lease = replace(worker.lease_one(), id=TaskId("default", b"?" * 16))
+    lease = structs.replace(worker.lease_one(), id=TaskId("default", b"?" * 16))
     assert worker.exchange(settle(lease, "succeeded", b"1")).lost == (0,)
     assert look().results == {}
 
