@@ -13,8 +13,8 @@ from typing import Any, Final
 from bench.errors import BenchFailed
 from bide.clock import Clock
 from bide.connection import connect
-from bide.definition import DEFAULT_QUEUE
 from bide.keys import Keys
+from bide.settings import DEFAULT_QUEUE
 from bide.store import Store
 from bide.submission import Submission
 from local.store import EmbeddedStore

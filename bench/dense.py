@@ -17,8 +17,8 @@ from bench.load import CONNECTIONS
 from bench.relay import relay
 from bench.roll import Roll, roll
 from bench.running_stack import running_stack, submit
-from bide.definition import DEFAULT_QUEUE
 from bide.reads import Reads
+from bide.settings import DEFAULT_QUEUE
 
 TASKS: Final = 2_000
 EVERY: Final = 5.0

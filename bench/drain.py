@@ -15,7 +15,7 @@ from bench.errors import BenchFailed
 from bench.line import Line, at_least, at_most
 from bench.sample import median, spread
 from bench.spinner import core_awake
-from bide.definition import DEFAULT_QUEUE
+from bide.settings import DEFAULT_QUEUE
 from bide.store import Store
 
 WORKERS: Final = 2

@@ -15,7 +15,7 @@ from bench.line import Line, at_least, at_most
 from bench.load import CONNECTIONS, Load
 from bench.running_stack import generate, running_stack
 from bench.sample import median, percentile, spread
-from bide.definition import DEFAULT_QUEUE
+from bide.settings import DEFAULT_QUEUE
 
 _FINISH_SECONDS: Final = 30.0
 """How long the workers may take to finish what was submitted."""

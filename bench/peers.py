@@ -25,7 +25,7 @@ from bench.errors import BenchFailed
 from bench.footprint import Footprint
 from bench.line import Line, at_least
 from bench.peer_environment import NotInstalled, peer_environment
-from bide.definition import DEFAULT_QUEUE
+from bide.settings import DEFAULT_QUEUE
 from local.children import ROOT
 
 MANY: Final = 10_000

@@ -17,13 +17,13 @@ from bench.sample import median, spread
 from bide import registry
 from bide.attempt import Attempt
 from bide.branches import adopt
-from bide.definition import DEFAULT_QUEUE
 from bide.exchange import Event, Lease, Message, Settlement, Verb
 from bide.ids import TaskId, new_id
 from bide.limits import Limits
 from bide.meter import Meter
 from bide.records import Run, Spec
 from bide.runner import Runner
+from bide.settings import DEFAULT_QUEUE
 from bide.state import State
 
 STEPS: Final = 200

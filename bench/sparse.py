@@ -13,9 +13,8 @@ from bench.dense import EVERY, check_values, gone, watch_body
 from bench.line import Line, at_most
 from bench.roll import Roll, roll
 from bench.running_stack import running_stack, submit
-from bide.definition import DEFAULT_QUEUE
 from bide.reads import Reads
-from bide.settings import Settings
+from bide.settings import DEFAULT_QUEUE, Settings
 
 TASKS: Final = 20
 SECONDS: Final = 60.0

@@ -13,7 +13,7 @@ from bench.bed import Bed, bed, environ, submission
 from bench.errors import BenchFailed
 from bench.footprint import Footprint
 from bench.line import Line, at_most
-from bide.definition import DEFAULT_QUEUE
+from bide.settings import DEFAULT_QUEUE
 
 TASKS: Final = 10_000
 _SPARE_SECONDS: Final = 30.0

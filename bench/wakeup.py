@@ -14,8 +14,8 @@ from bench.line import Line, at_most
 from bench.relay import relay
 from bench.sample import median, percentile, spread
 from bench.spinner import core_awake
-from bide.definition import DEFAULT_QUEUE
 from bide.lane import REFRESH_S
+from bide.settings import DEFAULT_QUEUE
 
 _SEED: Final = 2
 _GAPS_MS: Final = (10, 60)

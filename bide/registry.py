@@ -17,9 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bide.definition import DEFAULT_QUEUE, Definition
+from bide.definition import Definition
 from bide.errors import RegistryError, UnknownTask
 from bide.poller import Poller
+from bide.settings import DEFAULT_QUEUE
 
 
 @dataclass(frozen=True)

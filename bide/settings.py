@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from bide.errors import SettingsError
 
+DEFAULT_QUEUE: Final = "default"
+
 NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 """What queue, event and tag names look like."""
 

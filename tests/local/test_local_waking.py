@@ -13,9 +13,8 @@ from stack_process import Package, StackProcess, gone
 
 from bide.clock import Clock
 from bide.connection import connect
-from bide.definition import DEFAULT_QUEUE
 from bide.keys import Keys
-from bide.settings import Settings
+from bide.settings import DEFAULT_QUEUE, Settings
 from bide.store import Store
 from bide.submission import Submission
 
