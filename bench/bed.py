@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import redis
+
 from bench.errors import BenchFailed
 from bide.clock import Clock
 from bide.connection import connect
@@ -30,7 +32,7 @@ class Bed:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.client = connect(url)
+        self.client = redis.Redis.from_url(url)
         self.keys = Keys(PREFIX)
         self._results = self.keys.slot(DEFAULT_QUEUE, ("results",))[0]
 

@@ -21,7 +21,7 @@ _SCRIPT: Final = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) return redis.cal
 _BODY: Final = b'{"id":"default~06h0konldm1oqn3ec520iho598","name":"echo","queue":"default","state":"ready"}'
 
 _store = connect(os.environ["BENCH_STORE"])
-_script = _store.script_load(_SCRIPT)
+_script = _store.execute_command("SCRIPT", "LOAD", _SCRIPT)
 _app = Chalice("bench")
 
 
@@ -29,7 +29,7 @@ _app = Chalice("bench")
 def _submit() -> Response:
     request = _app.current_request
     assert request is not None
-    _store.evalsha(_script, 1, "bench", "field", request.raw_body)
+    _store.execute_command("EVALSHA", _script, 1, "bench", "field", request.raw_body)
     return Response(_BODY, headers={"Content-Type": "application/json", "Retry-After": "1"}, status_code=202)
 
 

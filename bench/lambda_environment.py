@@ -1,4 +1,4 @@
-"""One Lambda execution environment: a process of the real runtime client, and the Runtime API that feeds it."""
+"""One Lambda execution environment: a process of the real runtime client, and a Runtime API to feed it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Environment:
         self._connection: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
-        self._output = tempfile.TemporaryFile()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - `end` closes it
         port = self._listener.getsockname()[1]
         # -S: the packages of this Python's own are not on the path; -B: the code folder is read-only.
         self._command = [_interpreter(), "-S", "-B", *options, "-m", "awslambdaric", handler]
@@ -172,7 +172,8 @@ class Environment:
         return connection
 
     def _reply(self, status: str, body: bytes, *headers: str) -> None:
-        lines = (f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}", *headers)
+        size = f"Content-Length: {len(body)}"
+        lines = (f"HTTP/1.1 {status}", "Content-Type: application/json", size, *headers)
         assert self._connection is not None
         # In one write: two would wait for the client's delayed acknowledgement.
         self._connection.sendall("\r\n".join((*lines, "", "")).encode() + body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import redis
@@ -54,12 +55,13 @@ def _round_trips(store: Bed, calls: int) -> Line:
 
 def _rates(store: Bed, rounds: int, calls: int) -> Iterator[Line]:
     submitting, bare, lean = store.store(), redis.Redis.from_url(store.url), connect(store.url)
-    sides = _ours(submitting.submit, calls), _bare(bare, calls)
+    sha = str(bare.script_load(_BARE))
+    sides = _ours(submitting.submit, calls), _bare(partial(bare.evalsha, sha), calls)
     with core_awake():
         for side in sides:
             side()  # warm up
         pairs = alternate(rounds, *sides)
-        over_ours = [_bare(lean, calls)() for _ in range(3)]
+        over_ours = [_bare(partial(lean.execute_command, "EVALSHA", sha), calls)() for _ in range(3)]
     submitting.client.close()
     bare.close()
     lean.close()
@@ -91,17 +93,15 @@ def _ours(submit: Callable[..., object], calls: int) -> Callable[[], float]:
     return run
 
 
-def _bare(client: redis.Redis, calls: int) -> Callable[[], float]:
+def _bare(evalsha: Callable[..., object], calls: int) -> Callable[[], float]:
     """A round of bare scripts, with arguments made beforehand; returns how many there were a second."""
-    sha = str(client.script_load(_BARE))
     keys = [f"bare:{{q.default}}:{name}" for name in ("meta", "specs", "runs", "ready")]
 
     def run() -> float:
         ids = [os.urandom(16) for _ in range(calls)]
-        evalsha = client.evalsha
         started = time.perf_counter()
         for id in ids:
-            evalsha(sha, 4, *keys, id, _SPEC, _RUN)
+            evalsha(4, *keys, id, _SPEC, _RUN)
         return calls / (time.perf_counter() - started)
 
     return run

@@ -1,119 +1,202 @@
-"""Connections to the store: one place for time limits, retries, the parser and errors."""
+"""Synchronous connections to the store: RESP over a socket, parsed by hiredis.
+
+redis-py is left to a worker's event loop (`bide.loop_connection`): loading it takes longer
+than everything else that the first request of a process needs.
+"""
 
 from __future__ import annotations
 
 import os
+import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import redis
-import redis.asyncio
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
+import hiredis
 
+from bide.address import Address
 from bide.errors import BideError, ScriptError, StoreUnavailable
 
-CONNECT_S = 2.0
-REPLY_S = 3.0
-_RETRIES = 2
-_RETRIED = (RedisConnectionError, RedisTimeoutError)
-"""A repeated script answers as the first time did, so that every call may be retried."""
+CONNECT_S: Final = 2.0
+REPLY_S: Final = 3.0
+PAUSES_S: Final = (0.0, 0.05)
+"""Before each repeat of a call whose connection was lost: scripts answer as the first time.
 
-_OUT_OF_REACH: Final = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OutOfMemoryError)
-_IN_TROUBLE: Final = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOAUTH", "NOPERM")
+The first comes at once, since a connection that slept in a frozen environment is often dead.
+"""
+
+_OUT_OF_REACH: Final = (
+    "LOADING", "MISCONF", "OOM", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOPERM",
+)  # fmt: skip
 """Error replies that say nothing of the script: the operator has something to mend."""
+_REFUSED: Final = ("NOAUTH", "WRONGPASS", "ERR invalid password", "ERR AUTH ", "ERR Client sent AUTH")
+
+_CHUNK: Final = 65_536
 
 
-def _backoff() -> ExponentialBackoff:
-    return ExponentialBackoff(cap=0.5, base=0.02)
+Argument = str | bytes | int | float
+
+_pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
+"""A command as it is sent. (The stub knows commands of one word alone.)"""
 
 
-class ThreadConnections(redis.Redis):
-    """A client whose every thread keeps a connection of its own.
+class NoScript(Exception):
+    """The store does not know a script by this hash."""
 
-    A pool's checkout and its bookkeeping cost as much as the call itself (`make bench
-    ONLY=submit`); a handler's thread makes one call after another and needs neither.
+
+def explain(said: str) -> BideError | NoScript:
+    """What an error reply of the store means."""
+    if said.startswith("NOSCRIPT"):
+        return NoScript(said)
+    if said.startswith("READONLY"):
+        return StoreUnavailable(f"The store is read-only just now ({said}). Try again.")
+    if said.startswith(_REFUSED):
+        return StoreUnavailable(f"The store refused the password in BIDE_REDIS_URL ({said}).")
+    if said.startswith(_OUT_OF_REACH):
+        return StoreUnavailable(f"The store cannot be used: {said}")
+    return ScriptError(f"The store answered: {said}")
+
+
+class Client:
+    """The store, for any number of threads, each with a connection of its own.
+
+    A thread connects at its first command; a fork does not share its parent's connections.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, address: Address) -> None:
+        self._address = address
         self._held = threading.local()
 
-    def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send one command and return its reply, again after a lost connection, as redis-py does."""
-        connection = self._of_this_thread()
-        return connection.retry.call_with_retry(lambda: self._ask(connection, args, options), lambda _: None)
+    def execute_command(self, *args: Argument) -> Any:
+        """Send one command and return its reply: bytes, int, None, or a list of such.
 
-    def _ask(self, connection: redis.Connection, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        parse: Callable[..., Any] = super().parse_response
-        try:
-            connection.send_command(*args)
-            return parse(connection, args[0], **options)
-        except ReadOnlyError:
-            # The primary has become a replica: the next call finds the new one.
-            connection.disconnect()
-            raise
-        except ResponseError:
-            raise
-        except BaseException:
-            # An interrupted call would leave its reply to the next one.
-            connection.disconnect()
-            raise
+        Raises StoreUnavailable, NoScript, or ScriptError for any other error reply.
+        """
+        return self._answers((args,))[0]
+
+    def transaction(self, *commands: tuple[Argument, ...]) -> list[Any]:
+        """Run commands as one (MULTI), in one round trip; returns their replies. Raises likewise."""
+        replies: list[Any] = self._answers((("MULTI",), *commands, ("EXEC",)))[-1]
+        return replies
 
     def close(self) -> None:
-        """Let go of every thread's connection."""
+        """Let go of every thread's connection; the next command opens another."""
         self._held = threading.local()
-        super().close()
 
-    def _of_this_thread(self) -> redis.Connection:
+    def _answers(self, commands: tuple[tuple[Argument, ...], ...]) -> list[Any]:
+        replies = self._ask(commands)
+        for reply in replies:
+            if isinstance(reply, hiredis.ReplyError):
+                meant = explain(str(reply))
+                if isinstance(meant, StoreUnavailable):
+                    # Another connection may lead to a store that can: a replica stays one.
+                    self._held.connection = None
+                raise meant
+        return replies
+
+    def _ask(self, commands: tuple[tuple[Argument, ...], ...]) -> list[Any]:
+        """Ask, and again after a lost connection."""
+        for pause_s in PAUSES_S:
+            try:
+                return self._of_this_thread().ask(commands)
+            except OSError:
+                time.sleep(pause_s)
+        try:
+            return self._of_this_thread().ask(commands)
+        except OSError as error:
+            raise StoreUnavailable(f"The store cannot be used: {error} ({self._address.place})") from error
+
+    def _of_this_thread(self) -> _Connection:
         held = self._held
-        if getattr(held, "pid", None) != os.getpid():  # a fork must not share its parent's
-            held.pid, held.connection = os.getpid(), self.connection_pool.make_connection()
-        connection: redis.Connection = held.connection
+        if getattr(held, "pid", None) != os.getpid():
+            held.pid, held.connection = os.getpid(), None
+        connection: _Connection | None = held.connection
+        if connection is None or connection.is_spent:
+            connection = held.connection = _Connection(self._address)
         return connection
 
 
-_COMMON: Final[dict[str, Any]] = {
-    "protocol": 2,
-    "driver_info": None,  # no CLIENT SETINFO with each new connection
-    "socket_connect_timeout": CONNECT_S,
-}
+class _Connection:
+    """One socket, logged in. Raises OSError for all that goes wrong with it, and is spent then."""
+
+    def __init__(self, address: Address) -> None:
+        self.is_spent = True
+        self._reader = hiredis.Reader()
+        self._socket = _open(address)
+        self._socket.settimeout(REPLY_S)
+        self.is_spent = False
+        greeting: list[tuple[Argument, ...]] = []
+        if address.password:
+            greeting.append(("AUTH", *filter(None, (address.user,)), address.password))
+        if address.database:
+            greeting.append(("SELECT", address.database))
+        for reply in self.ask(greeting):
+            if isinstance(reply, hiredis.ReplyError):
+                self._end()
+                raise explain(str(reply))
+
+    def ask(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+        """Send commands in one write and return their replies, errors among them."""
+        try:
+            self._socket.sendall(b"".join(map(_pack, commands)))
+            return [self._next_reply() for _ in commands]
+        except BaseException as error:
+            # Also when interrupted: the reply that is still to come would be taken for the next call's.
+            self._end()
+            if isinstance(error, hiredis.ProtocolError):
+                raise OSError(f"it is no store that answers: {error}") from error
+            raise
+
+    def _next_reply(self) -> Any:
+        # False stands for a reply that is still incomplete: RESP2 has no booleans.
+        while (reply := self._reader.gets()) is False:
+            received = self._socket.recv(_CHUNK)
+            if not received:
+                raise ConnectionResetError("the store closed the connection")
+            self._reader.feed(received)
+        return reply
+
+    def _end(self) -> None:
+        self.is_spent = True
+        self._socket.close()
+
+    def __del__(self) -> None:
+        if not self.is_spent:
+            self._socket.close()
 
 
-def connect(url: str) -> redis.Redis:
-    """A synchronous client; each thread connects at its first command."""
-    retry = Retry(_backoff(), _RETRIES, supported_errors=_RETRIED)
-    return ThreadConnections.from_url(url, socket_timeout=REPLY_S, retry=retry, **_COMMON)
+def _open(address: Address) -> socket.socket:
+    if address.path:
+        local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            local.settimeout(CONNECT_S)
+            local.connect(address.path)
+        except BaseException:
+            local.close()
+            raise
+        return local
+    # As bytes: for a str Python loads its tables of international names first.
+    host: Any = address.host.encode() if address.host.isascii() else address.host
+    plain = socket.create_connection((host, address.port), timeout=CONNECT_S)
+    try:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return _secured(plain, address) if address.tls else plain
+    except BaseException:
+        plain.close()
+        raise
 
 
-def connect_async(url: str, *, reply_s: float | None = REPLY_S) -> redis.asyncio.Redis:
-    """An asyncio client; `reply_s` None for connections that block on the bell."""
-    # A pop that was repeated unseen would hide that the first took a token, and whoever listens slept on.
-    retries = 0 if reply_s is None else _RETRIES
-    retry = AsyncRetry(_backoff(), retries, supported_errors=_RETRIED)
-    return redis.asyncio.Redis.from_url(url, socket_timeout=reply_s, retry=retry, **_COMMON)
+def _secured(plain: socket.socket, address: Address) -> socket.socket:
+    import ssl  # only who encrypts pays for loading it
+
+    context = ssl.create_default_context(cafile=address.ca_file or None)
+    if not address.verified:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(plain, server_hostname=address.host)
 
 
-def translate(error: RedisError, client: redis.Redis | redis.asyncio.Redis) -> BideError:
-    """Our error for one of redis-py's; raise it from the other."""
-    if isinstance(error, ReadOnlyError):
-        # The primary has become a replica: no pooled connection leads anywhere useful.
-        client.connection_pool.reset()
-        return StoreUnavailable(f"The store is read-only just now ({error}). Try again.")
-    if isinstance(error, AuthenticationError):
-        return StoreUnavailable(f"The store refused the password in BIDE_REDIS_URL ({error}).")
-    if isinstance(error, _OUT_OF_REACH) or str(error).startswith(_IN_TROUBLE):
-        return StoreUnavailable(f"The store cannot be used: {error}")
-    return ScriptError(f"The store answered: {error}")
+def connect(url: str) -> Client:
+    """A client of the store at `url`; connects only when first used. Raises ValueError, see Address."""
+    return Client(Address.of(url))

@@ -41,7 +41,8 @@ class Gatekeeper:
 
     def read(self) -> Gate:
         """The flag as it stands. A server that has never been told is open."""
-        state: dict[bytes, bytes] = self._store.command("HGETALL", self._keys[0])
+        fields: list[bytes] = self._store.command("HGETALL", self._keys[0])
+        state = dict(zip(fields[::2], fields[1::2], strict=True))
         return Gate(
             accepting=state.get(b"accepting", b"1") == b"1",
             reason=state.get(b"reason", b"").decode(),

@@ -8,12 +8,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-import redis.asyncio
-from redis.exceptions import RedisError
-
-from bide.errors import StoreUnavailable
+from bide.errors import BideError, StoreUnavailable
 from bide.exchange import BATCH, MAX_BYTES, ExchangeReply, Lease, Message, Settlement
 from bide.ids import TaskId
+from bide.loop_connection import LoopClient
 from bide.room import Room
 from bide.store import Store
 
@@ -59,9 +57,7 @@ class Host(Protocol):
 class Lane:
     """One slot's lane: `run` it; `lead_out` when the worker is to leave, then `close`."""
 
-    def __init__(
-        self, host: Host, store: Store, slot: str, connect: Callable[[float | None], redis.asyncio.Redis]
-    ):
+    def __init__(self, host: Host, store: Store, slot: str, connect: Callable[[float | None], LoopClient]):
         """connect: opens a client whose replies take at most that many seconds, or any time for None."""
         self.slot = slot
         self._host = host
@@ -259,7 +255,7 @@ class Lane:
             try:
                 async with asyncio.timeout(2 * BLOCK_S):
                     token = await self._bell_client.blpop([bell], timeout=BLOCK_S)
-            except (RedisError, TimeoutError) as error:
+            except (BideError, TimeoutError) as error:
                 self._report_absence(str(error) or "its bell does not answer")
                 await asyncio.sleep(_PAUSE_S)
                 token = (b"", b"")

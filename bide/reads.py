@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from redis.exceptions import RedisError
 
 from bide import scripts
-from bide.connection import translate
 from bide.errors import TaskNotFound
 from bide.exchange import Event, read_events
 from bide.ids import TaskId
@@ -51,11 +49,7 @@ class Reads:
         Raises TaskNotFound when there is none, or it belongs to another tenant.
         """
         script = scripts.load("show")
-        client = self._store.client
-        try:
-            reply = script.run(client, self._store.keys.slot(id.slot, script.keys), id.key)
-        except RedisError as error:
-            raise translate(error, client) from error
+        reply = script.run(self._store.client, self._store.keys.slot(id.slot, script.keys), id.key)
         if not reply:
             raise TaskNotFound
         spec = _spec(reply[0])
@@ -96,19 +90,17 @@ class Reads:
 
     def health(self) -> StoreHealth:
         """Reach the store, and ask what would survive its death."""
-        client, local = self._store.client, self._store.clock.local
-        try:
-            before = local()
-            client.ping()
-            ping_ms = (local() - before) * 1000
-            info: dict[str, Any] = client.info("server", "persistence")
-        except RedisError as error:
-            raise translate(error, client) from error
+        local = self._store.clock.local
+        before = local()
+        self._store.command("PING")
+        ping_ms = (local() - before) * 1000
+        text: bytes = self._store.command("INFO", "server", "persistence")
+        info = dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
         name = "valkey" if "valkey_version" in info else "redis"
-        if info.get("aof_enabled"):
+        if info.get("aof_enabled", "0") != "0":
             durability = "aof"
-        elif info.get("rdb_last_save_time") and info.get("rdb_saves"):
+        elif info.get("rdb_last_save_time", "0") != "0" and info.get("rdb_saves", "0") != "0":
             durability = "rdb"
         else:
             durability = "none"
-        return StoreHealth(name, str(info[f"{name}_version"]), durability, round(ping_ms, 3))
+        return StoreHealth(name, info[f"{name}_version"], durability, round(ping_ms, 3))

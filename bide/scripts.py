@@ -26,8 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from redis.exceptions import NoScriptError
-
+from bide.connection import NoScript
 from bide.errors import ScriptError
 
 FOLDER: Final = Path(__file__).parent / "lua"
@@ -38,13 +37,13 @@ _ARG: Final = re.compile(r"^-- ARGV\[(\d+)(?:\.\.\.)?\] (\w+): \S", re.MULTILINE
 
 
 class Client(Protocol):
-    """What of redis-py's synchronous client is needed here."""
+    """What of `bide.connection.Client` is needed here."""
 
     def execute_command(self, *args: Any) -> Any: ...
 
 
 class AsyncClient(Protocol):
-    """What of redis-py's asyncio client is needed here."""
+    """What of `bide.loop_connection.LoopClient` is needed here."""
 
     async def execute_command(self, *args: Any) -> Any: ...
 
@@ -63,14 +62,14 @@ class Script:
         """Run it in one round trip (two when the server has not seen it yet)."""
         try:
             return client.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
-        except NoScriptError:
+        except NoScript:
             return client.execute_command("EVAL", self.source, len(keys), *keys, *args)
 
     async def run_async(self, client: AsyncClient, keys: Sequence[str], *args: Any) -> Any:
         """`run` on the event loop."""
         try:
             return await client.execute_command("EVALSHA", self.sha, len(keys), *keys, *args)
-        except NoScriptError:
+        except NoScript:
             return await client.execute_command("EVAL", self.source, len(keys), *keys, *args)
 
 

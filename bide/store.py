@@ -14,12 +14,10 @@ from itertools import chain
 from typing import Any, Final
 
 import msgspec
-import redis
-from redis.exceptions import RedisError
 
 from bide import scripts
 from bide.clock import Clock
-from bide.connection import translate
+from bide.connection import Client
 from bide.errors import (
     Closed,
     IdempotencyConflict,
@@ -36,6 +34,7 @@ from bide.ids import TaskId, new_id
 from bide.keys import Keys
 from bide.records import Run, Spec
 from bide.replies import Accepted, Cancelled, Need, Sent, Upkeep
+from bide.scripts import AsyncClient
 from bide.state import State
 from bide.submission import Submission
 
@@ -51,6 +50,11 @@ def _packed_ready(max_attempts: int, retention_ms: int) -> bytes:
     return _pack(Run(State.READY, max_attempts=max_attempts, retention_ms=retention_ms))
 
 
+def _time(reply: Sequence[bytes | int]) -> tuple[int, int]:
+    """The reply to TIME: seconds, microseconds."""
+    return int(reply[0]), int(reply[1])
+
+
 def _digest(of: bytes) -> str:
     """Sixteen hexadecimal characters."""
     return hashlib.blake2b(of, digest_size=8).hexdigest()
@@ -61,7 +65,7 @@ class Store:
 
     def __init__(
         self,
-        client: redis.Redis,
+        client: Client,
         keys: Keys,
         clock: Clock,
         *,
@@ -78,7 +82,7 @@ class Store:
         now_ms = self.clock.now_ms()
         if now_ms is None:
             sent = self.clock.local()
-            self.clock.record(self.command("TIME"), sent)
+            self.clock.record(_time(self.command("TIME")), sent)
             return self._told(self.clock.now_ms())
         return now_ms
 
@@ -158,13 +162,7 @@ class Store:
     def _ring(self, slot: str, worker: str) -> None:
         """Wake one worker. A hint: its heartbeat brings a cancel in any case, only later."""
         bell = self.keys.personal_bell(slot, worker)
-        together = self.client.pipeline(transaction=True)
-        together.rpush(bell, "1")
-        together.expire(bell, 60)
-        try:
-            together.execute()
-        except RedisError as error:
-            raise translate(error, self.client) from error
+        self.client.transaction(("RPUSH", bell, "1"), ("EXPIRE", bell, 60))
 
     def hold(self, holder: str, hold_ms: int, budget: int) -> bool:
         """Take one of `budget` places for requests that are held open; False when all are taken."""
@@ -185,7 +183,7 @@ class Store:
 
     async def exchange(
         self,
-        client: redis.asyncio.Redis,
+        client: AsyncClient,
         slot: str,
         *,
         worker: str,
@@ -207,22 +205,19 @@ class Store:
         Raises ScriptError when this worker's name has been superseded.
         """
         script = scripts.load("exchange")
-        try:
-            now_ms = await self._now_ms_async(client)
-            reply = await script.run_async(
-                client, self._keys_of("exchange", slot), now_ms, worker, boot, seq,
-                capacity, lease_ms, int(isolate), listen_ms, lived_ms, *flatten_messages(messages),
-            )  # fmt: skip
-        except RedisError as error:
-            raise translate(error, client) from error
+        now_ms = await self._now_ms_async(client)
+        reply = await script.run_async(
+            client, self._keys_of("exchange", slot), now_ms, worker, boot, seq,
+            capacity, lease_ms, int(isolate), listen_ms, lived_ms, *flatten_messages(messages),
+        )  # fmt: skip
         if reply[0] != b"OK":
             raise ScriptError(f"Worker {worker} has been superseded by a later start of itself.")
         return read_reply(slot, reply, asked_at + lease_ms / 1000 - self.clock.lag_s)
 
-    async def _now_ms_async(self, client: redis.asyncio.Redis) -> int:
+    async def _now_ms_async(self, client: AsyncClient) -> int:
         if self.clock.now_ms() is None:
             sent = self.clock.local()
-            self.clock.record(await client.time(), sent)
+            self.clock.record(_time(await client.execute_command("TIME")), sent)
         return self._told(self.clock.now_ms())
 
     def heartbeat(
@@ -254,7 +249,7 @@ class Store:
 
     def slots(self) -> tuple[str, ...]:
         """Every registered slot."""
-        names: set[bytes] = self.command("SMEMBERS", self.keys.server(("slots",))[0])
+        names: list[bytes] = self.command("SMEMBERS", self.keys.server(("slots",))[0])
         return tuple(sorted(name.decode() for name in names))
 
     # --- running a script -----------------------------------------------------------------
@@ -271,20 +266,14 @@ class Store:
 
     def script(self, name: str, keys: Sequence[str], *args: Any) -> Any:
         """Run a script on these keys; what it refuses is raised."""
-        try:
-            reply = scripts.load(name).run(self.client, keys, *args)
-        except RedisError as error:
-            raise translate(error, self.client) from error
+        reply = scripts.load(name).run(self.client, keys, *args)
         if type(reply) is list and reply and type(reply[0]) is bytes and reply[0] in _REFUSALS:
             raise _REFUSALS[reply[0]](*reply[1:])
         return reply
 
     def command(self, *args: Any) -> Any:
         """Run a single command."""
-        try:
-            return self.client.execute_command(*args)
-        except RedisError as error:
-            raise translate(error, self.client) from error
+        return self.client.execute_command(*args)
 
 
 _REFUSALS: Final[dict[bytes, Callable[..., Exception]]] = {

@@ -10,7 +10,7 @@ from typing import Final
 
 from bide.branches import adopt
 from bide.clock import Clock
-from bide.connection import connect, connect_async
+from bide.connection import connect
 from bide.exchange import Lease
 from bide.floor import Floor
 from bide.heartbeat import Heartbeat
@@ -18,6 +18,7 @@ from bide.keys import Keys
 from bide.lane import Lane
 from bide.leaving import Leaving
 from bide.lifetime import Lifetime
+from bide.loop_connection import connect_loop
 from bide.registry import Registry
 from bide.room import Room
 from bide.settings import Settings
@@ -56,7 +57,7 @@ class Worker:
         self._floor = Floor(settings, registry, self._threads, self._store, self._lanes)
         for slot in sorted({*registry.queues, *settings.queues}):
             self._lanes[slot] = Lane(
-                self, self._store, slot, lambda reply_s: connect_async(store_url, reply_s=reply_s)
+                self, self._store, slot, lambda reply_s: connect_loop(store_url, reply_s=reply_s)
             )
         waker = Waker(self._store, wake or NoWake())
         self._leaving = Leaving(

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from bide.connection import connect
+from bide.errors import StoreError
 from bide.settings import Settings
 from local import ports
 from local.children import Role, shown
@@ -31,8 +30,8 @@ def _reach(redis_url: str) -> None:
     """Raise StoreFailed when nothing useful answers there: better said now than by each part."""
     client = connect(redis_url)
     try:
-        client.ping()
-    except RedisError as error:
+        client.execute_command("PING")
+    except StoreError as error:
         raise StoreFailed(f"The store at BIDE_REDIS_URL does not answer: {error}") from error
     finally:
         client.close()

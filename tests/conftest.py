@@ -36,7 +36,7 @@ def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_client(store_url: str) -> Iterator[redis.Redis]:
     """A client of that store."""
-    client = connect(store_url)
+    client = redis.Redis.from_url(store_url)
     yield client
     client.close()
 
@@ -51,9 +51,11 @@ def prefix(redis_client: redis.Redis) -> Iterator[str]:
 
 
 @pytest.fixture
-def store(redis_client: redis.Redis, prefix: str) -> Store:
+def store(store_url: str, prefix: str) -> Iterator[Store]:
     """The store, by its own clock."""
-    return Store(redis_client, Keys(prefix), Clock())
+    store = Store(connect(store_url), Keys(prefix), Clock())
+    yield store
+    store.client.close()
 
 
 def pytest_configure() -> None:

@@ -53,7 +53,8 @@ def _pages(store: Store, slot: str) -> Iterator[dict[bytes, Run]]:
     key, cursor = store.keys.slot(slot, ("runs",))[0], 0
     while True:
         cursor, page = store.command("HSCAN", key, cursor, "COUNT", PAGE)
-        yield {id: run for id, packed in page.items() if (run := _journaled(packed)) is not None}
+        found = zip(page[::2], page[1::2], strict=True)
+        yield {id: run for id, packed in found if (run := _journaled(packed)) is not None}
         if int(cursor) == 0:
             return
 

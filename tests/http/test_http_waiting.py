@@ -42,7 +42,7 @@ def when_held(services: Services) -> Iterator[Callable[[Callable[[], object]], N
 
 def _holds(services: Services) -> int:
     key = services.store.keys.server(("waits",))[0]
-    return int(services.store.client.execute_command("ZCARD", key))
+    return int(services.store.command("ZCARD", key))
 
 
 def test_a_submission_that_waits_is_answered_with_the_result(
@@ -230,7 +230,7 @@ def test_a_place_is_given_back_when_the_task_vanishes_meanwhile(
 ) -> None:
     path = api.submit().headers["location"]
     runs = services.store.keys.slot("default", ("runs",))[0]
-    when_held(lambda: services.store.client.delete(runs))
+    when_held(lambda: services.store.command("DEL", runs))
     assert api.get(path, prefer="wait=20").code == "TASK_NOT_FOUND"
     assert _holds(services) == 0
 

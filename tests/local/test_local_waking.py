@@ -143,7 +143,7 @@ def test_a_wake_is_not_lost_on_a_worker_that_is_just_leaving(awake_by_wakes_alon
     rows = store.keys.slot(DEFAULT_QUEUE, ("workers",))[0]
     stack.submit("echo", value="first", wait=20)
     for turn in range(5):
-        while store.client.zcard(rows):  # until it has taken its leave; its process is still there
+        while store.command("ZCARD", rows):  # until it has taken its leave; its process is still there
             time.sleep(0.001)
         assert stack.submit("echo", value=turn, wait=20).json()["result"] == turn
 

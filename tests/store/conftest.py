@@ -18,10 +18,11 @@ from slot_contents import Look, read_slot
 from submissions import Submit, submission
 
 from bide import scripts
-from bide.connection import connect, connect_async
+from bide.connection import connect
 from bide.gate import Gatekeeper
 from bide.ids import TaskId
 from bide.keys import Keys
+from bide.loop_connection import connect_loop
 from bide.store import Store
 
 
@@ -59,7 +60,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture(scope="session")
 def async_client(store_url: str, runner: asyncio.Runner) -> Iterator[redis.asyncio.Redis]:
-    client = connect_async(store_url)
+    client = connect_loop(store_url)
     yield client
     runner.run(client.aclose())
 
@@ -90,6 +91,6 @@ def submit(store: Store) -> Submit:
 
 
 @pytest.fixture
-def look(store: Store) -> Look:
+def look(store: Store, redis_client: redis.Redis) -> Look:
     """What a slot holds now."""
-    return lambda slot="default": read_slot(store.client, store.keys, slot)
+    return lambda slot="default": read_slot(redis_client, store.keys, slot)

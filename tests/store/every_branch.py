@@ -66,7 +66,7 @@ def _submissions(store: Store, hire: Hire) -> None:
 
 def _take_tokens(store: Store) -> None:
     """As listeners do; the next ring has somebody to ring for."""
-    store.client.delete(*store.keys.slot("default", ("bell",)))
+    store.command("DEL", *store.keys.slot("default", ("bell",)))
 
 
 def _a_busy_worker(store: Store, hire: Hire, clock: HandClock) -> None:

@@ -119,8 +119,8 @@ def test_the_workers_own_bell_is_rung_and_falls_silent_by_itself(
     worker.lease_one()
     store.cancel(id, "")
     bell = store.keys.personal_bell("default", "worker")
-    assert store.client.llen(bell) == 1
-    assert 0 < store.client.ttl(bell) <= 60
+    assert store.command("LLEN", bell) == 1
+    assert 0 < store.command("TTL", bell) <= 60
 
 
 def test_the_next_exchange_brings_the_cancels_once(

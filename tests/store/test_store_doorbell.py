@@ -21,8 +21,8 @@ def _listen(worker: ScriptedWorker, listen_ms: int = LISTEN_MS) -> None:
 def _take_tokens(store: Store) -> int:
     """Empty the bell, as BLPOP would; returns how many there were."""
     (bell,) = store.keys.slot("default", ("bell",))
-    count = store.client.llen(bell)
-    store.client.delete(bell)
+    count = store.command("LLEN", bell)
+    store.command("DEL", bell)
     return count
 
 

@@ -151,7 +151,7 @@ def test_closing_is_strict_even_after_the_servers_own_record_was_lost(
     """Its epochs begin anew then, and the slots know higher ones."""
     gate.close("x")
     known = gate.open().epoch
-    store.client.delete(*store.keys.server(("state",)))
+    store.command("DEL", *store.keys.server(("state",)))
     assert gate.close("again").epoch > known
     assert _refuses(submit)
     assert gate.open().accepting

@@ -8,7 +8,7 @@ from bide.store import Store
 
 
 def _held(store: Store) -> int:
-    return store.client.zcard(store.keys.server(("waits",))[0])
+    return store.command("ZCARD", store.keys.server(("waits",))[0])
 
 
 def test_as_many_are_held_as_the_budget_allows(store: Store) -> None:

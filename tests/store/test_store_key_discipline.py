@@ -16,14 +16,15 @@ import redis.asyncio
 from every_branch import play
 from hand_clock import HandClock
 from key_guard import guarded, load_plain, sites, unused
-from redis.exceptions import ResponseError
 from scripted_worker import Hire, ScriptedWorker, settle
 from submissions import submission
 
 from bide import scripts
-from bide.connection import connect, connect_async
+from bide.connection import connect
+from bide.errors import ScriptError
 from bide.gate import Gatekeeper
 from bide.keys import Keys
+from bide.loop_connection import connect_loop
 from bide.reads import Reads
 from bide.store import Store
 from local import ports, tether
@@ -49,7 +50,7 @@ def _script(source: str) -> scripts.Script:
     ],
 )
 def test_the_guard_stops_what_it_is_there_for(store: Store, prefix: str, source: str, complaint: str) -> None:
-    with pytest.raises(ResponseError, match=complaint):
+    with pytest.raises(ScriptError, match=complaint):
         guarded(_script(source)).run(store.client, [f"{prefix}:a"], f"{prefix}:b")
 
 
@@ -67,7 +68,7 @@ def recording(monkeypatch: pytest.MonkeyPatch, store_url: str, prefix: str) -> C
     monkeypatch.setattr(
         scripts, "load", cache(lambda name: guarded(load_plain(name), calls_key=f":calls/{name}"))
     )
-    client = connect(store_url)
+    client = redis.Redis.from_url(store_url)
 
     def recorded() -> Counter[str]:
         calls: Counter[str] = Counter()
@@ -127,8 +128,8 @@ def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_the_cluster_refuses_keys_of_several_slots(cluster_url: str) -> None:
-    with pytest.raises(ResponseError, match="same slot"):
-        connect(cluster_url).eval("return 1", 2, "{a}:x", "{b}:x")
+    with pytest.raises(ScriptError, match="same slot"):
+        connect(cluster_url).execute_command("EVAL", "return 1", 2, "{a}:x", "{b}:x")
 
 
 def test_all_keys_of_a_script_lie_in_one_slot_of_a_cluster(
@@ -136,19 +137,20 @@ def test_all_keys_of_a_script_lie_in_one_slot_of_a_cluster(
 ) -> None:
     monkeypatch.setattr(scripts, "load", load_plain)
     store = Store(connect(cluster_url), Keys("bide"), clock)
-    client = connect_async(cluster_url)
+    client = connect_loop(cluster_url)
 
     def hire(name: str, boot: int = 1) -> ScriptedWorker:
         return ScriptedWorker(store, runner, client, name, boot)
 
     play(store, hire, clock)
     runner.run(client.aclose())
-    assert store.client.info("commandstats")["cmdstat_evalsha"]["calls"] > 50
+    with redis.Redis.from_url(cluster_url) as observer:
+        assert observer.info("commandstats")["cmdstat_evalsha"]["calls"] > 50
 
 
 def test_queues_spread_over_a_cluster(cluster_url: str) -> None:
     client, keys = connect(cluster_url), Keys("bide")
-    spread = {client.execute_command("CLUSTER KEYSLOT", keys.slot(f"q{n}", ["meta"])[0]) for n in range(9)}
+    spread = {client.execute_command("CLUSTER", "KEYSLOT", keys.slot(f"q{n}", ["meta"])[0]) for n in range(9)}
     assert len(spread) > 1
 
 

@@ -71,13 +71,13 @@ REACHABLE = _reachable()
 class Lives(RuleBasedStateMachine):
     """What may happen, in any order. `connections` is set by the test."""
 
-    connections: tuple[redis.Redis, redis.asyncio.Redis, asyncio.Runner]
+    connections: tuple[str, redis.Redis, redis.asyncio.Redis, asyncio.Runner]
 
     def __init__(self) -> None:
         super().__init__()
-        client, self._async_client, self._runner = self.connections
+        url, self._client, self._async_client, self._runner = self.connections
         self._clock = HandClock()
-        self._store = Store(client, Keys(f"t-{secrets.token_hex(6)}"), self._clock)
+        self._store = Store(connect(url), Keys(f"t-{secrets.token_hex(6)}"), self._clock)
         self._boots = dict.fromkeys("abc", 1)
         self._workers = {name: self._start(name) for name in "abc"}
         self._held: list[tuple[str, Lease]] = []
@@ -91,7 +91,7 @@ class Lives(RuleBasedStateMachine):
         return ScriptedWorker(self._store, self._runner, self._async_client, name, self._boots[name])
 
     def _look(self) -> Slot:
-        return read_slot(self._store.client, self._store.keys)
+        return read_slot(self._client, self._store.keys)
 
     def _took(self, name: str, reply: ExchangeReply) -> None:
         for lease in reply.leases:
@@ -333,7 +333,8 @@ class Lives(RuleBasedStateMachine):
             assert key in before.done, "forgotten before it was finished"
 
     def teardown(self) -> None:
-        client, keys = self._store.client, self._store.keys
+        client, keys = self._client, self._store.keys
+        self._store.client.close()
         wipe(client, keys)
         client.delete(*keys.server(SERVER_KEYS), *(keys.personal_bell("default", name) for name in "abc"))
 
@@ -346,10 +347,10 @@ def _end(lease: Lease, settlement: Settlement, max_attempts: int) -> Message:
 
 
 def test_whatever_happens_each_task_is_in_one_place_and_ends_once(
-    store_url: str, runner: asyncio.Runner, async_client: redis.asyncio.Redis
+    store_url: str, redis_client: redis.Redis, runner: asyncio.Runner, async_client: redis.asyncio.Redis
 ) -> None:
     class Bound(Lives):
-        connections = (connect(store_url), async_client, runner)
+        connections = (store_url, redis_client, async_client, runner)
 
     run_state_machine_as_test(
         Bound,

@@ -7,6 +7,7 @@ import re
 
 import msgspec
 import pytest
+import redis
 from hand_clock import START_MS, HandClock
 from scripted_worker import ScriptedWorker, settle
 from submissions import Submit, submission
@@ -32,7 +33,7 @@ EXTREMES = [
 
 @pytest.mark.parametrize("run", EXTREMES, ids=lambda run: str(run.state))
 def test_lua_repacks_a_run_without_a_change(store: Store, run: Run) -> None:
-    packed = store.client.eval(_REPACK, 0, msgspec.msgpack.encode(run))
+    packed = store.command("EVAL", _REPACK, 0, msgspec.msgpack.encode(run))
     assert msgspec.msgpack.decode(packed, type=Run, strict=True) == run
 
 
@@ -45,7 +46,7 @@ def test_lua_repacks_a_run_without_a_change(store: Store, run: Run) -> None:
     ids=["small", "large"],
 )
 def test_lua_repacks_a_spec_without_a_change(store: Store, spec: Spec) -> None:
-    packed = store.client.eval(_REPACK, 0, msgspec.msgpack.encode(spec))
+    packed = store.command("EVAL", _REPACK, 0, msgspec.msgpack.encode(spec))
     assert msgspec.msgpack.decode(packed, type=Spec, strict=True) == spec
 
 
@@ -104,11 +105,13 @@ def test_a_task_that_is_not_there_or_anothers_is_not_found(submit: Submit, store
             reads.task(wrong, tenant)
 
 
-def test_reading_changes_nothing(submit: Submit, store: Store, prefix: str) -> None:
+def test_reading_changes_nothing(
+    submit: Submit, store: Store, redis_client: redis.Redis, prefix: str
+) -> None:
     id = submit()
-    raw = {key: store.client.dump(key) for key in store.client.scan_iter(f"{prefix}:*", count=1000)}
+    raw = {key: store.command("DUMP", key) for key in redis_client.scan_iter(f"{prefix}:*", count=1000)}
     Reads(store).task(id, "")
-    assert {key: store.client.dump(key) for key in raw} == raw
+    assert {key: store.command("DUMP", key) for key in raw} == raw
 
 
 def test_ids_pass_through_the_store_and_back(store: Store, worker: ScriptedWorker) -> None:

@@ -11,7 +11,7 @@ import pytest
 from source_tree import PACKAGES, ROOT, files, imported, in_folder, product
 
 ALLOWED = {
-    "bide": {"msgspec", "redis"},
+    "bide": {"hiredis", "msgspec", "redis"},
     "bide_client": {"requests", "urllib3"},
     "chalice_app": {"bide", "chalice", "msgspec"},
     "workers": {"bide", "boto3", "botocore", "msgspec", "requests"},
@@ -21,7 +21,18 @@ ALLOWED = {
 PURE = tuple(f"bide.{name}" for name in ("errors", "state", "records", "retry", "registry", "context", "ids"))
 """Modules that do no I/O, nor does anything they import."""
 
-DOES_IO = {"redis", "requests", "boto3", "socket", "ssl", "subprocess", "asyncio", "threading", "http"}
+DOES_IO = {
+    "hiredis",
+    "redis",
+    "requests",
+    "boto3",
+    "socket",
+    "ssl",
+    "subprocess",
+    "asyncio",
+    "threading",
+    "http",
+}
 
 
 def roots(names: set[str]) -> set[str]:

@@ -10,10 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-import redis
-
 from bide import scripts
-from bide.keys import Keys
+from bide.store import Store
 
 _LIST = "commits"
 _STEP = "local function finish(id, run, state, outcome, now_ms)\n"
@@ -36,8 +34,8 @@ def counting() -> Callable[[str], scripts.Script]:
     return load
 
 
-def commits(client: redis.Redis, keys: Keys, slot: str = "default") -> Counter[bytes]:
+def commits(store: Store, slot: str = "default") -> Counter[bytes]:
     """How many times each id's task has ended."""
-    done = keys.slot(slot, ("done",))[0]
-    ids: list[bytes] = client.lrange(done.removesuffix("done") + _LIST, 0, -1)
+    done = store.keys.slot(slot, ("done",))[0]
+    ids: list[bytes] = store.command("LRANGE", done.removesuffix("done") + _LIST, 0, -1)
     return Counter(ids)

@@ -10,12 +10,12 @@ from bide.state import State
 def test_an_unreadable_submission_fails_alone(stage: Stage) -> None:
     damaged = stage.submit("succeed", name="damaged")
     specs = stage.store.keys.slot("default", ("specs",))[0]
-    spec = stage.store.client.hget(specs, damaged.key)
-    stage.store.client.hset(specs, damaged.key, b"\x91\x01")
+    spec = stage.store.command("HGET", specs, damaged.key)
+    stage.store.command("HSET", specs, damaged.key, b"\x91\x01")
     neighbour = stage.submit("succeed", name="neighbour")
     stage.start_worker()
     assert stage.until(neighbour).run.state is State.SUCCEEDED
-    stage.store.client.hset(specs, damaged.key, spec)
+    stage.store.command("HSET", specs, damaged.key, spec)
     view = stage.until(damaged)
     assert view.run.state is State.FAILED
     assert stage.outcome(damaged)["code"] == "RECORD_UNREADABLE"

@@ -148,6 +148,6 @@ def test_no_more_tasks_run_at_once_than_allowed(stage: Stage) -> None:
     ids = [stage.submit("doze", name="n", seconds=0.1) for _ in range(9)]
     leased, done = stage.store.keys.slot("default", ("leased", "done"))
     most = 0
-    while stage.store.client.zcard(done) < len(ids):
-        most = max(most, stage.store.client.zcard(leased))
+    while stage.store.command("ZCARD", done) < len(ids):
+        most = max(most, stage.store.command("ZCARD", leased))
     assert most == 3

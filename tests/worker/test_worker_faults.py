@@ -96,11 +96,11 @@ def _check(stage: Stage, ids: dict[str, TaskId], tokens: dict[str, bytes]) -> No
         assert view.outcome == tokens[name], f"the outcome of {name} was committed twice"
         if view.run.state is State.SUCCEEDED:
             assert stage.outcome(id) in effects, f"the outcome of {name} is nobody's"
-    client, indexes = stage.store.client, ("ready", "isolated", "due", "leased")
-    assert commits(client, stage.store.keys) == {id.key: 1 for id in ids.values()}
+    indexes = ("ready", "isolated", "due", "leased")
+    assert commits(stage.store) == {id.key: 1 for id in ids.values()}
     slot = stage.store.keys.slot("default", (*indexes, "done", "specs", "runs"))
-    assert [client.zcard(key) for key in slot[:5]] == [0, 0, 0, 0, len(ids)]
-    assert [client.hlen(key) for key in slot[5:]] == [len(ids), len(ids)]
+    assert [stage.store.command("ZCARD", key) for key in slot[:5]] == [0, 0, 0, 0, len(ids)]
+    assert [stage.store.command("HLEN", key) for key in slot[5:]] == [len(ids), len(ids)]
 
 
 @pytest.fixture(autouse=True)

@@ -95,7 +95,7 @@ def test_a_stopped_worker_leaves_no_rows_behind(stage: Stage) -> None:
     stage.until(stage.submit("succeed", name="s"))
     stage.end(worker)
     names = ("workers", "listeners", "ledgers", "signals", "bell")
-    assert stage.store.client.exists(*stage.store.keys.slot("default", names)) == 0
+    assert stage.store.command("EXISTS", *stage.store.keys.slot("default", names)) == 0
 
 
 def test_an_idle_worker_leaves_where_it_may(stage: Stage) -> None:
@@ -108,7 +108,7 @@ def test_an_idle_worker_leaves_where_it_may(stage: Stage) -> None:
 def test_a_worker_that_stays_blocks_on_the_bell_and_starts_at_once(stage: Stage) -> None:
     stage.start_worker()
     listeners = stage.store.keys.slot("default", ("listeners",))[0]
-    await_that(lambda: stage.store.client.zcard(listeners))
+    await_that(lambda: stage.store.command("ZCARD", listeners))
     view = stage.until(stage.submit("succeed", name="s"))
     assert view.run.started_ms - view.submitted_ms < 250
 

@@ -40,7 +40,7 @@ def poll(stage: Stage, poller: str, key: Any, **args: Any) -> TaskId:
 
 def watchers(stage: Stage) -> int:
     (key,) = stage.store.keys.slot("default", ("watched",))
-    count: int = stage.store.client.zcard(key)
+    count: int = stage.store.command("ZCARD", key)
     return count
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import redis
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from stage import Stage, Zygote, await_that, is_alive
@@ -122,8 +123,10 @@ def a_stage(zygote: Zygote, store_url: str, folder: Path) -> Iterator[Stage]:
         yield stage
     finally:
         stage.close()
-        for key in store.client.scan_iter(match=f"{prefix}:*", count=1000):
-            store.client.unlink(key)
+        store.client.close()
+        with redis.Redis.from_url(store_url) as client:
+            for key in client.scan_iter(match=f"{prefix}:*", count=1000):
+                client.unlink(key)
 
 
 class Manner(NamedTuple):
