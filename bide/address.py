@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 PORT: Final = 6379
 
 _TLS_OPTIONS: Final = frozenset({"ssl_cert_reqs", "ssl_ca_certs"})
-"""Spelt as redis-py has them, which reads the same URL for a worker's event loop."""
+"""Spelt as redis-py has them."""
 
 
 class Address(NamedTuple):

@@ -1,7 +1,7 @@
-"""Synchronous connections to the store: RESP over a socket, parsed by hiredis.
+"""Connections to the store for threads: RESP over a socket, parsed by hiredis.
 
-redis-py is left to a worker's event loop (`bide.loop_connection`): loading it takes longer
-than everything else that the first request of a process needs.
+Not redis-py's: loading that takes longer than everything else that the first request of a
+process needs (docs/decisions/0013-we-speak-to-the-store-ourselves.md).
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
 
 from bide.address import Address
 from bide.errors import BideError, ScriptError, StoreUnavailable
+
+if TYPE_CHECKING:
+    import ssl
 
 CONNECT_S: Final = 2.0
 REPLY_S: Final = 3.0
@@ -37,7 +40,7 @@ _CHUNK: Final = 65_536
 
 Argument = str | bytes | int | float
 
-_pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
+pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
 """A command as it is sent. (The stub knows commands of one word alone.)"""
 
 
@@ -126,12 +129,7 @@ class _Connection:
         self._socket = _open(address)
         self._socket.settimeout(REPLY_S)
         self.is_spent = False
-        greeting: list[tuple[Argument, ...]] = []
-        if address.password:
-            greeting.append(("AUTH", *filter(None, (address.user,)), address.password))
-        if address.database:
-            greeting.append(("SELECT", address.database))
-        for reply in self.ask(greeting):
+        for reply in self.ask(greeting(address)):
             if isinstance(reply, hiredis.ReplyError):
                 self._end()
                 raise explain(str(reply))
@@ -139,7 +137,7 @@ class _Connection:
     def ask(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         """Send commands in one write and return their replies, errors among them."""
         try:
-            self._socket.sendall(b"".join(map(_pack, commands)))
+            self._socket.sendall(b"".join(map(pack, commands)))
             return [self._next_reply() for _ in commands]
         except BaseException as error:
             # Also when interrupted: the reply that is still to come would be taken for the next call's.
@@ -182,19 +180,32 @@ def _open(address: Address) -> socket.socket:
     try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return _secured(plain, address) if address.tls else plain
+        if address.tls:
+            return tls_context(address).wrap_socket(plain, server_hostname=address.host)
+        return plain
     except BaseException:
         plain.close()
         raise
 
 
-def _secured(plain: socket.socket, address: Address) -> socket.socket:
+def greeting(address: Address) -> list[tuple[Argument, ...]]:
+    """The first commands of a connection."""
+    commands: list[tuple[Argument, ...]] = []
+    if address.password:
+        commands.append(("AUTH", *filter(None, (address.user,)), address.password))
+    if address.database:
+        commands.append(("SELECT", address.database))
+    return commands
+
+
+def tls_context(address: Address) -> ssl.SSLContext:
+    """How to encrypt, and whom to trust."""
     import ssl  # only who encrypts pays for loading it
 
     context = ssl.create_default_context(cafile=address.ca_file or None)
     if not address.verified:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context.wrap_socket(plain, server_hostname=address.host)
+    return context
 
 
 def connect(url: str) -> Client:

@@ -8,10 +8,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from bide.async_connection import AsyncClient
 from bide.errors import BideError, StoreUnavailable
 from bide.exchange import BATCH, MAX_BYTES, ExchangeReply, Lease, Message, Settlement
 from bide.ids import TaskId
-from bide.loop_connection import LoopClient
 from bide.room import Room
 from bide.store import Store
 
@@ -57,7 +57,7 @@ class Host(Protocol):
 class Lane:
     """One slot's lane: `run` it; `lead_out` when the worker is to leave, then `close`."""
 
-    def __init__(self, host: Host, store: Store, slot: str, connect: Callable[[float | None], LoopClient]):
+    def __init__(self, host: Host, store: Store, slot: str, connect: Callable[[float | None], AsyncClient]):
         """connect: opens a client whose replies take at most that many seconds, or any time for None."""
         self.slot = slot
         self._host = host
@@ -254,11 +254,11 @@ class Lane:
             await gate.wait()
             try:
                 async with asyncio.timeout(2 * BLOCK_S):
-                    token = await self._bell_client.blpop([bell], timeout=BLOCK_S)
+                    token = await self._bell_client.execute_command("BLPOP", bell, BLOCK_S)
             except (BideError, TimeoutError) as error:
                 self._report_absence(str(error) or "its bell does not answer")
                 await asyncio.sleep(_PAUSE_S)
-                token = (b"", b"")
+                token = [b"", b""]
             if token is not None:
                 self._turn.set()
 

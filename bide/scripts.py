@@ -43,7 +43,7 @@ class Client(Protocol):
 
 
 class AsyncClient(Protocol):
-    """What of `bide.loop_connection.LoopClient` is needed here."""
+    """What of `bide.async_connection.AsyncClient` is needed here."""
 
     async def execute_command(self, *args: Any) -> Any: ...
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from bide.async_connection import connect_async
 from bide.branches import adopt
 from bide.clock import Clock
 from bide.connection import connect
@@ -18,7 +19,6 @@ from bide.keys import Keys
 from bide.lane import Lane
 from bide.leaving import Leaving
 from bide.lifetime import Lifetime
-from bide.loop_connection import connect_loop
 from bide.registry import Registry
 from bide.room import Room
 from bide.settings import Settings
@@ -57,7 +57,7 @@ class Worker:
         self._floor = Floor(settings, registry, self._threads, self._store, self._lanes)
         for slot in sorted({*registry.queues, *settings.queues}):
             self._lanes[slot] = Lane(
-                self, self._store, slot, lambda reply_s: connect_loop(store_url, reply_s=reply_s)
+                self, self._store, slot, lambda reply_s: connect_async(store_url, reply_s=reply_s)
             )
         waker = Waker(self._store, wake or NoWake())
         self._leaving = Leaving(

@@ -6,8 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+from bide.async_connection import connect_async
 from bide.exchange import Event, ExchangeReply, Lease, Message, Settlement, Usage, Verb
-from bide.loop_connection import connect_loop
 from bide.store import Store
 
 NOTHING = Usage()
@@ -85,7 +85,7 @@ class HandWorker:
         self._seq += 1
 
         async def turn() -> ExchangeReply:
-            client = connect_loop(self._url)
+            client = connect_async(self._url)
             try:
                 return await self._store.exchange(
                     client,

@@ -128,7 +128,7 @@ def test_the_zip_holds_the_scripts_of_the_store_and_the_docs_as_text(package: Pa
 
 def test_the_zip_holds_what_is_required_at_run_time(package: Package) -> None:
     folders = {name.partition("/")[0] for name in package.names}
-    assert {"redis", "hiredis", "msgspec", "requests"} <= folders
+    assert {"hiredis", "msgspec", "requests"} <= folders
     assert {name for name in package.names if name.startswith("chalice/")} == {
         "chalice/app.py",
         "chalice/__init__.py",

@@ -18,11 +18,11 @@ from slot_contents import Look, read_slot
 from submissions import Submit, submission
 
 from bide import scripts
+from bide.async_connection import connect_async
 from bide.connection import connect
 from bide.gate import Gatekeeper
 from bide.ids import TaskId
 from bide.keys import Keys
-from bide.loop_connection import connect_loop
 from bide.store import Store
 
 
@@ -60,7 +60,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture(scope="session")
 def async_client(store_url: str, runner: asyncio.Runner) -> Iterator[redis.asyncio.Redis]:
-    client = connect_loop(store_url)
+    client = connect_async(store_url)
     yield client
     runner.run(client.aclose())
 

@@ -20,11 +20,11 @@ from scripted_worker import Hire, ScriptedWorker, settle
 from submissions import submission
 
 from bide import scripts
+from bide.async_connection import connect_async
 from bide.connection import connect
 from bide.errors import ScriptError
 from bide.gate import Gatekeeper
 from bide.keys import Keys
-from bide.loop_connection import connect_loop
 from bide.reads import Reads
 from bide.store import Store
 from local import ports, tether
@@ -137,7 +137,7 @@ def test_all_keys_of_a_script_lie_in_one_slot_of_a_cluster(
 ) -> None:
     monkeypatch.setattr(scripts, "load", load_plain)
     store = Store(connect(cluster_url), Keys("bide"), clock)
-    client = connect_loop(cluster_url)
+    client = connect_async(cluster_url)
 
     def hire(name: str, boot: int = 1) -> ScriptedWorker:
         return ScriptedWorker(store, runner, client, name, boot)

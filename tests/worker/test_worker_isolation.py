@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bide import task
+from bide.async_connection import connect_async
 from bide.ids import TaskId
-from bide.loop_connection import connect_loop
 from bide.reads import Reads
 from bide.registry import Registry
 from bide.settings import Settings
@@ -32,7 +32,7 @@ async def suspect(seconds: float) -> None:
 
 async def crash(store: Store, url: str, queue: str) -> None:
     """Have a worker of this queue lease everything, and die."""
-    client = connect_loop(url)
+    client = connect_async(url)
     asked: dict[str, Any] = {
         "messages": (), "isolate": False, "listen_ms": 0, "lived_ms": 0, "asked_at": 0.0,
     }  # fmt: skip
