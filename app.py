@@ -1,6 +1,12 @@
 """Chalice's entry point: assembles the blueprints, and exports every Lambda handler by name."""
 
+import sys
+
 from chalice.app import Chalice
+
+if "chalice.cli" in sys.modules:
+    # Chalice packs bytecode that it finds, and makes its package anew when there is other bytecode.
+    sys.dont_write_bytecode = True
 
 from chalice_app import meta, server, tasks
 from chalice_app.routing import close_gaps
