@@ -82,22 +82,24 @@ def _interleaved(contenders: dict[str, Callable[[], float]], rounds: int) -> dic
 
 
 def _lines(times: dict[str, list[float]], rounds: int) -> Iterator[Line]:
-    def ratio(name: str) -> float:
-        return median(times[name]) / median(times["bare"])
+    """Each ratio is the median of the rounds' own ratios: what slows a round down slows both of its sides."""
 
-    note = f"medians of {rounds} rounds in turn"
-    yield Line("cold", "first POST against a bare app's", ratio("http"), "x", at_most(2.5), note=note)
-    yield Line("cold", "the same as Chalice packs it", ratio("plain"), "x")
-    yield Line(
-        "cold", "the same, ringing for a worker", ratio("ringing"), "x", note="boto3 and a call of Lambda"
-    )
-    yield Line("cold", "worker to its first task against it", ratio("worker"), "x", at_most(3), note=note)
-    for name, label in (
-        ("bare", "a bare app"),
-        ("http", "first POST"),
-        ("worker", "worker to its first task"),
-    ):
-        yield Line("cold", f"{label}, p50", median(times[name]), "ms", spread=spread(times[name]))
+    def compared(name: str, label: str, bound: float | None = None, note: str = "") -> Line:
+        ratios = [own / bare for own, bare in zip(times[name], times["bare"], strict=True)]
+        goal = None if bound is None else at_most(bound)
+        return Line("cold", label, median(ratios), "x", goal, spread(ratios), note)
+
+    def taken(name: str, label: str) -> Line:
+        return Line("cold", label, median(times[name]), "ms", spread=spread(times[name]))
+
+    note = f"{rounds} rounds in turn"
+    yield compared("http", "first POST against a bare app's", 2.5, note)
+    yield compared("plain", "first POST as Chalice packs it")
+    yield compared("ringing", "first POST that rings for a worker", note="boto3 and a call of Lambda")
+    yield compared("worker", "worker to its first task, against the same", 3, note)
+    yield taken("bare", "a bare app, p50")
+    yield taken("http", "first POST, p50")
+    yield taken("worker", "worker to its first task, p50")
 
 
 @contextmanager

@@ -6,7 +6,6 @@ stand in them.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import pkgutil
@@ -54,6 +53,8 @@ class Registry:
         """
         definition = self.definitions.get(name)
         if definition is None:
+            import difflib  # nobody else needs it: who knows the task's name does not wait for it to load
+
             nearest = difflib.get_close_matches(name[:128], self.definitions, n=1)
             raise UnknownTask(name, nearest[0] if nearest else None)
         if version is None or version == definition.version:
