@@ -211,7 +211,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_stage_that_is_not_there_is_refused_with_those_that_are(project: Path) -> None:
-    with pytest.raises(PackageFailed, match="no stage 'prod'.*only dev"):
+    with pytest.raises(PackageFailed, match=r"no stage 'prod'.*only dev"):
         prepare(project, "prod")
 
 
