@@ -38,25 +38,30 @@ class Address(NamedTuple):
     @classmethod
     def of(cls, url: str) -> Address:
         """Read a URL. Raises ValueError, without the password, for one that leads nowhere."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("it is no redis://, rediss:// or unix:// URL")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            # Python's own message would quote the password as far as its first odd character.
+            raise ValueError("cannot be read; write odd characters of the password as %XX") from None
+        if parts.scheme not in ("redis", "rediss", "unix") or not (parts.netloc or parts.path):
+            raise ValueError("must be a redis://, rediss:// or unix:// URL")
         tls, is_path = parts.scheme == "rediss", parts.scheme == "unix"
         options = dict(parse_qsl(parts.query))
         unknown = set(options) - {"db"} - (_TLS_OPTIONS if tls else set())
         if unknown:
-            raise ValueError(f"option {min(unknown)!r} is not known")
+            raise ValueError(f"has an option {min(unknown)!r}, which is not known")
         verify = options.get("ssl_cert_reqs", "required")
         if verify not in ("required", "none"):
-            raise ValueError("ssl_cert_reqs is required or none")
+            raise ValueError("ssl_cert_reqs must be required or none")
         database = options.get("db") or ("" if is_path else parts.path.strip("/"))
         if database and not (database.isascii() and database.isdigit()):
-            raise ValueError("the database is no number")
+            raise ValueError("must name the database by its number")
         if is_path and not parts.path.strip("/"):
-            raise ValueError("it names no socket")
+            raise ValueError("must name a socket")
         return cls(
             host="" if is_path else parts.hostname or "localhost",
-            port=(not is_path and parts.port) or PORT,
+            port=(not is_path and port) or PORT,
             path=unquote(parts.path) if is_path else "",
             user=unquote(parts.username or ""),
             password=unquote(parts.password or ""),

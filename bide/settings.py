@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
-from urllib.parse import urlsplit
 
+from bide.address import Address
 from bide.errors import SettingsError
 
 DEFAULT_QUEUE: Final = "default"
@@ -55,13 +55,7 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
 
 
 def _redis_url(raw: str) -> str:
-    if not re.match(r"(redis|rediss|unix)://.", raw):
-        raise ValueError("must be a redis://, rediss:// or unix:// URL")
-    try:
-        urlsplit(raw).port  # noqa: B018  raises for what is no port
-    except ValueError:
-        # Python's own message would quote the password as far as its first odd character.
-        raise ValueError("cannot be read; write odd characters of the password as %XX") from None
+    Address.of(raw)
     return raw
 
 
@@ -117,6 +111,7 @@ class Settings:
         "",
         _redis_url,
         "The store: a Valkey >= 7.2 or Redis >= 7, as `redis://`, `rediss://` (TLS) or `unix://`. "
+        "Options of TLS: `?ssl_ca_certs=FILE`, `?ssl_cert_reqs=none`. "
         "`make up` starts an embedded Valkey when it is unset.",
     )
     prefix: str = _setting("BIDE_PREFIX", "bide", _name, "First part of every key in the store.")

@@ -48,7 +48,7 @@ def build(settings: Settings, wake: Wake = NoWake()) -> Services:  # noqa: B008 
     try:
         client = connect(settings.redis_url)
     except ValueError as error:
-        raise SettingsError([f"BIDE_REDIS_URL cannot be read: {error}"]) from error
+        raise SettingsError([f"BIDE_REDIS_URL {error}"]) from error
     store = Store(client, Keys(settings.prefix), Clock())
     tasks = registry.load(settings.tasks, local=settings.local, strict=not settings.local)
     queues = frozenset({*tasks.queues, *settings.queues})

@@ -164,7 +164,7 @@ def _compile(files: dict[str, bytes]) -> dict[str, bytes]:
         subprocess.run(
             [sys.executable, "-s", "-S", "-m", "compileall", "-qq", "-f", "-s", folder, "-p", CODE_FOLDER,
              "--invalidation-mode", "unchecked-hash", folder],
-            env={"PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0"},
+            env={"PYTHONHASHSEED": "0"},
             stdout=subprocess.DEVNULL,
             check=False,  # 1 when one source could not be compiled
         )  # fmt: skip

@@ -28,12 +28,15 @@ def test_a_url_is_read(url: str, address: Address) -> None:
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("http://cache", "no redis://"),
-        ("redis://:hunter2@cache/first", "the database is no number"),
-        ("redis://:hunter2@cache?max_connections=3", "option 'max_connections' is not known"),
-        ("redis://:hunter2@cache?ssl_cert_reqs=none", "option 'ssl_cert_reqs' is not known"),
+        ("redis://:hunter2#x@cache", "write odd characters"),
+        ("rediss://[hunter2", "write odd characters"),
+        ("unix:///", "must name a socket"),
+        ("http://cache", "must be a redis://"),
+        ("redis://:hunter2@cache/first", "database by its number"),
+        ("redis://:hunter2@cache?max_connections=3", "'max_connections', which is not known"),
+        ("redis://:hunter2@cache?ssl_cert_reqs=none", "'ssl_cert_reqs', which is not known"),
         ("rediss://:hunter2@cache?ssl_cert_reqs=maybe", "required or none"),
-        ("unix://", "names no socket"),
+        ("unix://", "must be a redis://, rediss:// or unix://"),
     ],
 )
 def test_a_url_that_leads_nowhere_is_refused_without_its_password(url: str, complaint: str) -> None:
