@@ -52,8 +52,27 @@ class Reason(StrEnum):
     """Tasks wait for which there is no place, nor will be on the workers that are starting."""
     MINIMUM = "minimum"
     """Fewer workers than the minimum."""
+    SUCCESSOR = "successor"
+    """A worker whose time is up hands over."""
     MAXIMUM = "maximum"
     """Tasks wait for which there is no place, and the maximum does not allow all the workers they need."""
+
+
+class Departure(StrEnum):
+    """Why a worker leaves."""
+
+    IDLE = "idle"
+    """It has had nothing to do for as long as it may linger."""
+    PARKED = "parked"
+    """All that is left are waits, and none of them ends soon."""
+    SPARE = "spare"
+    """Its tasks fit on the others."""
+    EXCESS = "excess"
+    """There are as many others as may be."""
+    LIFETIME = "lifetime"
+    """It has lived for as long as it may; its successor has been started."""
+    STOPPED = "stopped"
+    """Somebody has ended it."""
 
 
 class Decision(NamedTuple):

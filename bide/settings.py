@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from bide.autoscaler import Limits
 from bide.errors import SettingsError
 
 DEFAULT_QUEUE: Final = "default"
@@ -21,6 +22,9 @@ NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 """What queue, event and tag names look like."""
 
 _HASH: Final = re.compile(r"(?:(?P<tenant>[a-z0-9_-]{1,64})=)?(?P<digest>[0-9a-f]{64})")
+_LIMITS: Final = re.compile(
+    r"(?P<queue>[a-z0-9_-]{1,64})=(?P<least>\d{1,4})-(?P<most>\d{1,4})(?:x(?P<places>[1-9]\d{0,4}))?"
+)
 _PACKAGE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -87,6 +91,19 @@ def _packages(raw: str) -> tuple[str, ...]:
         if not _PACKAGE.fullmatch(package):
             raise ValueError(f"holds {package!r}, which is no dotted package name")
     return packages
+
+
+def _queue_limits(raw: str) -> tuple[tuple[str, Limits], ...]:
+    found = {}
+    for part in filter(None, (part.strip() for part in raw.split(","))):
+        match = _LIMITS.fullmatch(part)
+        if match is None:
+            raise ValueError(f"holds {part!r}; write QUEUE=MIN-MAX or QUEUE=MIN-MAXxPLACES, as vms=0-2x50")
+        least, most, places = int(match["least"]), int(match["most"]), int(match["places"] or 0)
+        if least > most or most < 1:
+            raise ValueError(f"holds {part!r}; MAX must be at least 1, and not below MIN")
+        found[match["queue"]] = Limits(least, most, places)
+    return tuple(found.items())
 
 
 def _key_hashes(raw: str) -> tuple[tuple[str, str], ...]:
@@ -186,13 +203,21 @@ class Settings:
         "BIDE_WORKERS_MIN",
         2,
         _whole(0, 1000),
-        "Workers that quick mode keeps warm; 0 lets all exit when idle.",
+        "Workers that are kept although there is nothing to do; 0 lets all leave.",
     )
     workers_max: int = _setting(
         "BIDE_WORKERS_MAX",
         4,
         _whole(1, 1000),
-        "Workers that quick mode never exceeds.",
+        "Workers that run at once at most; one beyond them leases nothing.",
+    )
+    queue_limits: tuple[tuple[str, Limits], ...] = _setting(
+        "BIDE_QUEUE_LIMITS",
+        (),
+        _queue_limits,
+        "Comma-separated limits of single queues, each as `QUEUE=MIN-MAX` or `QUEUE=MIN-MAXxPLACES`, as "
+        "`vms=0-2x50`: at most MAX workers lease from the queue, MIN are kept, and each runs PLACES of its "
+        "tasks at once, besides `BIDE_CONCURRENCY` of all others.",
     )
     api_processes: int = _setting(
         "BIDE_API_PROCESSES", 2, _whole(1, 64), "HTTP server processes in quick mode."
@@ -222,6 +247,18 @@ class Settings:
         _whole(0, 1_000_000),
         "Submissions a second per tenant and queue, with one second's worth of burst; 0 is no limit.",
     )
+
+    def limits(self, queue: str) -> Limits:
+        """What the queue is allowed: its own limits, else those of the server."""
+        own = dict(self.queue_limits).get(queue)
+        if own is None:
+            return Limits(self.workers_min, self.workers_max, self.concurrency)
+        return own if own.concurrency else own._replace(concurrency=self.concurrency)
+
+    def has_own_places(self, queue: str) -> bool:
+        """Whether the queue's tasks have places of their own in each worker."""
+        own = dict(self.queue_limits).get(queue)
+        return own is not None and own.concurrency > 0
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:

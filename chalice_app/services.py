@@ -49,7 +49,7 @@ def build(settings: Settings, wake: Wake = NoWake()) -> Services:  # noqa: B008 
         client = connect(settings.redis_url)
     except ValueError as error:
         raise SettingsError([f"BIDE_REDIS_URL cannot be read: {error}"]) from error
-    store = Store(client, Keys(settings.prefix), Clock())
+    store = Store(client, Keys(settings.prefix), Clock(), limits=settings.limits)
     tasks = registry.load(settings.tasks, local=settings.local, strict=not settings.local)
     queues = frozenset({*tasks.queues, *settings.queues})
     return Services(settings, store, Waker(store, wake), Reads(store), Gatekeeper(store), tasks, queues)

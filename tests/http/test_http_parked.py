@@ -151,7 +151,7 @@ def test_a_task_that_nobody_started_in_time_has_expired(
     api: Api, worker: HandWorker, services: Services
 ) -> None:
     path = _submit_expiring(services)
-    _show_when(api, path, lambda task: services.store.tick("default") and task["state"] == "expired")
+    _show_when(api, path, lambda task: services.store.tick("default", 0) and task["state"] == "expired")
     reply = api.get(path)
     task = reply.json
     assert (task["done"], task["result"], task["error"], task["started_at"]) == (True, None, None, None)

@@ -17,7 +17,7 @@ _HASHES = (
     "meta", "specs", "runs", "results", "journal", "inbox", "progress", "idempotency", "ledgers", "signals",
     "stats",
 )  # fmt: skip
-_ZSETS = ("ready", "isolated", "due", "leased", "done", "ends", "watched", "listeners", "workers")
+_ZSETS = ("ready", "isolated", "due", "leased", "done", "ends", "watched", "listeners", "workers", "starting")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,9 @@ class Slot:
     """Packed: only the scripts read them."""
     signals: dict[str, bytes]
     stats: dict[str, int]
+    starting: dict[bytes, int]
+    decisions: int
+    """How many are kept."""
 
     def entries(self, key: bytes) -> list[bytes]:
         """A task's journal, in order."""

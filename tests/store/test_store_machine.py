@@ -260,13 +260,13 @@ class Lives(RuleBasedStateMachine):
 
     @rule()
     def tick(self) -> None:
-        self._store.tick("default")
+        self._store.tick("default", 0)
 
     @rule(tick=st.booleans())
     def every_lease_runs_out(self, tick: bool) -> None:
         self._clock.pass_ms(10_000)
         if tick:
-            self._store.tick("default")
+            self._store.tick("default", 0)
 
     @rule(ms=SPANS_MS)
     def time_passes(self, ms: int) -> None:

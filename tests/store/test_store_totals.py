@@ -33,7 +33,7 @@ def test_the_ends_of_tasks_are_counted_once_each(
     store.cancel(e.id, "")
     submit(expires_ms=5)
     clock.pass_ms(5)
-    store.tick("default")
+    store.tick("default", 0)
     assert Reads(store).totals() == Totals(succeeded=2, failed=1, cancelled=2, expired=1)
 
 
