@@ -38,9 +38,8 @@ local function note_fleet(seen, places, most)
     'covered', seen.seq + reach, 'covered_ms', until_ms)
 end
 
--- Counts no longer on workers that have been silent for too long; returns whether there were any.
-local function discount_silent(now_ms, seen)
-  local names = redis.call('ZRANGE', workers, '(' .. now_ms - AWAKE_MS, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, 100)
+-- Counts no longer on these workers, until they are heard of again; returns whether it had on any.
+local function discount(names, seen)
   if #names == 0 then return false end
   local found = false
   for i, packed in ipairs(redis.call('HMGET', ledgers, unpack(names))) do
@@ -53,6 +52,12 @@ local function discount_silent(now_ms, seen)
     end
   end
   return found
+end
+
+-- The same of workers that have been silent for too long.
+local function discount_silent(now_ms, seen)
+  local silent_ms = '(' .. now_ms - AWAKE_MS
+  return discount(redis.call('ZRANGE', workers, silent_ms, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, 100), seen)
 end
 
 -- Keeps what was decided, and why: `count` workers to start, or -1 for one that leaves.

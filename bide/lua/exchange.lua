@@ -92,14 +92,18 @@ if not again then
 end
 
 promote(now_ms, 100)
-local reaped = reap(now_ms, 100)
+local reaped, holders = reap(now_ms, 100)
 end_overdue(now_ms, 100)
 prune(now_ms, math.max(10, heard)) -- no slower than tasks end
 
 local leases, capacity, free = {}, tonumber(ARGV[5]), tonumber(ARGV[10])
-local places, most, admitted = tonumber(ARGV[11]), tonumber(ARGV[12]), ledger[ADMITTED]
+local places, most = tonumber(ARGV[11]), tonumber(ARGV[12])
 local is_new, seen = redis.call('ZADD', workers, now_ms, worker) == 1, see(now_ms)
-if not again then admitted = admit(ledger, is_new, free < 0, seen, most) end
+discount(holders, seen) -- whoever let leases run out, this worker perhaps
+for _, name in ipairs(holders) do
+  if name == worker then ledger[FREE], ledger[ADMITTED] = 0, 0 end
+end
+local admitted = again and ledger[ADMITTED] or admit(ledger, is_new, free < 0, seen, most)
 if admitted == 0 then capacity = 0 end
 if again then
   local last_ids = ledger[LEASED_IDS]

@@ -56,7 +56,8 @@ local now_ms, epoch = tonumber(ARGV[1]), tonumber(ARGV[3])
 local known = tonumber(redis.call('HGET', meta, 'tick_epoch') or 0)
 if known > epoch then return { 'SUPERSEDED' } end
 if known < epoch then redis.call('HSET', meta, 'tick_epoch', epoch) end
-local promoted, reaped = promote(now_ms, 100), reap(now_ms, 100)
+local promoted = promote(now_ms, 100)
+local reaped, holders = reap(now_ms, 100)
 end_overdue(now_ms, 100)
 local pruned = prune(now_ms, 100)
 
@@ -69,7 +70,8 @@ if #silent > 0 then
 end
 
 local seen = see(now_ms)
-if discount_silent(now_ms, seen) then note_fleet(seen, tonumber(ARGV[4]), tonumber(ARGV[5])) end
+local has_changed = discount(holders, seen) -- whoever let leases run out
+if discount_silent(now_ms, seen) or has_changed then note_fleet(seen, tonumber(ARGV[4]), tonumber(ARGV[5])) end
 local listening = seen.ready > 0 and ring(now_ms, seen.ready) or 0
 local next_ms = earliest({ due, leased, ends })
 return {

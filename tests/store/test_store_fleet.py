@@ -12,7 +12,7 @@ import redis.asyncio
 from hand_clock import HandClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted_worker import ScriptedWorker, park, settle
+from scripted_worker import LEASE_MS, ScriptedWorker, park, settle
 from slot_contents import wipe
 from submissions import submission
 
@@ -155,6 +155,27 @@ def test_a_worker_that_was_silent_counts_again_when_it_is_heard_of(found: Found)
     worker.exchange(free=10)
     assert fleet.seen().awake == 1
     assert fleet.seen().free == 10
+
+
+def test_a_worker_that_let_leases_run_out_is_not_counted_on_until_it_is_heard_of(found: Found) -> None:
+    fleet = found(maximum=1)
+    dead, heir = fleet.hire("dead"), fleet.hire("heir")
+    fleet.submit()
+    dead.lease_one(free=10)
+    assert not heir.exchange().admitted
+    fleet.clock.pass_ms(LEASE_MS)
+    assert [lease.attempt for lease in heir.lease(1, free=5)] == [2]
+    assert not dead.exchange().admitted
+
+
+def test_a_worker_whose_own_exchange_reaps_its_leases_counts_once(found: Found) -> None:
+    fleet = found()
+    worker = fleet.hire()
+    fleet.submit()
+    worker.lease_one(free=10)
+    fleet.clock.pass_ms(LEASE_MS)
+    worker.exchange(free=10)
+    assert fleet.seen() == Seen(ready=1, awake=1, free=10, starting=0)
 
 
 def test_the_same_exchange_again_counts_a_worker_once(found: Found) -> None:
