@@ -80,6 +80,7 @@ local heard = 0
 if not again then
   heard = math.floor((#ARGV - MESSAGES + 1) / 6)
   count('worker_ms', tonumber(ARGV[9]))
+  count('starts', seq == 1 and 1 or 0)
   lost = heard > 0 and hear(MESSAGES, now_ms) or {}
   flush()
 end
