@@ -147,7 +147,18 @@ def test_stats_tell_what_all_tasks_came_to(stub: StubServer, client: Client) -> 
     assert stats.json == stats_json()
 
 
-@pytest.mark.parametrize("broken", [{}, {"tasks": 1}, stats_json(waited_ms=None), stats_json(summary=1)])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"tasks": 1},
+        stats_json(waited_ms=None),
+        stats_json(summary=1),
+        stats_json(days=[1]),
+        stats_json(queues=1),
+        stats_json(queues=[{"queue": "a", "tasks": 1}]),
+    ],
+)
 def test_totals_that_cannot_be_read_are_no_answer_of_a_bide_server(
     stub: StubServer, client: Client, broken: dict[str, Any]
 ) -> None:
