@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -68,10 +68,14 @@ class Reads:
         """What all tasks of all queues came to. One round trip a queue."""
         return self.tally().total
 
-    def tally(self) -> Tally:
-        """The same by queue and by day, too. One round trip a queue."""
+    def tally(self, queues: Iterable[str] = ()) -> Tally:
+        """The same by queue and by day, too. One round trip a queue.
+
+        queues: to look at besides those that ever had a task. A worker looks at all that it knows, and
+            reports its life to whichever it comes to first.
+        """
         slots: dict[str, dict[bytes, bytes]] = {}
-        for slot in self._store.slots():
+        for slot in {*self._store.slots(), *queues}:
             slots[slot] = self._store.command("HGETALL", self._store.keys.slot(slot, ("stats",))[0])
         return tally(slots, self._store.now_ms())
 

@@ -51,4 +51,4 @@ def open_server(call: Call) -> Response:
 def show_stats(call: Call) -> Response:
     """Show what all tasks came to, of every tenant: they share the workers that are paid for."""
     services = call.services
-    return wire.respond(200, stats.stats_json(services.reads.tally(), services.tariff))
+    return wire.respond(200, stats.stats_json(services.reads.tally(services.queues), services.tariff))
