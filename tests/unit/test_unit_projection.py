@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,7 @@ from bide.projection import (
 )
 from bide.workload import Overheads, Site, Workload
 
+PAGE = " ".join((Path(__file__).parents[2] / "docs" / "cost.md").read_text(encoding="utf-8").split())
 PLAIN = Site()
 NO_TASK = Workload(tasks=1, wait_s=0, polls=1, active_ms=0, client_polls=0, spread_s=0)
 
@@ -166,8 +168,10 @@ def test_tasks_far_apart_cost_a_life_each() -> None:
 def test_the_model_is_dear_but_not_by_much(
     workload: Workload, measured_ms: float, measured_starts: int
 ) -> None:
-    """Against what `make bench` found on 2026-11-24."""
+    """Against what `make bench` found on 2026-11-24, as docs/cost.md tells it."""
     found = model(workload, Overheads())
+    assert f"{found.worker_ms / 1000:.0f} s" in PAGE
+    assert f"(measured: {measured_ms / 1000:.3g} s)" in PAGE
     assert 1 <= found.worker_ms / measured_ms <= 2.2
     assert 1 <= found.starts / measured_starts <= 1.5
 
