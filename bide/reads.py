@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -18,6 +18,7 @@ from bide.ids import TaskId
 from bide.poller import Poller, Watcher, read_watcher
 from bide.records import Run, Spec, TaskView, Totals
 from bide.store import Store
+from bide.tally import Tally, tally
 
 _spec = msgspec.msgpack.Decoder(Spec).decode
 _run = msgspec.msgpack.Decoder(Run).decode
@@ -65,13 +66,18 @@ class Reads:
 
     def totals(self) -> Totals:
         """What all tasks of all queues came to. One round trip a queue."""
-        sums = dict.fromkeys(Totals.__struct_fields__, 0)
-        for slot in self._store.slots():
-            key = self._store.keys.slot(slot, ("stats",))[0]
-            values = self._store.command("HMGET", key, *sums)
-            for name, value in zip(sums, values, strict=True):
-                sums[name] += int(value or 0)
-        return Totals(**sums)
+        return self.tally().total
+
+    def tally(self, queues: Iterable[str] = ()) -> Tally:
+        """The same by queue and by day, too. One round trip a queue.
+
+        queues: to look at besides those that ever had a task. A worker looks at all that it knows, and
+            reports its life to whichever it comes to first.
+        """
+        slots: dict[str, dict[bytes, bytes]] = {}
+        for slot in {*self._store.slots(), *queues}:
+            slots[slot] = self._store.command("HGETALL", self._store.keys.slot(slot, ("stats",))[0])
+        return tally(slots, self._store.now_ms())
 
     def unread_events(self, id: TaskId) -> tuple[Event, ...]:
         """A task's unread events, in the order they came."""

@@ -88,7 +88,7 @@ class TaskView(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What the tasks of a slot, or of the server, came to since its store was made."""
+    """What the tasks of a slot, or of the server, came to: in a day, or since the store was made."""
 
     succeeded: int = 0
     failed: int = 0
@@ -103,3 +103,5 @@ class Totals(msgspec.Struct, frozen=True):
     """Calls of shared pollers."""
     worker_ms: int = 0
     """Time that workers lived, from the start of the process."""
+    starts: int = 0
+    """Workers that made a first exchange."""

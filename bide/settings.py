@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from bide.autoscaler import Limits
 from bide.errors import SettingsError
+from bide.prices import MEMORY_MB, read_prices
 
 DEFAULT_QUEUE: Final = "default"
 
@@ -246,6 +247,19 @@ class Settings:
         0,
         _whole(0, 1_000_000),
         "Submissions a second per tenant and queue, with one second's worth of burst; 0 is no limit.",
+    )
+    memory_mb: int = _setting(
+        "BIDE_MEMORY_MB",
+        MEMORY_MB,
+        _whole(128, 10_240),
+        "Memory of the drain function in MB, by which stats tell dollars; it changes nothing else.",
+    )
+    prices: tuple[tuple[str, float], ...] = _setting(
+        "BIDE_PRICES",
+        (),
+        read_prices,
+        "Comma-separated prices in dollars that replace listed ones, such as "
+        "`lambda_gb_second=0.0000133334`; docs/cost.md lists them.",
     )
 
     def limits(self, queue: str) -> Limits:

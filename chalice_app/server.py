@@ -50,4 +50,5 @@ def open_server(call: Call) -> Response:
 @routes.get("/v1/stats")
 def show_stats(call: Call) -> Response:
     """Show what all tasks came to, of every tenant: they share the workers that are paid for."""
-    return wire.respond(200, stats.stats_json(call.services.reads.totals()))
+    services = call.services
+    return wire.respond(200, stats.stats_json(services.reads.tally(services.queues), services.tariff))

@@ -14,6 +14,7 @@ from bide.connection import connect
 from bide.errors import RegistryError, SettingsError
 from bide.gate import Gatekeeper
 from bide.keys import Keys
+from bide.prices import Tariff, prices
 from bide.reads import Reads
 from bide.registry import Registry
 from bide.settings import Settings
@@ -34,6 +35,7 @@ class Services:
     registry: Registry
     queues: frozenset[str]
     """Every queue that may be submitted to."""
+    tariff: Tariff
 
 
 def build(settings: Settings, wake: Wake = NoWake()) -> Services:  # noqa: B008 - it has no state
@@ -52,7 +54,10 @@ def build(settings: Settings, wake: Wake = NoWake()) -> Services:  # noqa: B008 
     store = Store(client, Keys(settings.prefix), Clock(), limits=settings.limits)
     tasks = registry.load(settings.tasks, local=settings.local, strict=not settings.local)
     queues = frozenset({*tasks.queues, *settings.queues})
-    return Services(settings, store, Waker(store, wake), Reads(store), Gatekeeper(store), tasks, queues)
+    tariff = Tariff(prices(settings.prices), settings.memory_mb)
+    return Services(
+        settings, store, Waker(store, wake), Reads(store), Gatekeeper(store), tasks, queues, tariff
+    )
 
 
 class Provider:

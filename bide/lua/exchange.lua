@@ -50,7 +50,7 @@
 --   lease (0 when there are `most` without it), workers that may, places free on them, workers that start}
 -- Errors: SUPERSEDED (a later exchange or boot of this worker was seen; nothing was done)
 -- Fence: each settle, and each entry, counts only for its task's latest fence; each lease gets a new one
--- Cost: 22 commands and about 5 per task settled and 4 per task leased, batched
+-- Cost: 23 commands and about 5 per task settled and 4 per task leased, batched
 local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local journal, inbox, progress, watched, idempotency = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
@@ -87,6 +87,7 @@ local heard, lost = 0, ledger[LOST]
 if not again then
   heard = math.floor((#ARGV - MESSAGES + 1) / 6)
   count('worker_ms', tonumber(ARGV[9]))
+  count('starts', seq == 1 and 1 or 0)
   lost = heard > 0 and hear(MESSAGES, now_ms) or {}
   flush()
 end

@@ -12,7 +12,7 @@
 -- KEYS[9] workers: when each worker was last heard of
 -- KEYS[10] ledgers: what each worker's last exchange leased
 -- KEYS[11] signals: ids to cancel, by worker
--- KEYS[12] stats: totals
+-- KEYS[12] stats: sums by day
 -- KEYS[13] starting: workers that were started
 -- KEYS[14] decisions: what was decided, and why
 -- ARGV[1] now_ms: the server's time
@@ -27,7 +27,7 @@
 -- Returns: {1 when it may leave or 0 when it must stay, workers to start, alarm to set in ms or 0}
 -- Errors: none
 -- Fence: none; a worker settles or hands back its leases first
--- Cost: 24 commands
+-- Cost: 25 commands; with a new day one per sum of the day that is folded
 local meta, ready, isolated, due, leased, ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local listeners, bell, workers, ledgers, signals = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local stats, starting, decisions = KEYS[12], KEYS[13], KEYS[14]
@@ -35,6 +35,7 @@ local stats, starting, decisions = KEYS[12], KEYS[13], KEYS[14]
 --- include _awake
 --- include _fleet
 --- include _presence
+--- include _stats
 local now_ms, worker = tonumber(ARGV[1]), ARGV[2]
 local packed, seen = redis.call('HGET', ledgers, worker), see(now_ms)
 local ledger = packed and cmsgpack.unpack(packed)
@@ -49,7 +50,7 @@ local was_there = note_leaving(now_ms, worker, ledger, seen)
 redis.call('ZREM', listeners, worker)
 redis.call('HDEL', ledgers, worker)
 redis.call('HDEL', signals, worker)
-if was_there then redis.call('HINCRBY', stats, 'worker_ms', ARGV[5]) end
+if was_there and tonumber(ARGV[5]) > 0 then add_to_day(now_ms, { worker_ms = tonumber(ARGV[5]) }) end
 -- The token that this worker took with it may have been meant for another.
 if seen.ready > 0 then ring(now_ms, seen.ready) end
 if was_there then record(now_ms, ARGV[6], -1, seen) end

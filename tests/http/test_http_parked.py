@@ -99,6 +99,7 @@ def test_a_finished_task_shows_what_it_cost(api: Api, worker: HandWorker) -> Non
     worker.succeed(worker.lease(), usage=usage)
     task = api.get(path).json
     assert (task["billed_ms"], task["waited_ms"]) == (1234.567, 60_000)
+    assert task["cost_usd"] == 1.0288079e-05
     assert (task["replays"], task["polls"]) == (2, 12)
 
 

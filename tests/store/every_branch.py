@@ -17,6 +17,7 @@ from bide.gate import Gatekeeper
 from bide.ids import TaskId
 from bide.reads import Reads
 from bide.store import FORGET_MS, Store
+from bide.tally import DAY_MS, DAYS
 
 AWAKE_MS = 30_000
 KEYED: dict[str, Any] = {"idempotency_key": "k", "fingerprint": b"f" * 16}
@@ -36,6 +37,7 @@ def play(store: Store, hire: Hire, clock: HandClock) -> None:
     _polling(store, hire, clock)
     _leaving(store, hire, clock)
     _fleet(store, hire, clock)
+    _days(store, hire, clock)
     _holds(store)
 
 
@@ -257,6 +259,31 @@ def _fleet(store: Store, hire: Hire, clock: HandClock) -> None:
     epoch = store.begin_turn()
     store.tick("default", epoch)
     store.note_starts("default", Reason.READY, 1, epoch)
+
+
+def _days(store: Store, hire: Hire, clock: HandClock) -> None:
+    """Something to count on a day so late that the day before it is folded, by whoever counts."""
+    worker = hire("of many days")
+    for act in ("cancel", "event", "tick", "exchange", "retire"):
+        worker.exchange(lived_ms=1)
+        while leases := worker.lease():
+            worker.exchange(*(settle(lease, "failed") for lease in leases))
+        id = store.submit(submission(expires_ms=10 * DAYS * DAY_MS if act == "tick" else 0)).id
+        if act == "event":
+            worker.exchange(park(worker.lease_one(), "go"))
+        clock.pass_ms(DAYS * DAY_MS)
+        match act:
+            case "cancel":
+                store.cancel(id, "")
+            case "event":
+                store.send_event(id, "", "go", b"1")
+            case "tick":
+                clock.pass_ms(9 * DAYS * DAY_MS)
+                store.tick("default", store.begin_turn())
+            case "exchange":
+                worker.exchange(lived_ms=1)
+            case "retire":
+                worker.leave(lived_ms=1, forced=True)
 
 
 def _holds(store: Store) -> None:

@@ -185,7 +185,7 @@ def test_the_same_upkeep_again_changes_nothing(
     after = look()
     store.tick("default", 0)
     assert replace(look(), bell=after.bell) == after
-    assert after.stats == {"failed": 4, "expired": 1, "waited_ms": 5_000}
+    assert after.stats == {"failed": 4, "expired": 1, "waited_ms": 5_000, "starts": 1}
 
 
 def test_more_than_one_upkeeps_worth_of_ends_are_all_ended(
