@@ -11,17 +11,19 @@ import msgspec
 from redis.exceptions import RedisError
 
 from bide import scripts
+from bide.autoscaler import Seen
 from bide.connection import translate
 from bide.errors import TaskNotFound
 from bide.exchange import Event, read_events
 from bide.ids import TaskId
 from bide.poller import Poller, Watcher, read_watcher
-from bide.records import Run, Spec, TaskView, Totals
+from bide.records import Decided, Run, Spec, TaskView, Totals
 from bide.store import Store
 from bide.tally import Tally, tally
 
 _spec = msgspec.msgpack.Decoder(Spec).decode
 _run = msgspec.msgpack.Decoder(Run).decode
+_decided = msgspec.msgpack.Decoder(Decided).decode
 
 
 _PAGE: Final = 1_000
@@ -38,6 +40,15 @@ class StoreHealth:
     durability: str
     """`aof` (how often it is synced, the store does not tell), `rdb`, or `none`."""
     ping_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The workers of one queue."""
+
+    seen: Seen
+    decisions: tuple[Decided, ...]
+    """The latest first."""
 
 
 class Reads:
@@ -78,6 +89,11 @@ class Reads:
         for slot in {*self._store.slots(), *queues}:
             slots[slot] = self._store.command("HGETALL", self._store.keys.slot(slot, ("stats",))[0])
         return tally(slots, self._store.now_ms())
+
+    def fleet(self, slot: str) -> Fleet:
+        """What the autoscaler sees of a queue, and what was decided lately. One round trip."""
+        *seen, decisions = self._store.slot_script("fleet", slot, self._store.now_ms())
+        return Fleet(Seen(*seen), tuple(map(_decided, decisions)))
 
     def unread_events(self, id: TaskId) -> tuple[Event, ...]:
         """A task's unread events, in the order they came."""

@@ -119,6 +119,50 @@ _WORKERS: Final[dict[str, Schema]] = {
 }
 """What workers came to; all queues share them."""
 
+_SEEN: Final[dict[str, Schema]] = {
+    "ready": {**_COUNT, "description": "Tasks that wait for a worker."},
+    "awake": {**_COUNT, "description": "Workers that may lease."},
+    "free": {**_COUNT, "description": "Free places on them."},
+    "starting": {**_COUNT, "description": "Workers that were started and not heard of yet."},
+}
+"""What the autoscaler sees of a queue."""
+
+_DECISION: Final = _record(
+    "A decision, with what was seen when it was taken.",
+    {
+        "at": _TIME,
+        "reason": {"type": "string", "description": "Why; docs/scaling.md lists them."},
+        "workers": {"type": "integer", "description": "Workers to start, or -1 for one that left."},
+        **_SEEN,
+    },
+)
+
+_SCALING: Final = _record(
+    "What the autoscaler sees of each queue, and what was decided.",
+    {
+        "queues": {
+            "type": "array",
+            "description": "Sorted by name.",
+            "items": _record(
+                "One queue.",
+                {
+                    "queue": {"type": "string"},
+                    **_SEEN,
+                    "limits": _record(
+                        "Workers at least and at most, and tasks that each runs at once.",
+                        {"min": _COUNT, "max": _COUNT, "concurrency": _COUNT},
+                    ),
+                    "decisions": {
+                        "type": "array",
+                        "description": "The last hundred, the latest first.",
+                        "items": _DECISION,
+                    },
+                },
+            ),
+        },
+    },
+)
+
 _STATS: Final = _record(
     "What all tasks came to, of every tenant, since the store was made.",
     {
@@ -196,6 +240,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Task": _TASK,
     "Server": _SERVER,
     "Stats": _STATS,
+    "Scaling": _SCALING,
     "Health": _HEALTH,
     "Links": _LINKS,
     "Problem": _PROBLEM,

@@ -186,6 +186,7 @@ def test_each_script_costs_no_more_commands_than_it_says(
         "retire": lambda: worker.retire(forced=True),
         "start": lambda: store.note_starts("default", Reason.READY, 1),
         "turn": store.begin_turn,
+        "fleet": lambda: Reads(store).fleet("default"),
         "arm": lambda: store.arm("default", clock.ms + 1_000),
         "event": lambda: store.send_event(store.submit(submission()).id, "", "go", b"1"),
         "awaiting": lambda: Reads(store).awaiting("default", [(id.key, 1)]),
