@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-RESERVE_SHARE: Final = 10
+RESERVE_SHARE: Final = 5
 """A worker leaves only if one place of so many of a worker's, rounded up, stays free on the others."""
 
 
