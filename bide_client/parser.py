@@ -28,6 +28,7 @@ examples:
   bide server open
   bide check                                  before a deploy: do the tasks in flight fit?
   bide cost --tasks 10000 --wait 8h           what would that cost, here and elsewhere?
+  bide scaling simulate TRACE.csv             what would the autoscaler make of it?
 """
 
 SUBMIT_EXAMPLES: Final = """\
