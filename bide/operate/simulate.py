@@ -22,7 +22,7 @@ from bide.simulation.fleet import Costs
 from bide.simulation.outcome import Outcome
 from bide.simulation.product import Life
 from bide.simulation.series import series
-from bide.simulation.trace import Trace, TraceError, read
+from bide.simulation.trace import MOST_ARRIVALS, Trace, TraceError, read
 from bide.simulation.workload import Workload, workload
 
 _EPILOG: Final = """\
@@ -169,6 +169,9 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
 def _tasks(trace: Trace, options: argparse.Namespace) -> Workload:
     """Raises TraceError when nothing is left to simulate."""
     part = trace.part(options.start, options.hours * 3600)
+    expected = options.scale * sum(count for _, count in part.rows)
+    if expected > MOST_ARRIVALS:
+        raise TraceError(f"{expected:,.0f} arrivals; at most {MOST_ARRIVALS:,} can be simulated")
     tasks = workload(part, scale=options.scale, mean=options.hold, cv=options.hold_cv, seed=options.seed)
     if not tasks.arrivals:
         raise TraceError("no arrival is left")

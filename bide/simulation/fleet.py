@@ -156,7 +156,7 @@ class Fleet:
         arrivals, events, rule = self._tasks.arrivals, self._events, self._rule
         count = len(arrivals)
         self.call(rule.first_tick_s, self._tick)
-        while self._unfinished or not rule.is_done(self):
+        while self._unfinished or self._leaving or not rule.is_done(self):
             arriving = arrivals[self._arrived] if self._arrived < count else math.inf
             if events[0][0] <= arriving:
                 self.now, _, what, arguments = heapq.heappop(events)

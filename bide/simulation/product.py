@@ -90,7 +90,9 @@ class Product:
             return
         worker.is_asked = True
         beats = math.floor((fleet.now - worker.exchanged_at) / BEAT_S) + 1
-        fleet.call(worker.exchanged_at + beats * BEAT_S, self._on_beat, fleet, worker)
+        at = worker.exchanged_at + beats * BEAT_S
+        # Rounding may make of the beat to come the one that is now.
+        fleet.call(at if at > fleet.now else at + BEAT_S, self._on_beat, fleet, worker)
 
     def _on_beat(self, fleet: Fleet, worker: Worker) -> None:
         worker.is_asked = False
