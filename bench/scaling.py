@@ -22,7 +22,7 @@ def measure(quick: bool) -> Iterator[Line]:
     yield Line(
         "scaling", "a task parked and resumed, of a worker's time", cost.wall_ms, "ms",
         at_most(catalogue.MOVE_S * 2 * 1000),
-        note=f"{cost.moves:,} moves of {moving.TASKS} tasks, one busy worker, {cost.cpu_ms:.3g} ms of CPU each; "
+        note=f"{cost.moves:,} moves of {moving.TASKS} tasks, one busy worker, {cost.cpu_ms:.3g} ms CPU each; "
         "the goal is what the simulation counts",
     )  # fmt: skip
     for name, scenario in SCENARIOS.items():

@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-RESERVE_SHARE: Final = 5
+RESERVE_SHARE: Final = 20
 """A worker leaves only if one place of so many of a worker's, rounded up, stays free on the others."""
 
 
@@ -118,8 +118,9 @@ def is_spare(load: int, seen: Seen, limits: Limits) -> bool:
     - it is no fuller than the average, so that few tasks move:
       `load * awake <= awake * concurrency - free`. The emptiest worker always meets this.
 
-    Whoever acts on it must take the worker out of `awake` and `free` in the same step, lest
-    two workers leave for the same places.
+    Whoever acts on it takes the worker out of `awake` and `free` first and then makes sure that
+    the others still have `load + reserve` places free, lest two leave for the same ones; from then
+    until its tasks are on the others, these count as taken: `free` is without their places.
     """
     return has_spare(seen, limits) and load * seen.awake <= seen.awake * limits.concurrency - seen.free
 

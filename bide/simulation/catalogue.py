@@ -17,7 +17,9 @@ from bide.simulation.workload import Workload
 COLD_START_S: Final = 0.5
 COLD_START_SOURCE: Final = "assumed"
 MOVE_S: Final = 0.00012
-MOVE_SOURCE: Final = "measured: `python -m bench --only scaling`; both ends together, counted at each end"
+MOVE_SOURCE: Final = (
+    "measured on two cores of AMD EPYC by `python -m bench --only scaling`; counted at either end"
+)
 IDLE_S: Final = 2.0
 LIFE_S: Final = 840.0
 TICK_S: Final = 60.0

@@ -148,6 +148,6 @@ def test_a_worker_fuller_than_the_average_leaves_it_to_others(load: int, spare: 
     assert is_spare(load, seen, TEN) is spare
 
 
-@pytest.mark.parametrize(("concurrency", "places"), [(1, 1), (5, 1), (6, 2), (10, 2), (100, 20)])
+@pytest.mark.parametrize(("concurrency", "places"), [(1, 1), (10, 1), (20, 1), (21, 2), (100, 5)])
 def test_the_reserve_is_a_share_of_a_workers_places(concurrency: int, places: int) -> None:
     assert reserve(concurrency) == places
