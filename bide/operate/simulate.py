@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from bide.autoscaler import Limits
+from bide.operate.amounts import duration, number, page, whole
 from bide.operate.ended import Ended
-from bide.retry import parse_seconds
 from bide.simulation import catalogue, plot
 from bide.simulation.bound import Bound, bound
 from bide.simulation.catalogue import Setup
@@ -93,31 +91,31 @@ def _add_trace(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_argument_group("tasks")
     tasks.add_argument("trace", metavar="TRACE", type=Path, help="the arrivals file")
     tasks.add_argument(
-        "--from", dest="start", type=_duration, default=0.0, metavar="TIME",
+        "--from", dest="start", type=duration, default=0.0, metavar="TIME",
         help="leave out what comes before, such as 3d (default: 0)",
     )  # fmt: skip
     tasks.add_argument(
         "--hours",
-        type=_number(0, positive=True),
+        type=number(0, positive=True),
         default=math.inf,
         metavar="N",
         help="only so many (default: all)",
     )
     tasks.add_argument(
-        "--scale", type=_number(0, 1000, positive=True), default=1.0, metavar="N",
+        "--scale", type=number(0, 1000, positive=True), default=1.0, metavar="N",
         help="arrivals for each one of the file (default: 1)",
     )  # fmt: skip
     tasks.add_argument(
-        "--hold", type=_number(0, positive=True), default=60.0, metavar="SECONDS",
+        "--hold", type=number(0, positive=True), default=60.0, metavar="SECONDS",
         help="how long a task holds its place on average (default: 60)",
     )  # fmt: skip
     tasks.add_argument(
-        "--hold-cv", type=_number(0, 10), default=0.5, metavar="N",
+        "--hold-cv", type=number(0, 10), default=0.5, metavar="N",
         help="the holds' standard deviation over their mean; they are lognormal (default: 0.5)",
     )  # fmt: skip
     tasks.add_argument(
         "--seed",
-        type=_whole(0),
+        type=whole(0),
         default=1,
         metavar="N",
         help="of arrivals within a row, and holds (default: 1)",
@@ -132,38 +130,43 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         help=f"when workers start and leave, one of: {rules} (default: {catalogue.PRODUCT})",
     )  # fmt: skip
     workers.add_argument(
-        "--concurrency", type=_whole(1), default=100, metavar="N", help="places of each worker (default: 100)"
+        "--concurrency", type=whole(1), default=100, metavar="N", help="places of each worker (default: 100)"
     )
     workers.add_argument(
-        "--cold-start", type=_number(0), default=catalogue.COLD_START_S, metavar="SECONDS",
+        "--cold-start", type=number(0), default=catalogue.COLD_START_S, metavar="SECONDS",
         help=f"from a worker's start until it takes tasks (default: {catalogue.COLD_START_S:g}, "
         f"{catalogue.COLD_START_SOURCE})",
     )  # fmt: skip
     workers.add_argument(
-        "--move-ms", type=_number(0), default=catalogue.MOVE_S * 1000, metavar="MS",
+        "--move-ms", type=number(0), default=catalogue.MOVE_S * 1000, metavar="MS",
         help="what a handed-over task costs the old worker, and the new one again "
         f"(default: {catalogue.MOVE_S * 1000:g}, {catalogue.MOVE_SOURCE})",
     )  # fmt: skip
+    workers.add_argument(
+        "--leave-ms", type=number(0), default=catalogue.LEAVE_S * 1000, metavar="MS",
+        help="what it takes a worker to leave, besides moving tasks "
+        f"(default: {catalogue.LEAVE_S * 1000:g}, {catalogue.LEAVE_SOURCE})",
+    )  # fmt: skip
     bide = parser.add_argument_group(f"workers of the rule {catalogue.PRODUCT}")
-    bide.add_argument("--min", type=_whole(0), default=0, metavar="N", help="workers at least (default: 0)")
+    bide.add_argument("--min", type=whole(0), default=0, metavar="N", help="workers at least (default: 0)")
     bide.add_argument(
-        "--max", type=_whole(1), default=catalogue.MOST_WORKERS, metavar="N",
+        "--max", type=whole(1), default=catalogue.MOST_WORKERS, metavar="N",
         help=f"workers at most (default: {catalogue.MOST_WORKERS})",
     )  # fmt: skip
     bide.add_argument(
-        "--idle", type=_number(0), default=catalogue.IDLE_S, metavar="SECONDS",
+        "--idle", type=number(0), default=catalogue.IDLE_S, metavar="SECONDS",
         help=f"how long a worker without tasks lingers (default: {catalogue.IDLE_S:g})",
     )  # fmt: skip
     bide.add_argument(
-        "--life", type=_number(0, positive=True), default=catalogue.LIFE_S, metavar="SECONDS",
+        "--life", type=number(0, positive=True), default=catalogue.LIFE_S, metavar="SECONDS",
         help=f"how long a worker works before it hands over (default: {catalogue.LIFE_S:g})",
     )  # fmt: skip
     bide.add_argument(
-        "--tick", type=_number(0, positive=True), default=catalogue.TICK_S, metavar="SECONDS",
+        "--tick", type=number(0, positive=True), default=catalogue.TICK_S, metavar="SECONDS",
         help=f"what ticks are apart (default: {catalogue.TICK_S:g})",
     )  # fmt: skip
     bide.add_argument("--no-parking", action="store_true", help="tasks cannot move to another worker")
-    parser.add_argument("--plot", type=_page, metavar="FILE.html", help="write a page with a drawing")
+    parser.add_argument("--plot", type=page, metavar="FILE.html", help="write a page with a drawing")
 
 
 def _tasks(trace: Trace, options: argparse.Namespace) -> Workload:
@@ -182,7 +185,7 @@ def _setup(options: argparse.Namespace) -> Setup:
     move_s = options.move_ms / 1000
     return Setup(
         Limits(options.min, options.max, options.concurrency),
-        Costs(options.cold_start, move_s, move_s),
+        Costs(options.cold_start, move_s, move_s, options.leave_ms / 1000),
         Life(options.idle, options.life),
         parking=not options.no_parking,
         tick_s=options.tick,
@@ -220,6 +223,8 @@ def _report(outcome: Outcome, least: Bound, options: argparse.Namespace) -> dict
             ),
             "move": options.move_ms / 1000,
             "move_source": _source(options.move_ms, catalogue.MOVE_S * 1000, catalogue.MOVE_SOURCE),
+            "leave": options.leave_ms / 1000,
+            "leave_source": _source(options.leave_ms, catalogue.LEAVE_S * 1000, catalogue.LEAVE_SOURCE),
         },
         "delay": {
             "p50": outcome.delay(0.5),
@@ -255,6 +260,7 @@ def _lines(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("rule", f"{rule['name']}: {rule['title']}; {rule['concurrency']} places a worker{own}"),
         ("cold start", f"{costs['cold_start']:g} s ({costs['cold_start_source']})"),
         ("move of a task", f"{costs['move'] * 1000:g} ms ({costs['move_source']})"),
+        ("leaving", f"{costs['leave'] * 1000:g} ms ({costs['leave_source']})"),
         ("start delay", f"p50 {delay['p50']:.3g} s, p99 {delay['p99']:.3g} s, max {delay['max']:.3g} s; "
          f"{delay['delayed_share']:.1%} of the tasks waited"),
         ("worker-seconds", f"{report['worker_seconds']:,.0f}, {report['over_bound']:.3f}x the bound of "
@@ -274,39 +280,6 @@ def _source(value: float, default: float, source: str) -> str:
 def _misused(message: str) -> Ended:
     print(f"bide: {message}", file=sys.stderr)
     return Ended.MISUSED
-
-
-def _number(low: float, high: float = 1e9, *, positive: bool = False) -> Callable[[str], float]:
-    def read_number(text: str) -> float:
-        value = float(text) if re.fullmatch(r"\d+(\.\d*)?|\.\d+", text) else math.nan
-        if not low <= value <= high or (positive and value == 0):
-            bounds = f"above {low:g}" if positive else f"from {low:g}"
-            raise argparse.ArgumentTypeError(f"{text!r} is no number {bounds} to {high:g}")
-        return value
-
-    return read_number
-
-
-def _whole(low: int, high: int = 1_000_000) -> Callable[[str], int]:
-    def read_whole(text: str) -> int:
-        if not re.fullmatch(r"\d{1,7}", text) or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {low} to {high}")
-        return int(text)
-
-    return read_whole
-
-
-def _duration(text: str) -> float:
-    try:
-        return parse_seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90, 15m, 6h or 3d") from error
-
-
-def _page(text: str) -> Path:
-    if not text.endswith((".html", ".htm")):
-        raise argparse.ArgumentTypeError(f"{text!r} does not end in .html, which the plot is")
-    return Path(text)
 
 
 command = Scaling()

@@ -24,6 +24,8 @@ class Costs(NamedTuple):
     """Per task of a worker that hands over: it is billed for longer by that, and the tasks wait for all."""
     resume: float = 0.0
     """Per task that was handed over: its new worker is busy for that long, and begins nothing else."""
+    leave: float = 0.0
+    """Besides that: how long a worker that leaves is still billed, and the tasks that it hands over wait."""
 
 
 class Rule(Protocol):
@@ -128,7 +130,7 @@ class Fleet:
         """Give it no more tasks; it leaves when the last of its own has ended."""
         self._take_out(worker)
         if not worker.load:
-            self._end(worker)
+            self.call(self.now + self.costs.leave, self._end, worker)
 
     def hand_over(self, worker: Worker) -> None:
         """Let others go on with its tasks; it leaves once they are parked."""
@@ -142,7 +144,8 @@ class Fleet:
             self._left[task] = self._ends[task] - max(self.now, self._begins[task])
             self._ends[task] = math.inf
             self._parked_at[task] = self.now
-        self.call(self.now + len(tasks) * self.costs.park, self._parked, worker, tasks)
+        gone_at = self.now + len(tasks) * self.costs.park + self.costs.leave
+        self.call(gone_at, self._parked, worker, tasks)
 
     def call(self, at: float, what: Callable[..., None], *arguments: object) -> None:
         """Call something at that time."""
@@ -237,7 +240,7 @@ class Fleet:
         else:
             self._note_unfinished()
             if not worker.load:
-                self._end(worker)
+                self.call(self.now + self.costs.leave, self._end, worker)
 
     def _parked(self, worker: Worker, tasks: list[int]) -> None:
         self.moving -= len(tasks)

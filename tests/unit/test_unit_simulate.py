@@ -75,6 +75,7 @@ def test_costs_are_printed_with_their_source(simulate: Command, trace: Path) -> 
     _, out, _ = simulate(trace, "--cold-start", 0.25, "--move-ms", 1)
     assert "0.25 s (as told)" in out
     assert "1 ms (as told)" in out
+    assert "35 ms (measured on" in out
 
 
 def test_json_is_one_document(simulate: Command, trace: Path) -> None:
@@ -241,7 +242,7 @@ def test_one_arrival_a_row_and_a_single_task(simulate: Command, tmp_path: Path) 
     file = tmp_path / "one.csv"
     file.write_text("2026-01-31T12:00:00\n", encoding="utf-8")
     found = simulate.document(file, "--hold", 10, "--hold-cv", 0, "--plot", tmp_path / "one.html")
-    assert found["worker_seconds"] == pytest.approx(12.5)
+    assert found["worker_seconds"] == pytest.approx(0.5 + 10 + 2 + 0.035)
     assert found["cold_starts"] == 1
 
 
