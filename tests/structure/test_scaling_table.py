@@ -13,9 +13,11 @@ from bench import comparison
 from bench.comparison import NO_PARKING, PAGE, SCENARIOS, TRACES, Result
 from bench.scaling import LONGEST_DELAY_S, OVER_BOUND, thresholds
 from bench.table import NoMarkers
+from bide.autoscaler import Departure, Reason
 from bide.simulation import catalogue
 from bide.simulation.catalogue import RULES
 from bide_client import cli
+from local.children import ROOT
 
 
 @cache
@@ -59,6 +61,14 @@ def test_the_example_on_the_page_prints_what_it_says(
     expected = [line for line in printed.splitlines() if line != "..."]
     assert len(expected) == 3
     assert set(expected) <= set(lines)
+
+
+def test_the_page_lists_every_reason_that_is_recorded() -> None:
+    listed = re.findall(r"^\| `([a-z ]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "bide" / "lua").glob("*.lua"))
+    of_scripts = set(re.findall(r"summon\(now_ms, '([a-z ]+)'", scripts))
+    assert of_scripts, "this test no longer recognises a reason"
+    assert sorted(listed) == sorted({*of_scripts, *Departure, *Reason} - {Reason.NONE})
 
 
 def test_every_trace_has_its_source_and_licence() -> None:
