@@ -18,7 +18,10 @@ ALLOWED = {
 }
 """What each package may import besides itself and the standard library. `local` may import anything."""
 
-PURE = tuple(f"bide.{name}" for name in ("errors", "state", "records", "retry", "registry", "context", "ids"))
+PURE = tuple(
+    f"bide.{name}"
+    for name in ("errors", "state", "records", "retry", "registry", "context", "ids", "autoscaler")
+)
 """Modules that do no I/O, nor does anything they import."""
 
 DOES_IO = {"redis", "requests", "boto3", "socket", "ssl", "subprocess", "asyncio", "threading", "http"}
