@@ -117,6 +117,26 @@ def _key_hashes(raw: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def _choice(*choices: str) -> Callable[[str], str]:
+    def read(raw: str) -> str:
+        if raw not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return raw
+
+    return read
+
+
+def _aws_name(characters: str, most: int) -> Callable[[str], str]:
+    """The name of something in AWS, which spells each kind a little differently."""
+
+    def read(raw: str) -> str:
+        if not re.fullmatch(rf"[{characters}]{{1,{most}}}", raw):
+            raise ValueError(f"must match [{characters}]{{1,{most}}}")
+        return raw
+
+    return read
+
+
 _SECRET: Final = ("BIDE_REDIS_URL", "BIDE_API_KEY_HASHES")
 """Never shown: not in a problem, nor when settings are printed."""
 
@@ -220,6 +240,38 @@ class Settings:
         "`vms=0-2x50`: at most MAX workers lease from the queue, MIN are kept, and each runs PLACES of its "
         "tasks at once, besides `BIDE_CONCURRENCY` of all others.",
     )
+    wake: str = _setting(
+        "BIDE_WAKE",
+        "none",
+        _choice("none", "invoke", "sqs", "kinesis"),
+        "How the API starts workers in AWS: `invoke` calls the drain function, `sqs` and `kinesis` send a "
+        "hint to a trigger, which calls it; `none` where somebody else keeps workers running.",
+    )
+    drain_function: str = _setting(
+        "BIDE_DRAIN_FUNCTION",
+        "",
+        _aws_name("a-zA-Z0-9_-", 64),
+        "The Lambda function that is a worker; every `BIDE_WAKE` but `none` needs it.",
+    )
+    wake_queue: str = _setting(
+        "BIDE_WAKE_QUEUE",
+        "",
+        _aws_name("a-zA-Z0-9_-", 80),
+        "An SQS standard queue: the alarm clock for what is due within 15 minutes, and the doorbell of "
+        "`BIDE_WAKE=sqs`. Without it, what is due waits for the next tick.",
+    )
+    wake_stream: str = _setting(
+        "BIDE_WAKE_STREAM",
+        "",
+        _aws_name("a-zA-Z0-9_.-", 128),
+        "A Kinesis stream: the doorbell of `BIDE_WAKE=kinesis`.",
+    )
+    worker_seconds: float = _setting(
+        "BIDE_WORKER_SECONDS",
+        840.0,
+        _seconds(1, 86_400),
+        "How long a worker in Lambda works before it hands over; less where its function's timeout is less.",
+    )
     api_processes: int = _setting(
         "BIDE_API_PROCESSES", 2, _whole(1, 64), "HTTP server processes in quick mode."
     )
@@ -295,6 +347,16 @@ class Settings:
                 f"BIDE_WORKERS_MAX ({settings.workers_max}) must not be below "
                 f"BIDE_WORKERS_MIN ({settings.workers_min})"
             )
+        problems += settings.lacking_wake()
         if problems:
             raise SettingsError(problems)
         return settings
+
+    def lacking_wake(self) -> list[str]:
+        """What `BIDE_WAKE` needs and has not."""
+        needs = [("BIDE_DRAIN_FUNCTION", self.drain_function)] if self.wake != "none" else []
+        needs += [("BIDE_WAKE_QUEUE", self.wake_queue)] if self.wake == "sqs" else []
+        needs += [("BIDE_WAKE_STREAM", self.wake_stream)] if self.wake == "kinesis" else []
+        return [
+            f"{variable} is not set: BIDE_WAKE={self.wake} needs it" for variable, value in needs if not value
+        ]
