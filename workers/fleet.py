@@ -89,10 +89,10 @@ class Fleet:
     A `bide.wake.Wake`, whose subclasses say how a worker is started.
     """
 
-    def __init__(self, settings: Settings, *, hops: Hops = no_hops, clients: Clients = _CLIENTS) -> None:
+    def __init__(self, settings: Settings, *, hops: Hops = no_hops) -> None:
         self._settings = settings
         self._hops = hops
-        self._clients = clients
+        self._clients = _CLIENTS
         self._is_broken = False
 
     def start(self, count: int) -> None:

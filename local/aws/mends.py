@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from typing import Any, Final
+from urllib.parse import unquote
 
 from moto.apigateway.models import APIGatewayBackend
 from moto.awslambda import urls as lambda_urls
@@ -85,7 +86,7 @@ def _keep_recursion_settings() -> None:
 
 
 def _function(response: Any) -> Any:
-    return response.backend.get_function(response.path.rstrip("/").split("/")[-2])
+    return response.backend.get_function(unquote(response.path.rstrip("/").split("/")[-2]))
 
 
 def _recursion_of(response: Any) -> tuple[int, dict[str, str], str]:
