@@ -72,7 +72,8 @@ def _keep_recursion_settings() -> None:
     def put_function_recursion_config(self: Any) -> Any:
         loop = json.loads(self.body).get("RecursiveLoop")
         if loop not in _LOOPS:
-            return 400, {"x-amzn-errortype": "InvalidParameterValueException"}, "{}"
+            refusal = {"status": "400", "x-amzn-errortype": "InvalidParameterValueException"}
+            return 400, refusal, "{}"
         _function(self).recursive_loop = loop
         return _recursion_of(self)
 

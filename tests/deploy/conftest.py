@@ -25,11 +25,18 @@ def deployed(aws: RunningAws, tmp_path_factory: pytest.TempPathFactory) -> Proje
     return project
 
 
-@pytest.fixture
-def empty_aws() -> Iterator[RunningAws]:
-    """An AWS with nothing in it."""
+@pytest.fixture(scope="session")
+def second_aws() -> Iterator[RunningAws]:
+    """An AWS besides the one that the shared deployment is in."""
     with running_aws() as running:
         yield running
+
+
+@pytest.fixture
+def empty_aws(second_aws: RunningAws) -> RunningAws:
+    """An AWS with nothing in it."""
+    second_aws.forget()
+    return second_aws
 
 
 @pytest.fixture
