@@ -17,7 +17,7 @@ from workers.environment import settings, tasks
 if TYPE_CHECKING:
     from bide.settings import Settings
 
-_PARTING_S: Final = 10.0
+_PARTING_S: Final = 12.0
 """What leaving takes at most, besides the grace that tasks have: unwinding, last exchanges."""
 
 _JOIN_S: Final = 1.0

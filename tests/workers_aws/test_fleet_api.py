@@ -51,7 +51,7 @@ if not store.slots():
     store.register("default")
 asyncio.run(awake())
 served = [submit() for _ in range(5)]
-loaded = "boto3" in sys.modules
+loaded = sorted({"boto3", "botocore", "bide.worker"} & set(sys.modules))
 store.retire("default", "w", 0, 0, forced=True)
 served.append(submit())
 print(json.dumps({"served": served, "while_awake": loaded, "then": "boto3" in sys.modules}))
@@ -75,7 +75,7 @@ def test_nothing_of_aws_is_loaded_or_called_while_a_worker_is_awake(
     configure: Callable[..., Settings], store: Store, invocations: Invocations
 ) -> None:
     configure()
-    assert run() == {"served": [202] * 6, "while_awake": False, "then": True}
+    assert run() == {"served": [202] * 6, "while_awake": [], "then": True}
     assert invocations.hops == [0]
 
 
@@ -83,4 +83,4 @@ def test_an_aws_that_is_away_takes_no_202_back(configure: Callable[..., Settings
     configure()
     dead = f"http://{ports.LOOPBACK}:{ports.free_port()}"
     found = run(AWS_ENDPOINT_URL=dead, AWS_ENDPOINT_URL_LAMBDA=dead)
-    assert found == {"served": [202] * 6, "while_awake": False, "then": True}
+    assert found == {"served": [202] * 6, "while_awake": [], "then": True}

@@ -79,14 +79,14 @@ def test_a_worker_that_leaves_only_waits_behind_sets_their_alarm(
 def test_a_worker_lives_as_long_as_the_settings_say_or_else_as_its_function() -> None:
     settings = Settings(worker_seconds=840, grace_seconds=6)
     assert lives_s(settings, LambdaContext(900)) == 840
-    assert lives_s(settings, LambdaContext(60)) == pytest.approx(44, abs=1)
+    assert lives_s(settings, LambdaContext(60)) == pytest.approx(42, abs=1)
     assert lives_s(settings, LambdaContext(3)) == 0
 
 
 _STUBBORN = """
 from lambda_context import LambdaContext
 from workers.drain import drain
-drain({}, LambdaContext(11.5))
+drain({}, LambdaContext(13.5))
 print("returned", flush=True)
 """
 
