@@ -54,14 +54,23 @@ class Loop:
             if allowed != "Allow":
                 problems.append(f"{name}: RecursiveLoop is {allowed}, so that Lambda ends chains of workers.")
         for name in _CALLED:
-            found = self._client.get_function_event_invoke_config(FunctionName=self._name(name))
-            problems += _unlike(name, found, "MaximumEventAgeInSeconds")
+            problems += _unlike(name, self._of_calls(name), "MaximumEventAgeInSeconds")
         for mapping in self._stream_mappings():
             problems += _unlike("wake_by_stream", mapping, "MaximumRecordAgeInSeconds")
         return problems
 
     def _name(self, name: str) -> str:
         return self._functions[name].rpartition(":")[2]
+
+    def _of_calls(self, name: str) -> Mapping[str, Any]:
+        """How asynchronous calls of a function are treated; empty where that was never said."""
+        try:
+            found: Mapping[str, Any] = self._client.get_function_event_invoke_config(
+                FunctionName=self._name(name)
+            )
+        except self._client.exceptions.ResourceNotFoundException:
+            return {}
+        return found
 
     def _stream_mappings(self) -> list[dict[str, Any]]:
         arn = self._functions.get("wake_by_stream")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from deployment import Project
 
 from local.aws.running import RunningAws
+from local.deploy import main
 from local.loop import Loop
 
 LOOP = ("drain", "tick", "wake_by_queue", "wake_by_stream")
@@ -85,6 +87,22 @@ def test_make_deploy_deploys_and_sets_the_loop(project: Project) -> None:
         assert found["RecursiveLoop"] == "Allow", name
 
 
+def test_make_deploy_fails_where_a_chain_of_workers_would_break(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where someone may deploy, but not change these settings."""
+    for name, value in {**project.aws.environ, "PYTHONDONTWRITEBYTECODE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Loop, "set", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["deploy", "--project", str(project.folder)])
+    assert main() == 1
+    said = capsys.readouterr().err
+    assert said.startswith("deploy: Deployed, but workers would get lost:\n")
+    for name in ("drain", "tick", "wake_by_queue"):
+        assert f"  {name}: RecursiveLoop is Terminate, so that Lambda ends chains of workers." in said
+    assert "  drain: MaximumRetryAttempts is None, not 0." in said
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
@@ -102,7 +120,8 @@ def test_make_deploy_changes_nothing_where_something_is_not_there(
     project.set(**variables)
     done = project.deploy()
     assert done.returncode == 1
-    assert done.stderr == f"deploy: Nothing was changed:\n  {said}" or said in done.stderr
+    assert done.stderr.startswith("deploy: Nothing was changed:\n")
+    assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert project.aws.client("lambda").list_functions()["Functions"] == []
 

@@ -83,6 +83,27 @@ def test_a_worker_lives_as_long_as_the_settings_say_or_else_as_its_function() ->
     assert lives_s(settings, LambdaContext(3)) == 0
 
 
+def test_a_worker_whose_time_is_up_hands_over_what_is_ready_to_another(
+    configure: Configure, submit: Submit, store: Store, invocations: Invocations
+) -> None:
+    configure(BIDE_TASKS="fleet_tasks", BIDE_CONCURRENCY="1", BIDE_WORKER_SECONDS="1")
+    ids = [submit("slow") for _ in range(12)]
+    assert drain({"hops": 5}, LambdaContext()) == {"hops": 0}
+    states = [state(store, id) for id in ids]
+    assert set(states) == {State.SUCCEEDED, State.READY}
+    assert invocations.hops == [0]
+
+
+def test_a_worker_whose_time_is_up_parks_what_waits_and_sets_its_alarm(
+    configure: Configure, submit: Submit, store: Store, queue: Queue, invocations: Invocations
+) -> None:
+    configure(BIDE_WORKER_SECONDS="1", BIDE_IDLE_SECONDS="60", BIDE_HOT_WAIT_SECONDS="60")
+    ids = [submit("sleep", seconds=seconds) for seconds in (20, 30, 40)]
+    drain({}, LambdaContext())
+    assert {state(store, id) for id in ids} == {State.WAITING}
+    assert (queue.delayed(), invocations.seen) == (1, [])
+
+
 _STUBBORN = """
 from lambda_context import LambdaContext
 from workers.drain import drain
@@ -95,7 +116,7 @@ def test_a_process_with_a_thread_that_cannot_be_ended_ends(
     configure: Configure, submit: Submit, store: Store
 ) -> None:
     """It would run on in whatever the same process is invoked for next."""
-    configure(BIDE_TASKS="stubborn_tasks", BIDE_LOCAL="1", BIDE_GRACE_SECONDS="0.1")
+    configure(BIDE_TASKS="fleet_tasks", BIDE_GRACE_SECONDS="0.1")
     id = submit("stubborn")
     done = subprocess.run(
         [sys.executable, "-c", _STUBBORN],

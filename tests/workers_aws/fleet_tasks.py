@@ -1,13 +1,20 @@
-"""A plain function that cannot be ended."""
+"""Tasks that take their time, and one that cannot be ended."""
 
 from __future__ import annotations
 
 import threading
+import time
 
 from bide import task
 
 
-@task(local_only=True)
+@task
+def slow() -> None:
+    """Take 0.2 s of a thread."""
+    time.sleep(0.2)
+
+
+@task
 def stubborn() -> None:
     """Wait for ever."""
     print("begun", flush=True)
