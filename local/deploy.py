@@ -37,6 +37,7 @@ class Stage:
     """A stage of .chalice/config.json."""
 
     project: Path
+    app: str
     name: str
     variables: dict[str, str]
     """The environment that its functions get."""
@@ -52,7 +53,7 @@ class Stage:
         found = config.get("environment_variables", {}) | config["stages"][name].get(
             "environment_variables", {}
         )
-        return cls(project, name, found)
+        return cls(project, config["app_name"], name, found)
 
     @property
     def settings(self) -> Settings:
@@ -76,9 +77,12 @@ class Stage:
         }
 
 
-def deploy(stage: Stage) -> str:
-    """Deploy; returns the address of the API. Raises NotDeployed, BotoCoreError, ClientError."""
-    _look_beforehand(stage)
+def deploy(stage: Stage, *, new_api: bool = False) -> str:
+    """Deploy; returns the address of the API. Raises NotDeployed, BotoCoreError, ClientError.
+
+    new_api: also where an earlier deployment is there that this clone does not know.
+    """
+    _look_beforehand(stage, new_api)
     _chalice_deploy(stage)
     functions = stage.functions()
     loop = Loop(
@@ -92,7 +96,7 @@ def deploy(stage: Stage) -> str:
     return address
 
 
-def _look_beforehand(stage: Stage) -> None:
+def _look_beforehand(stage: Stage, new_api: bool) -> None:
     """Whether what the stage names is there: a first deployment that fails midway leaves things behind."""
     problems = list(deployable.lacking(stage.variables))
     if not problems:
@@ -104,6 +108,13 @@ def _look_beforehand(stage: Stage) -> None:
         ):
             problems.append(
                 f"There is no Kinesis stream {settings.wake_stream}, which BIDE_WAKE_STREAM names."
+            )
+        api = f"{stage.app}-{stage.name}"
+        if not new_api and not stage.deployed() and _exists("lambda", "get_function", FunctionName=api):
+            problems.append(
+                f"{api} is there, but not .chalice/deployed/{stage.name}.json, which says what belongs to it: it "
+                "was deployed from another clone, or its first deployment failed. Bring the file, or get an API "
+                "with a new address beside the old one: python -m local.deploy --new-api"
             )
     if problems:
         raise NotDeployed("Nothing was changed:\n" + "\n".join(f"  {problem}" for problem in problems))
@@ -137,10 +148,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make deploy", description=__doc__)
     parser.add_argument("--stage", default="dev", help="a stage of .chalice/config.json")
     parser.add_argument("--project", type=Path, default=ROOT, help="where app.py is")
+    parser.add_argument(
+        "--new-api", action="store_true", help="deploy over what this clone does not know, to a new address"
+    )
     arguments = parser.parse_args()
     try:
         stage = Stage.read(arguments.project, arguments.stage)
-        address = deploy(stage)
+        address = deploy(stage, new_api=arguments.new_api)
     except (NotDeployed, SettingsError, BotoCoreError, ClientError) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1

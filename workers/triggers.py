@@ -75,7 +75,7 @@ def _wake(messages: Iterable[bytes]) -> None:
         wake.start(sum(hint.start for hint in hints))
         store = new_store()
         with closing(store.client):
-            Caretaker(store, Waker(store, wake)).look(WITHIN_MS, lambda: time.monotonic() >= ends_at)
+            Caretaker(store, Waker(store, wake)).look(WITHIN_MS, goes_on=lambda: time.monotonic() < ends_at)
     except BideError as error:
         _log.error("the next tick makes up for this: %s: %s", type(error).__name__, error)
 

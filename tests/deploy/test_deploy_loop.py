@@ -86,6 +86,17 @@ def test_make_deploy_deploys_and_sets_the_loop(project: Project) -> None:
         found = client.get_function_recursion_config(FunctionName=f"bide-dev-{name}")
         assert found["RecursiveLoop"] == "Allow", name
 
+    (project.folder / ".chalice" / "deployed" / "dev.json").unlink()
+    refused = project.deploy("--stage", "dev")
+    assert refused.returncode == 1
+    assert "bide-dev is there, but not .chalice/deployed/dev.json" in refused.stderr
+    apis = project.aws.client("apigateway").get_rest_apis
+    assert len(apis()["items"]) == 1
+
+    anew = project.deploy("--stage", "dev", "--new-api")
+    assert anew.returncode == 0, anew.stdout + anew.stderr
+    assert len(apis()["items"]) == 2
+
 
 def test_make_deploy_fails_where_a_chain_of_workers_would_break(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
