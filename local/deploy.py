@@ -112,9 +112,9 @@ def _look_beforehand(stage: Stage, new_api: bool) -> None:
         api = f"{stage.app}-{stage.name}"
         if not new_api and not stage.deployed() and _exists("lambda", "get_function", FunctionName=api):
             problems.append(
-                f"{api} is there, but not .chalice/deployed/{stage.name}.json, which says what belongs to it: it "
-                "was deployed from another clone, or its first deployment failed. Bring the file, or get an API "
-                "with a new address beside the old one: python -m local.deploy --new-api"
+                f"{api} is there, but not .chalice/deployed/{stage.name}.json, which says what belongs to "
+                "it: it was deployed from another clone, or its first deployment failed. Bring the file, or "
+                "get an API with a new address beside the old one: python -m local.deploy --new-api"
             )
     if problems:
         raise NotDeployed("Nothing was changed:\n" + "\n".join(f"  {problem}" for problem in problems))
