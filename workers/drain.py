@@ -54,13 +54,9 @@ def drain(event: dict[str, Any], context: Deadline) -> dict[str, Any]:
         settings().redis_url,
         stays=False,
         wake=fleet.direct(settings(), lambda: 0 if worker.has_worked else hops + 1),
+        lives_s=lives_s(settings(), context),
     )
-
-    async def work() -> None:
-        asyncio.get_running_loop().call_later(lives_s(settings(), context), worker.stop)
-        await worker.run()
-
-    asyncio.run(work())
+    asyncio.run(worker.run())
     _end_with(set(threading.enumerate()) - before)
     return {"hops": 0 if worker.has_worked else hops + 1}
 

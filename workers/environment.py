@@ -34,7 +34,8 @@ def tasks() -> Registry:
 
 def new_store() -> Store:
     """A store with connections of its own: those of an earlier invocation may have died in a freeze."""
-    return Store(connect(settings().redis_url), Keys(settings().prefix), Clock())
+    found = settings()
+    return Store(connect(found.redis_url), Keys(found.prefix), Clock(), limits=found.limits)
 
 
 def sources() -> tuple[str, str]:

@@ -11,6 +11,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
+from math import ceil
 from typing import Any, Final
 
 import msgspec
@@ -23,9 +24,6 @@ MOST_HOPS: Final = 16
 
 AWS drops such chains at about this length, unless told otherwise (docs/deploying.md).
 """
-
-_SOON_MS: Final = 1000
-"""What is due so soon is worth a worker now: it waits for it longer than that before it leaves."""
 
 _LONGEST_ALARM_S: Final = 900
 """SQS delays no message for longer; the tick sets later alarms when it is nearer to them."""
@@ -100,15 +98,17 @@ class Fleet:
         if count > 0:
             self._attempt(lambda hops: self._send(min(count, self._settings.workers_max), hops))
 
-    def alarm(self, delay_ms: int) -> None:
-        """Start a worker that many milliseconds from now, up to a second early.
+    @property
+    def farthest_ms(self) -> int:
+        """How far ahead an alarm can be set. Without a queue there is no alarm clock but the tick."""
+        return _LONGEST_ALARM_S * 1000 if self._settings.wake_queue else -1
 
-        Without a queue, and beyond 15 minutes, it is left to the tick.
+    def alarm(self, delay_ms: int) -> None:
+        """Have a trigger look that many milliseconds from now, or up to a second later: SQS counts seconds.
+
+        Never earlier: it would find nothing due, and nobody would look again.
         """
-        if delay_ms < _SOON_MS:
-            self.start(1)
-        elif self._settings.wake_queue and delay_ms // 1000 <= _LONGEST_ALARM_S:
-            self._attempt(lambda hops: self._send_message(Hint(hops=hops), delay_ms // 1000))
+        self._attempt(lambda hops: self._send_message(Hint(hops=hops), ceil(max(0, delay_ms) / 1000)))
 
     def _send(self, count: int, hops: int) -> None:
         raise NotImplementedError

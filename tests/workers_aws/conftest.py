@@ -11,6 +11,7 @@ import pytest
 from invocations import Invocations
 from wake_queue import Queue
 
+from bide.clock import Clock
 from bide.ids import TaskId
 from bide.settings import Settings
 from bide.store import Store
@@ -68,12 +69,23 @@ def configure(
     environment.tasks.cache_clear()
 
 
+class Earlier(Clock):
+    """Fifteen seconds ago: workers that were started then and never came are counted on no longer."""
+
+    def now_ms(self) -> int | None:
+        now_ms = super().now_ms()
+        return None if now_ms is None else now_ms - 15_000
+
+
 @pytest.fixture
 def submit(store: Store) -> Callable[..., TaskId]:
-    """Submits a task to the default queue."""
+    """Submits a task to the default queue, whose wake gets lost."""
+    earlier = Store(store.client, store.keys, Earlier())
 
     def submit_one(name: str, *, delay_ms: int = 0, **args: Any) -> TaskId:
+        """delay_ms: from now."""
+        delay_ms = delay_ms and delay_ms + 15_000
         submission = Submission(name, json.dumps(args), "default", "default", 1, 3_600_000, delay_ms=delay_ms)
-        return store.submit(submission).id
+        return earlier.submit(submission).id
 
     return submit_one
