@@ -86,12 +86,25 @@ def test_a_worker_lives_as_long_as_the_settings_say_or_else_as_its_function() ->
 def test_a_worker_whose_time_is_up_hands_over_what_is_ready_to_another(
     configure: Configure, submit: Submit, store: Store, invocations: Invocations
 ) -> None:
-    configure(BIDE_TASKS="fleet_tasks", BIDE_CONCURRENCY="1", BIDE_WORKER_SECONDS="1")
+    configure(
+        BIDE_TASKS="fleet_tasks", BIDE_CONCURRENCY="1", BIDE_WORKERS_MAX="1",
+        BIDE_WORKER_SECONDS="1", BIDE_IDLE_SECONDS="2",
+    )  # fmt: skip
     ids = [submit("slow") for _ in range(12)]
     assert drain({"hops": 5}, LambdaContext()) == {"hops": 0}
     states = [state(store, id) for id in ids]
     assert set(states) == {State.SUCCEEDED, State.READY}
     assert invocations.hops == [0]
+
+
+def test_a_worker_that_does_not_suffice_has_others_started(
+    configure: Configure, submit: Submit, store: Store, invocations: Invocations
+) -> None:
+    configure(BIDE_TASKS="fleet_tasks", BIDE_CONCURRENCY="1", BIDE_WORKERS_MAX="3", BIDE_IDLE_SECONDS="2")
+    ids = [submit("slow") for _ in range(5)]
+    drain({}, LambdaContext())
+    assert {state(store, id) for id in ids} == {State.SUCCEEDED}
+    assert invocations.hops == [0, 0]
 
 
 def test_a_worker_whose_time_is_up_parks_what_waits_and_sets_its_alarm(
