@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,18 @@ def test_invocations_of_one_process_share_no_connection_and_leave_no_thread(
             if int(other["id"]) > mine:
                 store.client.client_kill_filter(_id=other["id"])
     assert set(threading.enumerate()) == before
+
+
+def test_a_process_that_is_used_again_is_not_billed_for_its_past(
+    configure: Configure, submit: Submit, store: Store
+) -> None:
+    configure()
+    drain({}, LambdaContext())
+    before = Reads(store).totals().worker_ms
+    begun = time.monotonic()
+    submit("echo", value=1)
+    drain({}, LambdaContext())
+    assert 0 < Reads(store).totals().worker_ms - before <= (time.monotonic() - begun) * 1000 + 1
 
 
 def test_a_worker_that_leaves_only_waits_behind_sets_their_alarm(
