@@ -71,6 +71,7 @@ def test_a_process_that_is_used_again_is_not_billed_for_its_past(
     configure: Configure, submit: Submit, store: Store
 ) -> None:
     configure()
+    submit("echo", value=0)
     drain({}, LambdaContext())
     before = Reads(store).totals().worker_ms
     begun = time.monotonic()
