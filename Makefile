@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up test demo bench lint types format clean venv
+.PHONY: help up test demo bench deploy lint types format clean venv
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ demo: venv  ## check 400 pages and start 500 virtual machines (of a cloud on thi
 
 bench: venv  ## measure against the goals; ONLY=name for one, QUICK=1 for a short run
 	@$(PYTHON) -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+
+deploy: venv  ## deploy to AWS; STAGE=dev is a stage of .chalice/config.json, see docs/deploying.md
+	@$(PYTHON) -m local.deploy $(if $(STAGE),--stage $(STAGE))
 
 lint: venv  ## check style
 	@$(PYTHON) -m ruff check --quiet .

@@ -15,6 +15,7 @@ from bide.clock import Clock
 from bide.connection import connect
 from bide.keys import Keys
 from bide.store import Store
+from local.aws.running import RunningAws, running_aws
 from local.store import EmbeddedStore
 
 hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)
@@ -54,6 +55,13 @@ def prefix(redis_client: redis.Redis) -> Iterator[str]:
 def store(redis_client: redis.Redis, prefix: str) -> Store:
     """The store, by its own clock."""
     return Store(redis_client, Keys(prefix), Clock())
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[RunningAws]:
+    """AWS's API on loopback, of this test process's own."""
+    with running_aws() as running:
+        yield running
 
 
 def pytest_configure() -> None:

@@ -14,7 +14,7 @@ ALLOWED = {
     "bide": {"msgspec", "redis"},
     "bide_client": {"requests", "urllib3"},
     "chalice_app": {"bide", "chalice", "msgspec"},
-    "workers": {"bide", "boto3", "botocore", "msgspec", "requests"},
+    "workers": {"bide", "boto3", "botocore", "chalice", "msgspec", "requests"},
 }
 """What each package may import besides itself and the standard library. `local` may import anything."""
 
