@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help up test demo bench package lint types format clean venv
+.PHONY: help up test demo bench package deploy lint types format clean venv
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ bench: venv  ## measure against the goals; ONLY=name for one, QUICK=1 for a shor
 
 package: venv  ## make the deployment package, ready for a fast start; STAGE=dev is the default
 	@$(PYTHON) -m local.package --stage $(or $(STAGE),dev)
+
+deploy: venv  ## deploy to AWS; STAGE=dev is a stage of .chalice/config.json, see docs/deploying.md
+	@$(PYTHON) -m local.deploy $(if $(STAGE),--stage $(STAGE))
 
 lint: venv  ## check style
 	@$(PYTHON) -m ruff check --quiet .

@@ -28,6 +28,9 @@ from bide.settings import DEFAULT_QUEUE
 HTTP: Final = "app.app"
 DRAIN: Final = "app.drain"
 
+_LEAVES_AT_ONCE: Final = {"BIDE_IDLE_SECONDS": "0", "BIDE_WORKERS_MIN": "0"}
+"""Settings of a worker that leaves when it has nothing to do."""
+
 _KEY: Final = "bench"
 _ROUNDS: Final = 15
 _QUICK_ROUNDS: Final = 5
@@ -141,7 +144,7 @@ def _first_task(made: Packages, store: Bed) -> float:
     store.clear()
     submitting = store.store()
     id = submitting.submit(submission("clock")).id
-    variables = _variables(store) | {"BIDE_IDLE_SECONDS": "0"}
+    variables = _variables(store) | _LEAVES_AT_ONCE
     with Environment(made.prepared, made.supplied, DRAIN, variables) as environment:
         began = environment.start()
         environment.answer({})
@@ -165,7 +168,7 @@ def _warm(made: Packages, store: Bed) -> list[float]:
 
 def imports(made: Packages, store: Bed, handler: str) -> list[tuple[int, str]]:
     """Microseconds and name of every module that is loaded up to the first answer, in that order."""
-    variables, options = _variables(store) | {"BIDE_IDLE_SECONDS": "0"}, ("-X", "importtime")
+    variables, options = _variables(store) | _LEAVES_AT_ONCE, ("-X", "importtime")
     with Environment(made.prepared, made.supplied, handler, variables, options=options) as environment:
         environment.start()
         environment.answer(event())

@@ -35,6 +35,14 @@ async def watch(ctx: Context, seconds: float, every: float, value: int) -> int:
 
 
 @task
+async def hop(ctx: Context, times: int, value: int) -> int:
+    """Wait a moment, so many times, and return the argument."""
+    for _ in range(times):
+        await ctx.sleep(0.001)
+    return value
+
+
+@task
 async def climb(ctx: Context, steps: int) -> int:
     """Step after step; returns where it has come to."""
     height = 0

@@ -17,6 +17,7 @@ from bide.limits import Limits
 from bide.meter import Meter
 from bide.operations import Operations
 from bide.poller import Poller
+from bide.retry import Retry
 from bide.waits import NO_CONTEXT, Waits
 
 _WITHOUT_LIMIT: Final = float("inf")
@@ -61,7 +62,7 @@ class Attempt(Operations):
         "_active_s", "_active_since", "_billed_s", "_deadline", "_entered", "_events", "_floor",
         "_idle_since", "_limit_s", "_parked", "_replays", "_started", "_waited_s", "attempt", "calls",
         "can_wait", "context", "fence", "foreign", "holds_room", "id", "is_waiting", "isolated", "journal",
-        "lease", "polls", "threads", "waits", "work",
+        "lease", "policy", "polls", "threads", "waits", "work",
     )  # fmt: skip
 
     def __init__(self, lease: Lease, floor: Floor) -> None:
@@ -81,10 +82,11 @@ class Attempt(Operations):
         self.foreign: list[asyncio.Task[Any]] = []
         """Asyncio tasks that the code made itself."""
         self.can_wait = True
+        self.policy: Retry | None = None
+        """Of a plain function: what to do when it fails."""
         self.is_waiting = False
         self.holds_room = True
-        self.polls = 0
-        self.calls = 0
+        self.polls = self.calls = 0
         self._events = lease.events
         self._floor = floor
         self._started = False
@@ -93,9 +95,7 @@ class Attempt(Operations):
         self._active_s = lease.run.active_ms / 1000
         self._active_since = 0.0
         self._entered: float | None = None
-        self._billed_s = 0.0
-        self._waited_s = 0.0
-        self._idle_since = 0.0
+        self._billed_s = self._waited_s = self._idle_since = 0.0
         self._deadline: asyncio.TimerHandle | None = None
         self._parked: tuple[float | None, tuple[str, ...]] = (None, ())
 

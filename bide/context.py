@@ -15,7 +15,7 @@ from bide.errors import DeadlineExceeded, Interrupted, Misuse, TaskCancelled, Ta
 from bide.ids import TaskId
 from bide.poller import Poller
 from bide.retry import parse_seconds
-from bide.settings import NAME
+from bide.variables import NAME
 
 Duration = str | float | timedelta
 Op = Coroutine[Any, Any, Any]

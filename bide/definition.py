@@ -19,7 +19,8 @@ import msgspec
 from bide.context import Context
 from bide.errors import InvalidArguments, RegistryError
 from bide.retry import Retry, parse_seconds
-from bide.settings import DEFAULT_QUEUE, NAME
+from bide.settings import DEFAULT_QUEUE
+from bide.variables import NAME
 
 _TASK_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 DEFAULT_TIMEOUT: Final = "15m"

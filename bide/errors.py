@@ -6,6 +6,7 @@
     ├── StoreError
     │   ├── StoreUnavailable     STORE_UNAVAILABLE
     │   └── ScriptError          SCRIPT
+    │       └── Superseded       SUPERSEDED
     ├── Refused                  (the store or the edge says no; nothing was written)
     │   ├── Closed               CLOSED
     │   ├── Unregistered         UNREGISTERED
@@ -29,7 +30,8 @@
         └── Interrupted          INTERRUPTED
             ├── TaskCancelled    CANCELLED
             ├── TaskTimeout      TIMEOUT
-            └── DeadlineExceeded DEADLINE_EXCEEDED
+            ├── DeadlineExceeded DEADLINE_EXCEEDED
+            └── LifetimeExceeded LIFETIME_EXCEEDED
 
 Only `chalice_app.problems` knows which HTTP status each one becomes.
 """
@@ -82,6 +84,12 @@ class ScriptError(StoreError):
     """A store script is malformed or answered something unexpected."""
 
     code = "SCRIPT"
+
+
+class Superseded(ScriptError):
+    """A later start of this worker, or a later turn of the autoscaler, has the say."""
+
+    code = "SUPERSEDED"
 
 
 class Refused(BideError):
@@ -266,3 +274,9 @@ class DeadlineExceeded(Interrupted):
     """The task's deadline has passed."""
 
     code = "DEADLINE_EXCEEDED"
+
+
+class LifetimeExceeded(Interrupted):
+    """The attempt ran longer than its worker could live."""
+
+    code = "LIFETIME_EXCEEDED"

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from bide.autoscaler import Seen
 from bide.ids import TaskId
 from bide.records import Run, Spec
 
@@ -137,7 +138,13 @@ class ExchangeReply:
     next_due_ms: int | None
     """When the slot next has something to promote, end or reap, by the store's clock."""
     ready: int
-    """Tasks that still wait for a worker."""
+    """Tasks that still wait for a worker, without isolated ones."""
+    workers: int
+    """Workers to start now."""
+    admitted: bool
+    """Whether this worker may lease; not when there are as many others as may be."""
+    seen: Seen
+    """The queue's fleet, this worker included if it is admitted."""
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -172,7 +179,7 @@ def read_events(packed: bytes | None) -> tuple[Event, ...]:
 
 def read_reply(slot: str, reply: list[Any], expires_at: float) -> ExchangeReply:
     """Decode what exchange.lua returned after its 'OK'; `expires_at` is for every lease in it."""
-    _, lost, flat, cancels, next_due_ms, ready = reply
+    _, lost, flat, cancels, next_due_ms, ready, workers, admitted, awake, free, starting = reply
     fields = iter(flat)
     leases = tuple(
         Lease(
@@ -187,4 +194,7 @@ def read_reply(slot: str, reply: list[Any], expires_at: float) -> ExchangeReply:
         cancels=split_ids(cancels),
         next_due_ms=next_due_ms if next_due_ms >= 0 else None,
         ready=ready,
+        workers=workers,
+        admitted=admitted == 1,
+        seen=Seen(ready, awake, free, starting),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Final
 
 from bide.attempt import Attempt
 from bide.context import StopReason
-from bide.exchange import Event, Lease, Message
+from bide.exchange import Event, Lease, Message, Settlement
 from bide.heartbeat import Held
 from bide.ids import TaskId
 from bide.lane import Answered, Lane
@@ -21,7 +22,7 @@ from bide.poller import Poller, Watcher
 from bide.polling import Rounds
 from bide.reads import Reads
 from bide.registry import Registry
-from bide.room import Room
+from bide.room import Isolation, Room
 from bide.runner import Runner
 from bide.settings import Settings
 from bide.store import Store
@@ -47,12 +48,20 @@ class Floor:
         self.executor = executor
         self.meter = Meter(store.clock.local)
         self.limits = Limits()
-        self.room = Room(settings.concurrency, self._on_room, self._on_isolation)
+        self.isolation = Isolation(self._on_isolation)
+        self._shared = Room(settings.concurrency, self._on_room)
+        self._rooms = {
+            queue: Room(settings.limits(queue).concurrency, self._on_room)
+            for queue, _ in settings.queue_limits
+            if settings.has_own_places(queue)
+        }
         self.waiting: set[Attempt] = set()
         """Attempts that only wait, and are kept."""
         self.leaving = False
         """Park whatever comes to wait."""
         self.has_worked = False
+        self.parked_at = -math.inf
+        """Local clock: when a task was last parked."""
         self.changed = asyncio.Event()
         """Set when an attempt has come to wait, or has ended."""
         self._settings = settings
@@ -64,6 +73,10 @@ class Floor:
 
     # --- leases -----------------------------------------------------------------------------
 
+    def room(self, slot: str) -> Room:
+        """The places for a queue's tasks: its own, or those that it shares with the others."""
+        return self._rooms.get(slot, self._shared)
+
     def start(self, leases: Sequence[Lease]) -> None:
         """Run these tasks; their room has been reserved."""
         for lease in leases:
@@ -73,7 +86,11 @@ class Floor:
             attempt.start(run(attempt))
         if leases:
             self.has_worked = True
-            self._lanes[leases[0].id.slot].watch_cancels(True)
+            slot = leases[0].id.slot
+            self._lanes[slot].watch_cancels(True)
+            if not self.room(slot).free:
+                for lane in self._lanes.values():
+                    lane.tell_full()
 
     def cancel(self, slot: str, keys: Sequence[bytes]) -> None:
         """Cancel these tasks, where they run here."""
@@ -125,6 +142,8 @@ class Floor:
     def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
         settle = None if work.cancelled() else work.result()
         if settle is not None:
+            if settle.verb is Settlement.PARKED:
+                self.parked_at = self._store.clock.local()
             self._lanes[attempt.id.slot].send(settle)
         self._forget_with_threads(attempt, None)
 
@@ -145,7 +164,7 @@ class Floor:
         if attempts.get(id.key) is attempt:
             del attempts[id.key]
         if attempt.isolated:
-            self.room.release_isolation()
+            self.isolation.release()
         if not attempts:
             self._lanes[id.slot].watch_cancels(False)
         self.waiting.discard(attempt)
@@ -156,7 +175,7 @@ class Floor:
         """Give its place to others."""
         if attempt.holds_room:
             attempt.holds_room = False
-            self.room.release(1)
+            self.room(attempt.id.slot).release(1)
 
     def _on_room(self) -> None:
         for lane in self._lanes.values():
@@ -195,7 +214,7 @@ class Floor:
         if attempt.isolated:
             go_on()  # it has the place for isolated tasks
         else:
-            self.room.take(enter)
+            self.room(attempt.id.slot).take(enter)
 
     def _stays_hot(self, attempt: Attempt) -> bool:
         """A short wait for a time alone; what only the store can end is parked at once."""
@@ -209,6 +228,18 @@ class Floor:
         if attempt.parkable and attempt.context.stopping is None:
             attempt.stop(StopReason.PARK)
             asyncio.get_running_loop().call_later(UNWIND_S, self._insist, attempt)
+
+    def give_up(self, attempt: Attempt, lives_s: float | None) -> None:
+        """Settle what does not end although the worker leaves, after `lives_s` if that is why."""
+        if lives_s is not None and not attempt.can_wait:
+            self._lanes[attempt.id.slot].send(self._runner.outlived(attempt, lives_s))
+        else:
+            self._lanes[attempt.id.slot].send(attempt.settle(Settlement.HANDED_BACK))
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether a plain function still runs."""
+        return any(not thread.done() for attempt in self.attempts() for thread in attempt.threads)
 
     def _insist(self, attempt: Attempt) -> None:
         """Fail a parked task whose code will not unwind: nobody could say what it still does."""

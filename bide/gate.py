@@ -41,8 +41,7 @@ class Gatekeeper:
 
     def read(self) -> Gate:
         """The flag as it stands. A server that has never been told is open."""
-        fields: list[bytes] = self._store.command("HGETALL", self._keys[0])
-        state = dict(zip(fields[::2], fields[1::2], strict=True))
+        state = self._store.fields(self._keys[0])
         return Gate(
             accepting=state.get(b"accepting", b"1") == b"1",
             reason=state.get(b"reason", b"").decode(),

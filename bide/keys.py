@@ -14,11 +14,11 @@ from typing import Final
 SLOT_KEYS: Final = (
     "meta", "specs", "runs", "results", "ready", "isolated", "due", "leased", "done", "ends",
     "journal", "inbox", "progress", "watched", "idempotency", "listeners", "bell", "workers", "ledgers",
-    "signals", "stats",
+    "signals", "stats", "starting", "decisions",
 )  # fmt: skip
 """Names of the keys that each queue's slot has."""
 
-SERVER_KEYS: Final = ("state", "slots", "waits")
+SERVER_KEYS: Final = ("state", "slots", "waits", "epochs")
 """Names of the keys of the server as a whole."""
 
 

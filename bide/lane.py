@@ -9,16 +9,19 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from bide.async_connection import AsyncClient
+from bide.autoscaler import Seen
 from bide.errors import BideError, StoreUnavailable
 from bide.exchange import BATCH, MAX_BYTES, ExchangeReply, Lease, Message, Settlement
 from bide.ids import TaskId
-from bide.room import Room
+from bide.room import Isolation, Room
 from bide.store import Store
 
 BLOCK_S: Final = 5
 """How long one BLPOP blocks."""
 REFRESH_S: Final = 20.0
 """How often an idle lane makes an exchange all the same, to stay on the list of listeners."""
+EXCESS_S: Final = 0.25
+"""How often a lane that may not lease asks again."""
 LISTEN_MS: Final = 30_000
 """How long the store counts on a listener that it has not heard of."""
 PACE_S: Final = 0.002
@@ -41,14 +44,20 @@ class Host(Protocol):
     lease_ms: int
 
     @property
-    def room(self) -> Room:
-        """Its places for tasks."""
+    def isolation(self) -> Isolation:
+        """Its place for an isolated task."""
+
+    def room(self, slot: str) -> Room:
+        """Its places for tasks of a queue."""
 
     def start(self, leases: Sequence[Lease]) -> None:
         """Run these tasks; their room has been reserved."""
 
     def cancel(self, slot: str, keys: Sequence[bytes]) -> None:
         """Cancel these tasks, where they run here."""
+
+    def call_for(self, slot: str, workers: int) -> None:
+        """Have that many workers started, as this one cannot do it all."""
 
     def unreported_ms(self) -> int:
         """What the worker has lived since this was last asked, in milliseconds."""
@@ -61,6 +70,7 @@ class Lane:
         """connect: opens a client whose replies take at most that many seconds, or any time for None."""
         self.slot = slot
         self._host = host
+        self._room = host.room(slot)
         self._store = store
         self._client = connect(_STALE_REPLY_S)
         self._bell_client = connect(None)
@@ -78,6 +88,10 @@ class Lane:
         self._leasing = True
         self._closing = False
         self._took_all_it_asked_for = False
+        self.admitted = True
+        """Whether the store lets this worker lease; see ExchangeReply."""
+        self.seen: Seen | None = None
+        """The queue's fleet, as the last exchange showed it."""
         self.last_arrival = -math.inf
         """Local clock: when this lane last had a task that was not resumed, but new."""
 
@@ -96,6 +110,11 @@ class Lane:
         isolation: it is the place for an isolated task that has become free.
         """
         if self._denied_isolation if isolation else not self._has_room.is_set():
+            self._turn.set()
+
+    def tell_full(self) -> None:
+        """Tell the store, if it counts on places here, that there are none: other queues have taken them."""
+        if self._has_room.is_set() and not self._room.free:
             self._turn.set()
 
     def watch_cancels(self, holds_leases: bool) -> None:
@@ -155,8 +174,9 @@ class Lane:
         messages = [message for message, _ in sent]
         lived_ms = self._host.unreported_ms()
         leasing = self._leasing
-        room = self._host.room.reserve(BATCH) if leasing else 0
-        isolate = leasing and self._host.room.reserve_isolation()
+        room = self._room.reserve(BATCH) if leasing else 0
+        free = room + self._room.free if leasing else -1
+        isolate = leasing and self._host.isolation.reserve()
         self._denied_isolation = leasing and not isolate
         asked_at = self._store.clock.local()
         try:
@@ -164,17 +184,18 @@ class Lane:
                 try:
                     reply = await self._store.exchange(
                         self._client, self.slot, worker=self._host.name, boot=self._host.boot, seq=self._seq,
-                        messages=messages, capacity=room, lease_ms=self._host.lease_ms, isolate=isolate,
-                        listen_ms=LISTEN_MS if leasing else 0, lived_ms=lived_ms, asked_at=asked_at,
+                        messages=messages, capacity=room, free=free, lease_ms=self._host.lease_ms,
+                        isolate=isolate, listen_ms=LISTEN_MS if leasing else 0, lived_ms=lived_ms,
+                        asked_at=asked_at,
                     )  # fmt: skip
                     break
                 except StoreUnavailable as error:
                     self._report_absence(str(error))
                     await asyncio.sleep(_PAUSE_S)
         except BaseException:
-            self._host.room.release(room)
+            self._room.release(room)
             if isolate:
-                self._host.room.release_isolation()
+                self._host.isolation.release()
             raise
         if self._is_store_away:
             _log.warning("queue %s: the store is back", self.slot)
@@ -190,10 +211,11 @@ class Lane:
             if answered is not None:
                 answered(position not in reply.lost)
         leases = self._in_time(reply.leases)
-        self._host.room.release(room - len(leases))
+        self._room.release(room - len(leases))
         if isolate and not any(lease.isolated for lease in leases):
-            self._host.room.release_isolation()
-        if self._leasing and self._host.room.free:
+            self._host.isolation.release()
+        self.admitted, self.seen = reply.admitted or not leasing, reply.seen
+        if self._leasing and self._room.free and reply.admitted:
             self._has_room.set()
         else:
             self._has_room.clear()
@@ -201,6 +223,8 @@ class Lane:
             self.last_arrival = self._store.clock.local()
         self._host.start(leases)
         self._host.cancel(self.slot, reply.cancels)
+        if reply.workers:
+            self._host.call_for(self.slot, reply.workers)
         self._took_all_it_asked_for = 0 < room == len(leases)
         if not (leasing or self._leasing):
             self._led_out.set()
@@ -236,7 +260,7 @@ class Lane:
 
     async def _pause(self, reply: ExchangeReply) -> None:
         """Until there is something to settle, a bell rings, something is due, or it is time to refresh."""
-        seconds = REFRESH_S
+        seconds = REFRESH_S if reply.admitted else EXCESS_S
         if reply.next_due_ms is not None:
             now_ms = self._store.clock.now_ms()
             if now_ms is None:

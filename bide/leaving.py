@@ -1,4 +1,4 @@
-"""When a worker leaves, and how: nothing is lost, and what waits is parked."""
+"""When a worker leaves, and how: nothing is lost, what waits is parked, the successor is started first."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from bide.autoscaler import Departure, Reason, Seen, is_spare, reserve
 from bide.context import StopReason
 from bide.errors import StoreUnavailable
-from bide.exchange import Settlement
 from bide.floor import Floor
 from bide.lane import Lane
 from bide.lifetime import Lifetime
+from bide.replies import Need
 from bide.settings import Settings
 from bide.store import Store
 from bide.wake import Waker
 
 PARK_S: Final = 1.0
 """A wait longer than this is no reason to stay, where the worker may leave."""
+EXCESS_S: Final = 2.0
+"""A worker that may not lease stays for so long after its start: perhaps another is just leaving."""
 _LOOK_S: Final = 1.0
 _RETRY_S: Final = 0.2
 """After a slot made the worker stay."""
@@ -42,7 +45,9 @@ class Leaving:
         store: Store,
         waker: Waker,
         lifetime: Lifetime,
+        lives_s: float | None,
     ) -> None:
+        """lives_s: after so many seconds of `lifetime` it hands over; None for never."""
         self._worker = worker
         self._settings = settings
         self._floor = floor
@@ -50,6 +55,7 @@ class Leaving:
         self._store = store
         self._waker = waker
         self._lifetime = lifetime
+        self._lives_s = lives_s
         self._stop = False
         self._retired: set[str] = set()
 
@@ -58,67 +64,102 @@ class Leaving:
         self._stop = True
         self._floor.changed.set()
 
-    async def time_to_leave(self, *, stays: bool) -> None:
-        """Returns when the worker has been stopped or, unless it stays, has retired for want of work."""
+    async def time_to_leave(self, *, stays: bool) -> Departure:
+        """Returns when the worker is stopped, has lived for long enough or, unless it stays, has retired."""
         while not self._stop:
             self._floor.changed.clear()
-            left_s = None if stays else self._idle_left()
+            life_s = self._life_left()
+            if life_s is not None and life_s <= 0:
+                return Departure.LIFETIME
+            left_s, departure = (None, Departure.IDLE) if stays else self._outlook()
             if left_s is not None and left_s <= 0:
-                if await self._may_retire():
-                    return
+                if await self._may_retire(departure):
+                    return departure
                 left_s = _RETRY_S
             try:
-                async with asyncio.timeout(left_s):
+                async with asyncio.timeout(min((s for s in (left_s, life_s) if s is not None), default=None)):
                     await self._floor.changed.wait()
             except TimeoutError:
                 continue
+        return Departure.STOPPED
 
-    async def drain(self, lanes: Sequence[asyncio.Task[Any]]) -> None:
-        """Lease nothing more, park what waits, let the rest finish or hand it back; then retire."""
-        self._floor.leaving = True
-        await self._lead_out()
-        self._floor.park_all()
-        await self._wait_for_attempts(self._settings.grace_seconds)
-        for attempt in tuple(self._floor.attempts()):
-            attempt.stop(StopReason.SHUTDOWN)
-        await self._wait_for_attempts(_UNWIND_S)
-        for attempt in tuple(self._floor.attempts()):
-            if attempt.work is not None and not attempt.work.done():
-                self._floor.send(attempt.id.slot, attempt.settle(Settlement.HANDED_BACK))
+    async def drain(self, lanes: Sequence[asyncio.Task[Any]], departure: Departure) -> None:
+        """Clear the floor, unless that has been done, say the last things and retire."""
+        if departure in (Departure.STOPPED, Departure.LIFETIME):
+            await self._clear_floor(departure)
         for lane in self._lanes.values():
             lane.close()
         _, pending = await asyncio.wait(lanes, timeout=_FAREWELL_S)
         for unfinished in pending:
             _log.warning("left without a last exchange: the store does not answer")
             unfinished.cancel()
-        await asyncio.to_thread(self._retire, forced=True)
+        await asyncio.to_thread(self._retire, departure, forced=True)
 
-    def _idle_left(self) -> float:
-        """Seconds before the worker may leave: none when it only waits, and nothing new has come lately."""
+    # --- whether ------------------------------------------------------------------------------
+
+    def _life_left(self) -> float | None:
+        if self._lives_s is None:
+            return None
+        return self._lifetime.began_at + self._lives_s - self._store.clock.local()
+
+    def _outlook(self) -> tuple[float, Departure]:
+        """Seconds until the worker may leave as things stand, and why it would."""
         if self._floor.busy:
-            return _LOOK_S
+            return _LOOK_S, Departure.IDLE
+        if not all(attempt.parkable for attempt in self._floor.waiting):
+            return _LOOK_S, Departure.PARKED
+        if not any(lane.admitted for lane in self._lanes.values()):
+            return self._lifetime.began_at + EXCESS_S - self._store.clock.local(), Departure.EXCESS
+        if any(lane.seen and lane.seen.awake <= self._least(slot) for slot, lane in self._lanes.items()):
+            return _LOOK_S, Departure.IDLE
+        if self._is_spare():
+            return 0, Departure.SPARE
         now = asyncio.get_running_loop().time()
         soonest = min((attempt.waits.due_at or now for attempt in self._floor.waiting), default=None)
         if soonest is not None and soonest - now <= PARK_S:
-            return max(0.01, soonest - now + 0.01)
-        if not all(attempt.parkable for attempt in self._floor.waiting):
-            return _LOOK_S
+            return max(0.01, soonest - now + 0.01), Departure.PARKED
         since = max(lane.last_arrival for lane in self._lanes.values())
         if not self._floor.has_worked:
             since = max(since, self._lifetime.began_at)
-        return since + self._settings.idle_seconds - self._store.clock.local()
+        elif self._floor.waiting or self._floor.parked_at >= since:
+            return 0, Departure.PARKED
+        return since + self._settings.idle_seconds - self._store.clock.local(), Departure.IDLE
 
-    async def _may_retire(self) -> bool:
-        """Park what waits, and ask every slot; one that has work makes the worker stay."""
+    def _least(self, slot: str) -> int:
+        return self._settings.limits(slot).minimum
+
+    def _is_spare(self) -> bool:
+        """Whether the others have places for all that this worker does."""
+        return all(
+            lane.seen is not None and is_spare(self._taken(slot), lane.seen, self._settings.limits(slot))
+            for slot, lane in self._lanes.items()
+        )
+
+    def _taken(self, slot: str) -> int:
+        room = self._floor.room(slot)
+        return room.places - room.free
+
+    async def _may_retire(self, departure: Departure) -> bool:
+        """Park what waits, and ask every slot; one that needs the worker makes it stay."""
         self._floor.leaving = True
-        if await self._lead_out():
+        if await self._lead_out() and (departure is not Departure.SPARE or self._is_covered()):
             self._floor.park_all()
-            if await self._all_said() and await asyncio.to_thread(self._retire, forced=False):
+            if await self._all_said() and await asyncio.to_thread(self._retire, departure, forced=False):
                 return True
         self._floor.leaving = False
         for lane in self._lanes.values():
             lane.lead_out(False)
         return False
+
+    def _is_covered(self) -> bool:
+        """Once this worker leases nothing more: whether the others still have places for what it does.
+
+        Another may have left for the same places meanwhile.
+        """
+        return all(
+            lane.seen is not None and _suffices(lane.seen, self._settings.limits(slot).concurrency)
+            for slot, lane in self._lanes.items()
+        )
 
     async def _all_said(self) -> bool:
         """Whether no attempt is left, and the store knows it."""
@@ -132,6 +173,8 @@ class Leaving:
             return False
         return True
 
+    # --- how ----------------------------------------------------------------------------------
+
     async def _lead_out(self) -> bool:
         """Lease nothing more; returns when every lease has arrived, False when the store does not answer."""
         for lane in self._lanes.values():
@@ -144,13 +187,42 @@ class Leaving:
             return False
         return True
 
-    def _retire(self, *, forced: bool) -> bool:
+    async def _clear_floor(self, departure: Departure) -> None:
+        """Lease nothing more, park what waits, let the rest finish or hand it back."""
+        self._floor.leaving = True
+        await self._lead_out()
+        if departure is Departure.LIFETIME:
+            await asyncio.to_thread(self._call_successor)
+        self._floor.park_all()
+        await self._wait_for_attempts(self._settings.grace_seconds)
+        for attempt in tuple(self._floor.attempts()):
+            attempt.stop(StopReason.SHUTDOWN)
+        await self._wait_for_attempts(_UNWIND_S)
+        lives_s = self._lives_s if departure is Departure.LIFETIME else None
+        for attempt in tuple(self._floor.attempts()):
+            if attempt.work is not None and not attempt.work.done():
+                self._floor.give_up(attempt, lives_s)
+
+    def _call_successor(self) -> None:
+        """Start the worker that takes over, if there is anything to take over."""
+        slots = {attempt.id.slot for attempt in self._floor.attempts()}
+        slots |= {slot for slot, lane in self._lanes.items() if lane.seen is None or lane.seen.ready}
+        slots |= {slot for slot in self._lanes if self._least(slot)}
+        try:
+            for slot in sorted(slots):
+                if self._store.note_starts(slot, Reason.SUCCESSOR, 1):
+                    self._waker.answer(slot, Need(workers=1))
+                    return  # it serves every slot
+        except StoreUnavailable as error:
+            _log.warning("no successor could be started: %s", error)
+
+    def _retire(self, departure: Departure, *, forced: bool) -> bool:
         """Off every slot's lists; sets the alarms that the last to leave has to."""
+        window_ms = round(PARK_S * 1000)
         try:
             for slot in self._lanes.keys() - self._retired:
-                need = self._store.retire(
-                    slot, self._worker, round(PARK_S * 1000), self._lifetime.unreported_ms(), forced=forced
-                )
+                lived_ms = self._lifetime.unreported_ms()
+                need = self._store.retire(slot, self._worker, window_ms, lived_ms, departure, forced=forced)
                 if need is None:
                     return False
                 self._waker.answer(slot, need)
@@ -165,3 +237,7 @@ class Leaving:
         work = [attempt.work for attempt in self._floor.attempts() if attempt.work]
         if work:
             await asyncio.wait(work, timeout=seconds)
+
+
+def _suffices(others: Seen, places: int) -> bool:
+    return others.awake > 0 and others.ready == 0 and others.free >= reserve(places)

@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
 
 class Lifetime:
-    """Measures from the start of the process, interpreter and imports included."""
+    """Measures from its making; the first of a process also from the process's start, imports included.
+
+    A process that serves one invocation after another is frozen between them, and that costs nothing.
+    """
+
+    _is_first: ClassVar = True
 
     def __init__(self, local: Callable[[], float]) -> None:
         """local: the boot-time clock, in seconds."""
         self._local = local
         self.began_at = local()
-        self._reported_until = self.began_at - _process_age_s()
+        self._reported_until = self.began_at - (_process_age_s() if Lifetime._is_first else 0.0)
+        Lifetime._is_first = False
 
     def unreported_ms(self) -> int:
         """What has passed since this was last asked, in whole milliseconds."""

@@ -15,7 +15,8 @@ import msgspec
 from bide.errors import Misuse, RegistryError
 from bide.ids import TaskId, parse_id
 from bide.retry import parse_seconds
-from bide.settings import DEFAULT_QUEUE, NAME
+from bide.settings import DEFAULT_QUEUE
+from bide.variables import NAME
 
 _POLLER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 MAX_KEY_CHARS: Final = 512

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -10,15 +10,18 @@ from typing import Final
 import msgspec
 
 from bide import scripts
+from bide.autoscaler import Seen
 from bide.errors import TaskNotFound
 from bide.exchange import Event, read_events
 from bide.ids import TaskId
 from bide.poller import Poller, Watcher, read_watcher
-from bide.records import Run, Spec, TaskView, Totals
+from bide.records import Decided, Run, Spec, TaskView, Totals
 from bide.store import Store
+from bide.tally import Tally, tally
 
 _spec = msgspec.msgpack.Decoder(Spec).decode
 _run = msgspec.msgpack.Decoder(Run).decode
+_decided = msgspec.msgpack.Decoder(Decided).decode
 
 
 _PAGE: Final = 1_000
@@ -35,6 +38,15 @@ class StoreHealth:
     durability: str
     """`aof` (how often it is synced, the store does not tell), `rdb`, or `none`."""
     ping_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The workers of one queue."""
+
+    seen: Seen
+    decisions: tuple[Decided, ...]
+    """The latest first."""
 
 
 class Reads:
@@ -59,13 +71,23 @@ class Reads:
 
     def totals(self) -> Totals:
         """What all tasks of all queues came to. One round trip a queue."""
-        sums = dict.fromkeys(Totals.__struct_fields__, 0)
-        for slot in self._store.slots():
-            key = self._store.keys.slot(slot, ("stats",))[0]
-            values = self._store.command("HMGET", key, *sums)
-            for name, value in zip(sums, values, strict=True):
-                sums[name] += int(value or 0)
-        return Totals(**sums)
+        return self.tally().total
+
+    def tally(self, queues: Iterable[str] = ()) -> Tally:
+        """The same by queue and by day, too. One round trip a queue.
+
+        queues: to look at besides those that ever had a task. A worker looks at all that it knows, and
+            reports its life to whichever it comes to first.
+        """
+        slots: dict[str, dict[bytes, bytes]] = {}
+        for slot in {*self._store.slots(), *queues}:
+            slots[slot] = self._store.fields(self._store.keys.slot(slot, ("stats",))[0])
+        return tally(slots, self._store.now_ms())
+
+    def fleet(self, slot: str) -> Fleet:
+        """What the autoscaler sees of a queue, and what was decided lately. One round trip."""
+        *seen, decisions = self._store.slot_script("fleet", slot, self._store.now_ms())
+        return Fleet(Seen(*seen), tuple(map(_decided, decisions)))
 
     def unread_events(self, id: TaskId) -> tuple[Event, ...]:
         """A task's unread events, in the order they came."""

@@ -87,8 +87,21 @@ class TaskView(msgspec.Struct, frozen=True):
     """JSON: `{"fraction", "message"}`, what the task last said of itself; empty when it has not."""
 
 
+class Decided(msgspec.Struct, frozen=True, array_like=True):
+    """A decision of the autoscaler, and what it saw. Written by lua/_fleet.lua."""
+
+    at_ms: int
+    reason: str
+    workers: int
+    """To start; -1 is one that left."""
+    ready: int
+    awake: int
+    free: int
+    starting: int
+
+
 class Totals(msgspec.Struct, frozen=True):
-    """What the tasks of a slot, or of the server, came to since its store was made."""
+    """What the tasks of a slot, or of the server, came to: in a day, or since the store was made."""
 
     succeeded: int = 0
     failed: int = 0
@@ -103,3 +116,5 @@ class Totals(msgspec.Struct, frozen=True):
     """Calls of shared pollers."""
     worker_ms: int = 0
     """Time that workers lived, from the start of the process."""
+    starts: int = 0
+    """Workers that made a first exchange."""

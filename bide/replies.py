@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from bide.autoscaler import Seen
 from bide.ids import TaskId
 
 
@@ -50,7 +51,9 @@ class Upkeep(NamedTuple):
     promoted: int
     reaped: int
     pruned: int
-    ready: int
     listeners: int
     next_due_ms: int
     """When the slot next has something to promote, end or reap; -1 is never."""
+    alarm_ms: int
+    """When to set an alarm for, as none is set for then; 0 is none."""
+    seen: Seen

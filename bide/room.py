@@ -9,14 +9,11 @@ from collections.abc import Callable
 class Room:
     """Counts places. Tasks that wait have given theirs up, and take one again before they go on."""
 
-    def __init__(
-        self, places: int, on_room: Callable[[], object], on_isolation: Callable[[], object]
-    ) -> None:
-        """on_room, on_isolation: called when a place, or that for an isolated task, has become free."""
+    def __init__(self, places: int, on_room: Callable[[], object]) -> None:
+        """on_room: called when a place has become free."""
+        self.places = places
         self._free = places
         self._on_room = on_room
-        self._on_isolation = on_isolation
-        self._isolated = False
         self._returning: deque[Callable[[], bool]] = deque()
 
     @property
@@ -47,13 +44,22 @@ class Room:
         else:
             self._returning.append(go_on)
 
-    def reserve_isolation(self) -> bool:
-        """Set aside the one place for an isolated task; False when it is taken."""
-        granted = not self._isolated
-        self._isolated = True
+
+class Isolation:
+    """The one place for a task that must not share its worker with another of its kind."""
+
+    def __init__(self, on_free: Callable[[], object]) -> None:
+        """on_free: called when it has become free."""
+        self._on_free = on_free
+        self._taken = False
+
+    def reserve(self) -> bool:
+        """Set it aside; False when it is taken."""
+        granted = not self._taken
+        self._taken = True
         return granted
 
-    def release_isolation(self) -> None:
-        """Give that place back."""
-        self._isolated = False
-        self._on_isolation()
+    def release(self) -> None:
+        """Give it back."""
+        self._taken = False
+        self._on_free()

@@ -25,6 +25,7 @@ from bide.errors import (
     Interrupted,
     InvalidArguments,
     JournalFull,
+    LifetimeExceeded,
     Misuse,
     RetryAfter,
     TaskTimeout,
@@ -133,7 +134,7 @@ class Runner:
         call = partial(definition.function, *positional, **arguments)
         if definition.is_async:
             return definition, call
-        attempt.can_wait = False
+        attempt.can_wait, attempt.policy = False, definition.retry
         return definition, partial(self._call_plain, attempt, definition, call)
 
     def stuck(self, attempt: Attempt, seconds: float) -> Message:
@@ -143,6 +144,14 @@ class Runner:
             "asyncio.CancelledError, and do not wait in finally: see ctx.on_exit."
         )
         return self._give_up(attempt, "MISUSE", message)
+
+    def outlived(self, attempt: Attempt, lives_s: float) -> Message:
+        """The settle of a plain function that goes on when its worker has to end."""
+        error = LifetimeExceeded(
+            f"The function ran on when its worker had to end, after {lives_s:g} s. Make it async, and let "
+            "it wait by ctx.sleep or ctx.poll; or cut it into steps."
+        )
+        return self._failed(attempt, error, attempt.policy or Retry())
 
     def _definition(self, attempt: Attempt, spec: Spec) -> Definition:
         """The task's code, in the version that its journal began with. Raises UnknownTask."""

@@ -7,91 +7,16 @@ same table; a test compares the two.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from bide.address import Address
+from bide import variables
+from bide.autoscaler import Limits
 from bide.errors import SettingsError
+from bide.prices import MEMORY_MB, read_prices
 
 DEFAULT_QUEUE: Final = "default"
-
-NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
-"""What queue, event and tag names look like."""
-
-_HASH: Final = re.compile(r"(?:(?P<tenant>[a-z0-9_-]{1,64})=)?(?P<digest>[0-9a-f]{64})")
-_PACKAGE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-
-
-def _text(raw: str) -> str:
-    return raw
-
-
-def _flag(raw: str) -> bool:
-    if raw.lower() in ("1", "true", "yes", "on"):
-        return True
-    if raw.lower() in ("0", "false", "no", "off", ""):
-        return False
-    raise ValueError("must be 1 or 0")
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def read(raw: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", raw) or not low <= int(raw) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(raw)
-
-    return read
-
-
-def _seconds(low: float, high: float) -> Callable[[str], float]:
-    def read(raw: str) -> float:
-        if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", raw) or not low <= float(raw) <= high:
-            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
-        return float(raw)
-
-    return read
-
-
-def _redis_url(raw: str) -> str:
-    Address.of(raw)
-    return raw
-
-
-def _name(raw: str) -> str:
-    if not NAME.fullmatch(raw):
-        raise ValueError("must match [a-z0-9_-]{1,64}")
-    return raw
-
-
-def _names(raw: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in raw.split(",") if part.strip())
-    for name in names:
-        if not NAME.fullmatch(name):
-            raise ValueError(f"holds {name!r}; names must match [a-z0-9_-]{{1,64}}")
-    return names
-
-
-def _packages(raw: str) -> tuple[str, ...]:
-    packages = tuple(part.strip() for part in raw.split(",") if part.strip())
-    if not packages:
-        raise ValueError("must name at least one package, such as workers.tasks")
-    for package in packages:
-        if not _PACKAGE.fullmatch(package):
-            raise ValueError(f"holds {package!r}, which is no dotted package name")
-    return packages
-
-
-def _key_hashes(raw: str) -> tuple[tuple[str, str], ...]:
-    pairs = []
-    for part in filter(None, (part.strip() for part in raw.split(","))):
-        match = _HASH.fullmatch(part)
-        if match is None:
-            raise ValueError("must be comma-separated SHA-256 hex digests, each as DIGEST or TENANT=DIGEST")
-        pairs.append((match["tenant"] or "default", match["digest"]))
-    return tuple(pairs)
-
 
 _SECRET: Final = ("BIDE_REDIS_URL", "BIDE_API_KEY_HASHES")
 """Never shown: not in a problem, nor when settings are printed."""
@@ -109,114 +34,179 @@ class Settings:
     redis_url: str = _setting(
         "BIDE_REDIS_URL",
         "",
-        _redis_url,
+        variables.redis_url,
         "The store: a Valkey >= 7.2 or Redis >= 7, as `redis://`, `rediss://` (TLS) or `unix://`. "
         "Options of TLS: `?ssl_ca_certs=FILE`, `?ssl_cert_reqs=none`. "
         "`make up` starts an embedded Valkey when it is unset.",
     )
-    prefix: str = _setting("BIDE_PREFIX", "bide", _name, "First part of every key in the store.")
+    prefix: str = _setting("BIDE_PREFIX", "bide", variables.name, "First part of every key in the store.")
     tasks: tuple[str, ...] = _setting(
         "BIDE_TASKS",
         ("workers.tasks",),
-        _packages,
+        variables.packages,
         "Comma-separated packages that are searched for tasks.",
     )
     queues: tuple[str, ...] = _setting(
         "BIDE_QUEUES",
         (),
-        _names,
+        variables.names,
         "Comma-separated queues that exist besides `default` and those that tasks name.",
     )
     api_key_hashes: tuple[tuple[str, str], ...] = _setting(
         "BIDE_API_KEY_HASHES",
         (),
-        _key_hashes,
+        variables.key_hashes,
         "Comma-separated SHA-256 hex digests of the accepted API keys, each as `DIGEST` or `TENANT=DIGEST`. "
         "A tenant sees its own tasks only.",
     )
     local: bool = _setting(
         "BIDE_LOCAL",
         False,
-        _flag,
+        variables.flag,
         "1 in quick mode (`make up` sets it): no API key, loopback only, Host and Origin checked, "
         "local-only tasks registered.",
     )
     concurrency: int = _setting(
         "BIDE_CONCURRENCY",
         100,
-        _whole(1, 100_000),
+        variables.whole(1, 100_000),
         "Tasks that one worker runs at once.",
     )
     lease_seconds: float = _setting(
         "BIDE_LEASE_SECONDS",
         20.0,
-        _seconds(0.2, 3600),
+        variables.seconds(0.2, 3600),
         "How long a silent worker keeps its tasks; it renews every third of it.",
     )
     grace_seconds: float = _setting(
         "BIDE_GRACE_SECONDS",
         6.0,
-        _seconds(0, 600),
+        variables.seconds(0, 600),
         "How long a stopping worker lets running tasks finish before it hands them back.",
     )
     idle_seconds: float = _setting(
         "BIDE_IDLE_SECONDS",
         2.0,
-        _seconds(0, 900),
+        variables.seconds(0, 900),
         "How long an idle worker lingers before it leaves, where it may leave.",
     )
     hot_wait_seconds: float = _setting(
         "BIDE_HOT_WAIT_SECONDS",
         15.0,
-        _seconds(0, 86_400),
+        variables.seconds(0, 86_400),
         "Waits no longer than this stay in a worker that goes on living; longer ones are parked at once.",
     )
     hot_waits: int = _setting(
         "BIDE_HOT_WAITS",
         10_000,
-        _whole(0, 1_000_000),
+        variables.whole(0, 1_000_000),
         "Waiting tasks that one worker keeps at most, besides those that it runs; further ones are parked.",
     )
     workers_min: int = _setting(
         "BIDE_WORKERS_MIN",
         2,
-        _whole(0, 1000),
-        "Workers that quick mode keeps warm; 0 lets all exit when idle.",
+        variables.whole(0, 1000),
+        "Workers that are kept although there is nothing to do; 0 lets all leave.",
     )
     workers_max: int = _setting(
         "BIDE_WORKERS_MAX",
         4,
-        _whole(1, 1000),
-        "Workers that quick mode never exceeds.",
+        variables.whole(1, 1000),
+        "Workers that run at once at most; one beyond them leases nothing.",
+    )
+    queue_limits: tuple[tuple[str, Limits], ...] = _setting(
+        "BIDE_QUEUE_LIMITS",
+        (),
+        variables.queue_limits,
+        "Comma-separated limits of single queues, each as `QUEUE=MIN-MAX` or `QUEUE=MIN-MAXxPLACES`, as "
+        "`vms=0-2x50`: at most MAX workers lease from the queue, MIN are kept, and each runs PLACES of its "
+        "tasks at once, besides `BIDE_CONCURRENCY` of all others.",
+    )
+    wake: str = _setting(
+        "BIDE_WAKE",
+        "none",
+        variables.choice("none", "invoke", "sqs", "kinesis"),
+        "How the API starts workers in AWS: `invoke` calls the drain function, `sqs` and `kinesis` send a "
+        "hint to a trigger, which calls it; `none` where somebody else keeps workers running.",
+    )
+    drain_function: str = _setting(
+        "BIDE_DRAIN_FUNCTION",
+        "",
+        variables.aws_name("a-zA-Z0-9_-", 64),
+        "The Lambda function that is a worker; every `BIDE_WAKE` but `none` needs it.",
+    )
+    wake_queue: str = _setting(
+        "BIDE_WAKE_QUEUE",
+        "",
+        variables.aws_name("a-zA-Z0-9_-", 80),
+        "An SQS standard queue: the alarm clock for what is due within 15 minutes, and the doorbell of "
+        "`BIDE_WAKE=sqs`. Without it, what is due waits for the next tick.",
+    )
+    wake_stream: str = _setting(
+        "BIDE_WAKE_STREAM",
+        "",
+        variables.aws_name("a-zA-Z0-9_.-", 128),
+        "A Kinesis stream: the doorbell of `BIDE_WAKE=kinesis`.",
+    )
+    worker_seconds: float = _setting(
+        "BIDE_WORKER_SECONDS",
+        840.0,
+        variables.seconds(1, 86_400),
+        "How long a worker in Lambda works before it hands over; less where its function's timeout is less.",
     )
     api_processes: int = _setting(
-        "BIDE_API_PROCESSES", 2, _whole(1, 64), "HTTP server processes in quick mode."
+        "BIDE_API_PROCESSES", 2, variables.whole(1, 64), "HTTP server processes in quick mode."
     )
     tick_seconds: float = _setting(
         "BIDE_TICK_SECONDS",
         1.0,
-        _seconds(0.05, 3600),
+        variables.seconds(0.05, 3600),
         "How often quick mode runs the tick.",
     )
     retention_seconds: int = _setting(
         "BIDE_RETENTION_SECONDS",
         86_400,
-        _whole(1, 31_536_000),
+        variables.whole(1, 31_536_000),
         "How long a finished task can be read, where the task itself does not say.",
     )
     wait_slots: int = _setting(
         "BIDE_WAIT_SLOTS",
         16,
-        _whole(0, 10_000),
+        variables.whole(0, 10_000),
         "Requests with `Prefer: wait` that may be held open at once, over all processes; "
         "one beyond them is answered at once.",
     )
     rate_limit: int = _setting(
         "BIDE_RATE_LIMIT",
         0,
-        _whole(0, 1_000_000),
+        variables.whole(0, 1_000_000),
         "Submissions a second per tenant and queue, with one second's worth of burst; 0 is no limit.",
     )
+    memory_mb: int = _setting(
+        "BIDE_MEMORY_MB",
+        MEMORY_MB,
+        variables.whole(128, 10_240),
+        "Memory of the drain function in MB, by which stats tell dollars; it changes nothing else.",
+    )
+    prices: tuple[tuple[str, float], ...] = _setting(
+        "BIDE_PRICES",
+        (),
+        read_prices,
+        "Comma-separated prices in dollars that replace listed ones, such as "
+        "`lambda_gb_second=0.0000133334`; docs/cost.md lists them.",
+    )
+
+    def limits(self, queue: str) -> Limits:
+        """What the queue is allowed: its own limits, else those of the server."""
+        own = dict(self.queue_limits).get(queue)
+        if own is None:
+            return Limits(self.workers_min, self.workers_max, self.concurrency)
+        return own if own.concurrency else own._replace(concurrency=self.concurrency)
+
+    def has_own_places(self, queue: str) -> bool:
+        """Whether the queue's tasks have places of their own in each worker."""
+        own = dict(self.queue_limits).get(queue)
+        return own is not None and own.concurrency > 0
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -239,6 +229,16 @@ class Settings:
                 f"BIDE_WORKERS_MAX ({settings.workers_max}) must not be below "
                 f"BIDE_WORKERS_MIN ({settings.workers_min})"
             )
+        problems += settings.lacking_wake()
         if problems:
             raise SettingsError(problems)
         return settings
+
+    def lacking_wake(self) -> list[str]:
+        """What `BIDE_WAKE` needs and has not."""
+        needs = [("BIDE_DRAIN_FUNCTION", self.drain_function)] if self.wake != "none" else []
+        needs += [("BIDE_WAKE_QUEUE", self.wake_queue)] if self.wake == "sqs" else []
+        needs += [("BIDE_WAKE_STREAM", self.wake_stream)] if self.wake == "kinesis" else []
+        return [
+            f"{variable} is not set: BIDE_WAKE={self.wake} needs it" for variable, value in needs if not value
+        ]

@@ -11,24 +11,16 @@ import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from bide import scripts
+from bide.autoscaler import Departure, Limits, Reason, Seen
+from bide.calls import Calls, read_time
 from bide.clock import Clock
 from bide.connection import Client
-from bide.errors import (
-    Closed,
-    IdempotencyConflict,
-    InboxFull,
-    RateLimited,
-    ScriptError,
-    StoreUnavailable,
-    TaskFinished,
-    TaskNotFound,
-    Unregistered,
-)
+from bide.errors import Superseded, Unregistered
 from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, split_ids
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
@@ -37,6 +29,8 @@ from bide.replies import Accepted, Cancelled, Need, Sent, Upkeep
 from bide.scripts import AsyncClient
 from bide.state import State
 from bide.submission import Submission
+
+UNLIMITED: Final = Limits(minimum=0, maximum=1_000, concurrency=100)
 
 FORGET_MS: Final = 3_600_000
 """How long the store remembers a silent worker's last exchange."""
@@ -50,17 +44,12 @@ def _packed_ready(max_attempts: int, retention_ms: int) -> bytes:
     return _pack(Run(State.READY, max_attempts=max_attempts, retention_ms=retention_ms))
 
 
-def _time(reply: Sequence[bytes | int]) -> tuple[int, int]:
-    """The reply to TIME: seconds, microseconds."""
-    return int(reply[0]), int(reply[1])
-
-
 def _digest(of: bytes) -> str:
     """Sixteen hexadecimal characters."""
     return hashlib.blake2b(of, digest_size=8).hexdigest()
 
 
-class Store:
+class Store(Calls):
     """The store's scripts as methods. Every one may raise StoreUnavailable."""
 
     def __init__(
@@ -69,28 +58,13 @@ class Store:
         keys: Keys,
         clock: Clock,
         *,
+        limits: Callable[[str], Limits] = lambda _: UNLIMITED,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self.client = client
-        self.clock = clock
-        self.keys = keys
+        """limits: of each queue; `Settings.limits` has them."""
+        super().__init__(client, keys, clock)
+        self.limits = limits
         self._random_bytes = random_bytes
-        self._slot_keys: dict[tuple[str, str], tuple[str, ...]] = {}
-
-    def now_ms(self) -> int:
-        """The store's time; asks it (one round trip) when no young sample is at hand."""
-        now_ms = self.clock.now_ms()
-        if now_ms is None:
-            sent = self.clock.local()
-            self.clock.record(_time(self.command("TIME")), sent)
-            return self._told(self.clock.now_ms())
-        return now_ms
-
-    @staticmethod
-    def _told(now_ms: int | None) -> int:
-        if now_ms is None:
-            raise StoreUnavailable("The store answers too slowly to tell its time. Try again.")
-        return now_ms
 
     # --- for handlers ---------------------------------------------------------------------
 
@@ -125,7 +99,7 @@ class Store:
             run = _packed_ready(submission.max_attempts, submission.retention_ms)
         arguments = (
             now_ms, id.key, _pack(spec), run, due_ms, ends_ms, field, submission.fingerprint,
-            f"rate/{submission.tenant}" if rate_limit else "", rate_limit,
+            f"rate/{submission.tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
         )  # fmt: skip
         try:
             reply = self.slot_script("submit", submission.queue, *arguments)
@@ -146,13 +120,13 @@ class Store:
         marked = key.encode() or self._random_bytes(16)
         _, new, workers = self.slot_script(
             "event", id.slot, self.now_ms(), id.key, tenant, name, body,
-            _digest(marked), _digest(name.encode() + b"\0" + body),
+            _digest(marked), _digest(name.encode() + b"\0" + body), *self._fleet(id.slot),
         )  # fmt: skip
         return Sent(new == 0, Need(workers))
 
     def cancel(self, id: TaskId, tenant: str) -> Cancelled:
         """Cancel a task. Raises TaskNotFound, TaskFinished."""
-        reply = self.slot_script("cancel", id.slot, self.now_ms(), id.key, tenant)
+        reply = self.slot_script("cancel", id.slot, self.now_ms(), id.key, tenant, *self._fleet(id.slot))
         if reply[0] == b"CANCELLED":
             return Cancelled(True, Need())
         if reply[1]:
@@ -191,6 +165,7 @@ class Store:
         seq: int,
         messages: Sequence[Message],
         capacity: int,
+        free: int,
         lease_ms: int,
         isolate: bool,
         listen_ms: int,
@@ -199,26 +174,28 @@ class Store:
     ) -> ExchangeReply:
         """One turn of a worker; see lua/exchange.lua. At most BATCH messages and leases.
 
+        free: places for tasks of this queue, the capacity included; -1 when it will lease nothing more.
         lived_ms: what the worker has lived since it last said so, in milliseconds.
         asked_at: local clock when this `seq` was first sent. A repeat brings the leases of the
             first try, which have been running out since.
-        Raises ScriptError when this worker's name has been superseded.
+        Raises Superseded.
         """
         script = scripts.load("exchange")
         now_ms = await self._now_ms_async(client)
         reply = await script.run_async(
-            client, self._keys_of("exchange", slot), now_ms, worker, boot, seq,
-            capacity, lease_ms, int(isolate), listen_ms, lived_ms, *flatten_messages(messages),
+            client, self.keys_of("exchange", slot), now_ms, worker, boot, seq,
+            capacity, lease_ms, int(isolate), listen_ms, lived_ms, free, *self._fleet(slot),
+            *flatten_messages(messages),
         )  # fmt: skip
         if reply[0] != b"OK":
-            raise ScriptError(f"Worker {worker} has been superseded by a later start of itself.")
+            raise Superseded(f"Worker {worker} has been superseded by a later start of itself.")
         return read_reply(slot, reply, asked_at + lease_ms / 1000 - self.clock.lag_s)
 
     async def _now_ms_async(self, client: AsyncClient) -> int:
         if self.clock.now_ms() is None:
             sent = self.clock.local()
-            self.clock.record(_time(await client.execute_command("TIME")), sent)
-        return self._told(self.clock.now_ms())
+            self.clock.record(read_time(await client.execute_command("TIME")), sent)
+        return self.told(self.clock.now_ms())
 
     def heartbeat(
         self, slot: str, worker: str, lease_ms: int, held: Sequence[tuple[bytes, int]]
@@ -229,18 +206,38 @@ class Store:
         )
         return split_ids(lost), split_ids(cancels)
 
-    def tick(self, slot: str) -> Upkeep:
-        """Upkeep of one slot: up to 100 tasks of each kind."""
-        return Upkeep(*self.slot_script("tick", slot, self.now_ms(), FORGET_MS))
+    def begin_turn(self) -> int:
+        """Begin a turn of the autoscaler; returns its epoch, and takes the say from all earlier ones."""
+        epoch: int = self.script("turn", self.keys.server(("epochs",)), self.now_ms())
+        return epoch
 
-    def retire(self, slot: str, worker: str, window_ms: int, lived_ms: int, *, forced: bool) -> Need | None:
-        """Take a worker off the slot's lists; None, unless forced, when there is work for it.
+    def tick(self, slot: str, epoch: int) -> Upkeep:
+        """Upkeep of one slot: up to 100 tasks of each kind. Raises Superseded."""
+        done = self.slot_script("tick", slot, self.now_ms(), FORGET_MS, epoch, *self._fleet(slot))
+        promoted, reaped, pruned, ready, listeners, next_due_ms, alarm_ms, *fleet = done
+        return Upkeep(promoted, reaped, pruned, listeners, next_due_ms, alarm_ms, Seen(ready, *fleet))
+
+    def note_starts(self, slot: str, reason: Reason, wanted: int, epoch: int = 0) -> int:
+        """Count on workers that the caller starts now; returns how many it may. Raises Superseded.
+
+        epoch: of the autoscaler that wants them; 0 for the successor of a worker.
+        """
+        args = (reason, wanted, epoch, *self._fleet(slot))
+        granted: int = self.slot_script("start", slot, self.now_ms(), *args)
+        return granted
+
+    def retire(
+        self, slot: str, worker: str, window_ms: int, lived_ms: int, reason: Departure, *, forced: bool
+    ) -> Need | None:
+        """Take a worker off the slot's lists; None, unless forced, when it is needed.
 
         window_ms: work that is due within it counts. lived_ms: as in `exchange`.
         """
+        least = self.limits(slot).minimum
         may, workers, alarm_ms = self.slot_script(
-            "retire", slot, self.now_ms(), worker, window_ms, int(forced), lived_ms
-        )
+            "retire", slot, self.now_ms(), worker, window_ms, int(forced), lived_ms, reason, least,
+            *self._fleet(slot),
+        )  # fmt: skip
         return Need(workers, alarm_ms) if may == 1 else None
 
     def arm(self, slot: str, alarm_ms: int) -> None:
@@ -252,36 +249,7 @@ class Store:
         names: list[bytes] = self.command("SMEMBERS", self.keys.server(("slots",))[0])
         return tuple(sorted(name.decode() for name in names))
 
-    # --- running a script -----------------------------------------------------------------
-
-    def _keys_of(self, name: str, slot: str) -> tuple[str, ...]:
-        keys = self._slot_keys.get((name, slot))
-        if keys is None:
-            keys = self._slot_keys[name, slot] = self.keys.slot(slot, scripts.load(name).keys)
-        return keys
-
-    def slot_script(self, name: str, slot: str, *args: Any) -> Any:
-        """Run a script of one slot; what it refuses is raised."""
-        return self.script(name, self._keys_of(name, slot), *args)
-
-    def script(self, name: str, keys: Sequence[str], *args: Any) -> Any:
-        """Run a script on these keys; what it refuses is raised."""
-        reply = scripts.load(name).run(self.client, keys, *args)
-        if type(reply) is list and reply and type(reply[0]) is bytes and reply[0] in _REFUSALS:
-            raise _REFUSALS[reply[0]](*reply[1:])
-        return reply
-
-    def command(self, *args: Any) -> Any:
-        """Run a single command."""
-        return self.client.execute_command(*args)
-
-
-_REFUSALS: Final[dict[bytes, Callable[..., Exception]]] = {
-    b"UNREGISTERED": Unregistered,
-    b"CLOSED": lambda reason, retry_after: Closed(reason.decode(), int(retry_after)),
-    b"IDEMPOTENCY_CONFLICT": IdempotencyConflict,
-    b"RATE_LIMITED": RateLimited,
-    b"INBOX_FULL": InboxFull,
-    b"TASK_NOT_FOUND": TaskNotFound,
-    b"TASK_FINISHED": lambda state: TaskFinished(state.decode()),
-}
+    def _fleet(self, slot: str) -> tuple[int, int]:
+        """What scripts want to know of the queue's limits: places of each worker, workers that may be."""
+        limits = self.limits(slot)
+        return limits.concurrency, limits.maximum

@@ -7,7 +7,7 @@ and one that got lost is made up for by the tick.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from bide.replies import Need
 from bide.store import Store
@@ -15,6 +15,10 @@ from bide.store import Store
 
 class Wake(Protocol):
     """Starts workers, wherever they run. Neither method waits for them, nor raises."""
+
+    @property
+    def farthest_ms(self) -> int:
+        """How far ahead an alarm can be set; farther ones are left to the tick. -1 for not at all."""
 
     def start(self, count: int) -> None:
         """Start up to `count` workers now."""
@@ -25,6 +29,8 @@ class Wake(Protocol):
 
 class NoWake:
     """For where workers are kept running by somebody else."""
+
+    farthest_ms: Final = -1
 
     def start(self, count: int) -> None:
         pass
@@ -45,6 +51,8 @@ class Waker:
         if need.workers:
             self._wake.start(need.workers)
         if need.alarm_ms:
-            self._wake.alarm(max(0, need.alarm_ms - self._store.now_ms()))
-            # Only now: an alarm that is recorded and was never set would be waited for in vain.
-            self._store.arm(slot, need.alarm_ms)
+            delay_ms = max(0, need.alarm_ms - self._store.now_ms())
+            if delay_ms <= self._wake.farthest_ms:
+                self._wake.alarm(delay_ms)
+                # Only now: an alarm that is recorded and was never set would be waited for in vain.
+                self._store.arm(slot, need.alarm_ms)

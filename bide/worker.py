@@ -20,7 +20,8 @@ from bide.lane import Lane
 from bide.leaving import Leaving
 from bide.lifetime import Lifetime
 from bide.registry import Registry
-from bide.room import Room
+from bide.replies import Need
+from bide.room import Isolation, Room
 from bide.settings import Settings
 from bide.store import Store
 from bide.wake import NoWake, Wake, Waker
@@ -40,9 +41,12 @@ class Worker:
         *,
         stays: bool = True,
         wake: Wake | None = None,
+        lives_s: float | None = None,
     ) -> None:
-        """stays: go on when idle; otherwise leave once nothing is left but waits, and nothing new has
-        come for `idle_seconds`. wake: sets the alarm for what is due when nobody is awake any more.
+        """stays: go on when idle; otherwise leave as soon as nothing is left but waits, or nothing at all
+        has come for `idle_seconds`. wake: starts other workers where this one does not suffice, and sets
+        the alarm for what is due when nobody is awake any more. lives_s: seconds from now after which it
+        leases nothing more and hands over, its successor started first; None for never.
         """
         clock = Clock()
         self.name = secrets.token_hex(6)
@@ -51,7 +55,7 @@ class Worker:
         self._settings = settings
         self._stays = stays
         self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="task")
-        self._store = Store(connect(store_url), Keys(settings.prefix), clock)
+        self._store = Store(connect(store_url), Keys(settings.prefix), clock, limits=settings.limits)
         self._lifetime = Lifetime(clock.local)
         self._lanes: dict[str, Lane] = {}
         self._floor = Floor(settings, registry, self._threads, self._store, self._lanes)
@@ -59,10 +63,11 @@ class Worker:
             self._lanes[slot] = Lane(
                 self, self._store, slot, lambda reply_s: connect_async(store_url, reply_s=reply_s)
             )
-        waker = Waker(self._store, wake or NoWake())
+        self._waker = Waker(self._store, wake or NoWake())
         self._leaving = Leaving(
-            self.name, settings, self._floor, self._lanes, self._store, waker, self._lifetime
+            self.name, settings, self._floor, self._lanes, self._store, self._waker, self._lifetime, lives_s
         )
+        self._calls: set[asyncio.Task[None]] = set()
         self._beat_at = clock.local()
 
     def stop(self) -> None:
@@ -73,8 +78,20 @@ class Worker:
         """
         self._leaving.stop()
 
+    @property
+    def has_worked(self) -> bool:
+        """Whether it has had a task to work on."""
+        return self._floor.has_worked
+
+    @property
+    def clean(self) -> bool:
+        """After `run`: whether nothing of it goes on. Else a plain function does, in a thread, and only the
+        end of the process ends it.
+        """
+        return not self._floor.has_threads
+
     async def run(self) -> None:
-        """Work until stopped or, where the worker may leave, until there is nothing to stay for."""
+        """Work until stopped, for `lives_s` or, where it may leave, until there is nothing to stay for."""
         loop = asyncio.get_running_loop()
         loop.set_task_factory(adopt)
         heartbeat = Heartbeat(
@@ -91,12 +108,13 @@ class Worker:
             async with asyncio.TaskGroup() as group:
                 beat = group.create_task(self._beat())
                 lanes = [group.create_task(lane.run()) for lane in self._lanes.values()]
-                await self._leaving.time_to_leave(stays=self._stays)
-                await self._leaving.drain(lanes)
+                departure = await self._leaving.time_to_leave(stays=self._stays)
+                await self._leaving.drain(lanes, departure)
                 beat.cancel()
+            await asyncio.gather(*self._calls)
         finally:
             heartbeat.stop()
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads.shutdown(wait=self.clean, cancel_futures=True)
             self._store.client.close()
 
     async def _beat(self) -> None:
@@ -107,14 +125,22 @@ class Worker:
     # --- what lanes ask (lane.Host) ---------------------------------------------------------
 
     @property
-    def room(self) -> Room:
-        return self._floor.room
+    def isolation(self) -> Isolation:
+        return self._floor.isolation
+
+    def room(self, slot: str) -> Room:
+        return self._floor.room(slot)
 
     def start(self, leases: Sequence[Lease]) -> None:
         self._floor.start(leases)
 
     def cancel(self, slot: str, keys: Sequence[bytes]) -> None:
         self._floor.cancel(slot, keys)
+
+    def call_for(self, slot: str, workers: int) -> None:
+        call = asyncio.create_task(asyncio.to_thread(self._waker.answer, slot, Need(workers)))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
 
     def unreported_ms(self) -> int:
         return self._lifetime.unreported_ms()

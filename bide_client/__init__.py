@@ -34,7 +34,7 @@ from bide_client.errors import (
     UsageError,
 )
 from bide_client.outcomes import TaskCancelled, TaskError, TaskExpired, TaskFailed, WaitTimeout
-from bide_client.status import ServerStatus, Stats, TaskStatus
+from bide_client.status import ServerStatus, Stats, StatsPart, TaskStatus
 from bide_client.submission import Options, Submitter
 from bide_client.task import Task
 from bide_client.version import __version__
@@ -57,6 +57,7 @@ __all__ = [
     "ServerFault",
     "ServerStatus",
     "Stats",
+    "StatsPart",
     "StoreUnavailable",
     "Submitter",
     "Task",

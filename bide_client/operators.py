@@ -13,10 +13,18 @@ from typing import Any, Final
 
 GROUP: Final = "bide.commands"
 
-OWN: Final = (EntryPoint("check", "bide.operate.check:command", GROUP),)
+OWN: Final = (
+    EntryPoint("check", "bide.operate.check:command", GROUP),
+    EntryPoint("cost", "bide.operate.cost:command", GROUP),
+    EntryPoint("scaling", "bide.operate.simulate:command", GROUP),
+)
 """What pyproject.toml says of Bide itself: a clone may be used without being installed."""
 
-HELP: Final = {"check": "would the tasks in flight go on with the code here? For deploys"}
+HELP: Final = {
+    "check": "would the tasks in flight go on with the code here? For deploys",
+    "cost": "what would a workload cost, here and elsewhere?",
+    "scaling": "replay an arrivals file through the autoscaler",
+}
 
 
 class NotInstalled(Exception):

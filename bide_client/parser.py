@@ -27,6 +27,8 @@ examples:
   bide server close --reason "upgrade" --retry-after 60
   bide server open
   bide check                                  before a deploy: do the tasks in flight fit?
+  bide cost --tasks 10000 --wait 8h           what would that cost, here and elsewhere?
+  bide scaling simulate TRACE.csv             what would the autoscaler make of it?
 """
 
 SUBMIT_EXAMPLES: Final = """\
@@ -87,7 +89,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Ends the process on --help, --version and mistakes.
     """
     parser = build()
-    options, unread = parser.parse_known_args(_wait_bound(argv))
+    first = next((word for word in argv if word == "submit" or word in operators.found()), "submit")
+    options, unread = parser.parse_known_args(_wait_bound(argv) if first == "submit" else argv)
     if options.command == "submit":
         # argparse does not read key=value words that follow an option.
         before, after = _parted(unread)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
-from bide_client.status import ServerStatus, Stats, TaskStatus
+from bide_client.status import ServerStatus, Stats, StatsPart, TaskStatus
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -46,7 +47,7 @@ def task(status: TaskStatus) -> str:
         ("finished", _finished(status)),
         ("progress", _progress(status.progress)),
         ("waited", _waited(status)),
-        ("billed", _seconds(status.billed_ms) if status.billed_ms else ""),
+        ("billed", _billed(status)),
     ]
     if status.state == "succeeded":
         rows.append(("result", value(status.result)))
@@ -61,7 +62,7 @@ def task(status: TaskStatus) -> str:
 
 
 def stats(totals: Stats) -> str:
-    """What all tasks came to: the summary, then the figures."""
+    """What all tasks came to: the summary, the figures, and the dollars of each queue and day."""
     rows = [
         ("succeeded", str(totals.succeeded)),
         ("failed", str(totals.failed)),
@@ -69,11 +70,30 @@ def stats(totals: Stats) -> str:
         ("expired", str(totals.expired)),
         ("waited", _seconds(totals.waited_ms)),
         ("billed", _seconds(totals.billed_ms)),
-        ("workers", _seconds(totals.worker_ms)),
+        ("workers", f"{_seconds(totals.worker_ms)}  ({totals.worker_starts} started)"),
         ("replays", str(totals.replays)),
         ("polls", f"{totals.polls} ({totals.poller_calls} calls of shared pollers)"),
+        ("cost", f"{dollars(totals.cost_usd)} of {dollars(totals.paid_usd)} paid for workers"),
     ]
-    return printable("\n".join([totals.summary, *(f"  {label:<10}{text}" for label, text in rows)]))
+    lines = [totals.summary, *(f"  {label:<10}{text}" for label, text in rows)]
+    lines += _parts("queue", totals.queues) + _parts("day", totals.days)
+    return printable("\n".join(lines))
+
+
+def _parts(kind: str, parts: Sequence[StatsPart]) -> list[str]:
+    """A table of one line for each queue or day; empty without any."""
+    rows = [(kind, "ended", "waited", "billed", "cost", "paid" if kind == "day" else "")]
+    for part in parts:
+        paid = "" if part.paid_usd is None else dollars(part.paid_usd)
+        times = _seconds(part.waited_ms), _seconds(part.billed_ms)
+        rows.append((part.name, str(part.ended), *times, dollars(part.cost_usd), paid))
+    shown = [f"  {row[0]:<20}{row[1]:>9}" + "".join(f"{cell:>16}" for cell in row[2:]) for row in rows]
+    return [line.rstrip() for line in shown] if parts else []
+
+
+def dollars(usd: float) -> str:
+    """Cents where there are some, else two significant digits."""
+    return f"${usd:,.2f}" if usd >= 0.01 else f"${Decimal(f'{usd:.2g}'):f}"
 
 
 def server(status: ServerStatus) -> str:
@@ -112,6 +132,12 @@ def _waited(status: TaskStatus) -> str:
 
 def _seconds(ms: float) -> str:
     return f"{ms / 1000:.3f} s"
+
+
+def _billed(status: TaskStatus) -> str:
+    if not status.billed_ms:
+        return ""
+    return _seconds(status.billed_ms) + (f"  ({dollars(status.cost_usd)})" if status.cost_usd else "")
 
 
 def _finished(status: TaskStatus) -> str:

@@ -18,8 +18,8 @@ class TaskStatus:
     than `scheduled`, `ready`, `running`, `waiting`, `retrying`, `succeeded`,
     `failed`, `cancelled` and `expired`. `error` is `{"code", "message",
     "traceback"?}` or None; `progress` is `{"fraction", "message"}` or None;
-    `billed_ms` its share of its workers' time, `waited_ms` its time in waits;
-    `json` is everything the server sent. Times are aware; a server's clock.
+    `billed_ms` its share of its workers' time, `cost_usd` that in dollars,
+    `waited_ms` its time in waits; `json` is everything the server sent. Times are aware; a server's clock.
     """
 
     id: str
@@ -41,6 +41,7 @@ class TaskStatus:
     waited_ms: int
     replays: int
     polls: int
+    cost_usd: float
     json: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
@@ -67,6 +68,7 @@ class TaskStatus:
                 waited_ms=int(json.get("waited_ms") or 0),
                 replays=int(json.get("replays") or 0),
                 polls=int(json.get("polls") or 0),
+                cost_usd=float(json.get("cost_usd") or 0),
                 json=json,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -105,14 +107,46 @@ class ServerStatus:
 
 
 @dataclass(frozen=True)
+class StatsPart:
+    """What the tasks of one queue, or of one day (UTC), came to.
+
+    `name` is the queue's, or the date; `paid_usd` is None for a queue, since
+    workers are shared; `json` is everything the server sent of it.
+    """
+
+    name: str
+    ended: int
+    waited_ms: int
+    billed_ms: float
+    cost_usd: float
+    paid_usd: float | None
+    json: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, kind: str, json: Mapping[str, Any]) -> StatsPart:
+        """Read one. Raises AttributeError, KeyError, TypeError, ValueError when it cannot be read."""
+        return cls(
+            name=_text(json[kind]),
+            ended=sum(int(count) for count in json["tasks"].values()),
+            waited_ms=int(json["waited_ms"]),
+            billed_ms=float(json["billed_ms"]),
+            cost_usd=float(json["cost_usd"]),
+            paid_usd=float(json["paid_usd"]) if "paid_usd" in json else None,
+            json=json,
+        )
+
+
+@dataclass(frozen=True)
 class Stats:
     """What all tasks of the server came to, since its store was made.
 
     How many tasks `succeeded`, `failed`, were `cancelled` or `expired`; their
     time in waits and their active share of the workers' time; for how long
     workers lived; how often tasks were resumed and something was polled, and
-    the calls that shared pollers made for it. `summary` says it in a few words;
-    `json` is everything the server sent.
+    the calls that shared pollers made for it. `cost_usd` is the tasks' share of
+    the workers' time in dollars, `paid_usd` what workers cost in all. `summary`
+    says it in a few words; `queues` and `days` are the same sums for each queue
+    and for each of the last days; `json` is everything the server sent.
     """
 
     succeeded: int
@@ -125,7 +159,12 @@ class Stats:
     replays: int
     polls: int
     poller_calls: int
+    worker_starts: int
+    cost_usd: float
+    paid_usd: float
     summary: str
+    queues: tuple[StatsPart, ...]
+    days: tuple[StatsPart, ...]
     json: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
@@ -144,10 +183,15 @@ class Stats:
                 replays=int(json["replays"]),
                 polls=int(json["polls"]),
                 poller_calls=int(json["poller_calls"]),
+                worker_starts=int(json.get("worker_starts") or 0),
+                cost_usd=float(json.get("cost_usd") or 0),
+                paid_usd=float(json.get("paid_usd") or 0),
                 summary=_text(json["summary"]),
+                queues=tuple(StatsPart.from_json("queue", part) for part in json.get("queues", ())),
+                days=tuple(StatsPart.from_json("day", part) for part in json.get("days", ())),
                 json=json,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UnexpectedAnswer(f"The server sent totals that cannot be read: {error!r}") from error
 
 

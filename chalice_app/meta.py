@@ -25,6 +25,7 @@ _LINKS: Final = {
     "tasks": "/v1/tasks",
     "server": "/v1/server",
     "stats": "/v1/stats",
+    "scaling": "/v1/scaling",
     "health": "/healthz",
 }
 

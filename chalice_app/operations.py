@@ -89,6 +89,7 @@ def paths(submission: Schema) -> Schema:
         "/v1/tasks/{id}/cancel": {"parameters": [_ID], "post": _cancel()},
         "/v1/tasks/{id}/events/{name}": {"parameters": [_ID, _EVENT_NAME], "post": _send_event()},
         "/v1/stats": {"get": _operation("showStats", "Show what all tasks came to.", _STATS)},
+        "/v1/scaling": {"get": _operation("showScaling", "Show the workers of each queue.", _SCALING)},
         "/v1/server": {"get": _operation("showServer", "Show whether submissions are accepted.", _SERVER)},
         "/v1/server/close": {
             "post": {
@@ -198,6 +199,7 @@ def _json(schema: Schema) -> Schema:
 
 
 _SERVER: Final = _answer(200, "The server's state.", "Server")
+_SCALING: Final = _answer(200, "The fleets.", "Scaling")
 _STATS: Final = _answer(200, "The totals.", "Stats")
 _CLOSE: Final = msgspec.json.schema_components([CloseBody])[1]["CloseBody"]
 _NO_BODY: Final[Schema] = {

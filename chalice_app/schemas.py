@@ -71,6 +71,11 @@ _TASK: Final = _record(
         },
         "replays": {"type": "integer", "minimum": 0, "description": "How often it was resumed."},
         "polls": {"type": "integer", "minimum": 0, "description": "How often something was polled for it."},
+        "cost_usd": {
+            "type": "number",
+            "minimum": 0,
+            "description": "What `billed_ms` costs, by the prices that are set.",
+        },
     },
 )
 
@@ -87,24 +92,94 @@ _SERVER: Final = _record(
 
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 
+_DOLLARS: Final[Schema] = {"type": "number", "minimum": 0}
+
+_SUMS: Final[dict[str, Schema]] = {
+    "tasks": _record(
+        "How many ended in each way.",
+        {state: _COUNT for state in State if state.done},
+    ),
+    "waited_ms": {**_COUNT, "description": "Time in waits."},
+    "billed_ms": {
+        "type": "number",
+        "minimum": 0,
+        "description": "The tasks' active shares of their workers' time.",
+    },
+    "replays": {**_COUNT, "description": "How often tasks were resumed."},
+    "polls": {**_COUNT, "description": "How often something was polled for a task."},
+    "poller_calls": {**_COUNT, "description": "Calls of shared pollers."},
+    "cost_usd": {**_DOLLARS, "description": "What `billed_ms` costs, by the prices that are set."},
+}
+"""What tasks came to."""
+
+_WORKERS: Final[dict[str, Schema]] = {
+    "worker_ms": {**_COUNT, "description": "Time that workers lived, from the start of the process."},
+    "worker_starts": {**_COUNT, "description": "Workers that were started."},
+    "paid_usd": {**_DOLLARS, "description": "What workers cost, idle or not: `worker_ms` and the starts."},
+}
+"""What workers came to; all queues share them."""
+
+_SEEN: Final[dict[str, Schema]] = {
+    "ready": {**_COUNT, "description": "Tasks that wait for a worker."},
+    "awake": {**_COUNT, "description": "Workers that may lease."},
+    "free": {**_COUNT, "description": "Free places on them."},
+    "starting": {**_COUNT, "description": "Workers that were started and not heard of yet."},
+}
+"""What the autoscaler sees of a queue."""
+
+_DECISION: Final = _record(
+    "A decision, with what was seen when it was taken.",
+    {
+        "at": _TIME,
+        "reason": {"type": "string", "description": "Why; docs/scaling.md lists them."},
+        "workers": {"type": "integer", "description": "Workers to start, or -1 for one that left."},
+        **_SEEN,
+    },
+)
+
+_SCALING: Final = _record(
+    "What the autoscaler sees of each queue, and what was decided.",
+    {
+        "queues": {
+            "type": "array",
+            "description": "Sorted by name.",
+            "items": _record(
+                "One queue.",
+                {
+                    "queue": {"type": "string"},
+                    **_SEEN,
+                    "limits": _record(
+                        "Workers at least and at most, and tasks that each runs at once.",
+                        {"min": _COUNT, "max": _COUNT, "concurrency": _COUNT},
+                    ),
+                    "decisions": {
+                        "type": "array",
+                        "description": "The last hundred, the latest first.",
+                        "items": _DECISION,
+                    },
+                },
+            ),
+        },
+    },
+)
+
 _STATS: Final = _record(
     "What all tasks came to, of every tenant, since the store was made.",
     {
-        "tasks": _record(
-            "How many ended in each way.",
-            {state: _COUNT for state in State if state.done},
-        ),
-        "waited_ms": {**_COUNT, "description": "Time in waits."},
-        "billed_ms": {
-            "type": "number",
-            "minimum": 0,
-            "description": "The tasks' active shares of their workers' time.",
-        },
-        "worker_ms": {**_COUNT, "description": "Time that workers lived, from the start of the process."},
-        "replays": {**_COUNT, "description": "How often tasks were resumed."},
-        "polls": {**_COUNT, "description": "How often something was polled for a task."},
-        "poller_calls": {**_COUNT, "description": "Calls of shared pollers."},
+        **_SUMS,
+        **_WORKERS,
+        "memory_mb": {**_COUNT, "description": "Memory of a worker that dollars are told by."},
         "summary": {"type": "string", "description": "Waited and billed time, for people."},
+        "queues": {
+            "type": "array",
+            "description": "By queue, sorted by name.",
+            "items": _record("One queue.", {"queue": {"type": "string"}, **_SUMS}),
+        },
+        "days": {
+            "type": "array",
+            "description": "The last 31 days (UTC), the latest first; those without anything are left out.",
+            "items": _record("One day.", {"day": {"type": "string", "format": "date"}, **_SUMS, **_WORKERS}),
+        },
     },
 )
 
@@ -165,6 +240,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Task": _TASK,
     "Server": _SERVER,
     "Stats": _STATS,
+    "Scaling": _SCALING,
     "Health": _HEALTH,
     "Links": _LINKS,
     "Problem": _PROBLEM,

@@ -1,4 +1,4 @@
-"""The server as a whole: whether it accepts submissions, and what its tasks came to."""
+"""The server as a whole: whether it accepts submissions, how it scales, what its tasks came to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from chalice.app import Response
 from msgspec import Meta
 
-from chalice_app import stats, wire
+from chalice_app import scaling, stats, wire
 from chalice_app.limits import MAX_CLOSED_SECONDS, MAX_REASON_LENGTH
 from chalice_app.requests import expect_no_body, read_body
 from chalice_app.routing import Call, Routes
@@ -47,7 +47,16 @@ def open_server(call: Call) -> Response:
     return wire.respond(200, wire.gate_json(call.services.gatekeeper.open()))
 
 
+@routes.get("/v1/scaling")
+def show_scaling(call: Call) -> Response:
+    """Show what the autoscaler sees of each queue, and what was decided lately."""
+    store, reads = call.services.store, call.services.reads
+    fleets = {queue: (store.limits(queue), reads.fleet(queue)) for queue in call.services.queues}
+    return wire.respond(200, scaling.scaling_json(fleets))
+
+
 @routes.get("/v1/stats")
 def show_stats(call: Call) -> Response:
     """Show what all tasks came to, of every tenant: they share the workers that are paid for."""
-    return wire.respond(200, stats.stats_json(call.services.reads.totals()))
+    services = call.services
+    return wire.respond(200, stats.stats_json(services.reads.tally(services.queues), services.tariff))

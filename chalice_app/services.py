@@ -14,6 +14,7 @@ from bide.connection import connect
 from bide.errors import RegistryError, SettingsError
 from bide.gate import Gatekeeper
 from bide.keys import Keys
+from bide.prices import Tariff, prices
 from bide.reads import Reads
 from bide.registry import Registry
 from bide.settings import Settings
@@ -34,6 +35,7 @@ class Services:
     registry: Registry
     queues: frozenset[str]
     """Every queue that may be submitted to."""
+    tariff: Tariff
 
 
 def build(settings: Settings, wake: Wake = NoWake()) -> Services:  # noqa: B008 - it has no state
@@ -49,17 +51,25 @@ def build(settings: Settings, wake: Wake = NoWake()) -> Services:  # noqa: B008 
         client = connect(settings.redis_url)
     except ValueError as error:
         raise SettingsError([f"BIDE_REDIS_URL {error}"]) from error
-    store = Store(client, Keys(settings.prefix), Clock())
+    store = Store(client, Keys(settings.prefix), Clock(), limits=settings.limits)
     tasks = registry.load(settings.tasks, local=settings.local, strict=not settings.local)
     queues = frozenset({*tasks.queues, *settings.queues})
-    return Services(settings, store, Waker(store, wake), Reads(store), Gatekeeper(store), tasks, queues)
+    tariff = Tariff(prices(settings.prices), settings.memory_mb)
+    return Services(
+        settings, store, Waker(store, wake), Reads(store), Gatekeeper(store), tasks, queues, tariff
+    )
+
+
+MakeWake = Callable[[Settings], Wake]
+"""Makes what starts workers, for these settings."""
 
 
 class Provider:
     """Builds the services when they are first asked for. Thread-safe."""
 
-    def __init__(self, build: Callable[[], Services]) -> None:
+    def __init__(self, build: Callable[[MakeWake], Services]) -> None:
         self._build = build
+        self._make_wake: MakeWake = lambda _: NoWake()
         self._lock = threading.Lock()
         self._services: Services | None = None
 
@@ -71,15 +81,24 @@ class Provider:
         with self._lock:
             if self._services is None:
                 try:
-                    self._services = self._build()
+                    self._services = self._build(self._make_wake)
                 except (SettingsError, RegistryError) as error:
                     raise NotConfigured(error.message) from error
             return self._services
+
+    def wake_with(self, make: MakeWake) -> None:
+        """Have the services that are built from now on start workers with what this makes."""
+        self._make_wake = make
 
     def use(self, services: Services | None) -> None:
         """Serve these from now on; None builds them anew at the next request."""
         self._services = services
 
 
-PROVIDER: Final = Provider(lambda: build(Settings.from_environ(os.environ)))
+def _from_environment(make_wake: MakeWake) -> Services:
+    settings = Settings.from_environ(os.environ)
+    return build(settings, make_wake(settings))
+
+
+PROVIDER: Final = Provider(_from_environment)
 """The process's services: the one object that views share."""

@@ -110,8 +110,9 @@ def _wake(call: Call, id: TaskId, need: Need) -> None:
 
 def _show(call: Call, view: TaskView) -> bytes:
     # Each view asks the store's time before it comes here.
-    now_ms = call.services.store.clock.now_ms() or 0
-    return wire.task_json(view, now_ms, traceback=call.services.settings.local)
+    services = call.services
+    now_ms = services.store.clock.now_ms() or 0
+    return wire.task_json(view, now_ms, services.tariff, traceback=services.settings.local)
 
 
 def _wait(call: Call, view: TaskView, id: TaskId) -> tuple[TaskView, dict[str, str]]:

@@ -12,6 +12,7 @@ from chalice.app import Response
 from msgspec import Raw
 
 from bide.gate import Gate
+from bide.prices import Tariff
 from bide.records import Failure, Run, TaskView
 from bide.state import State
 
@@ -44,6 +45,7 @@ class TaskJson(msgspec.Struct, frozen=True):
     waited_ms: int
     replays: int
     polls: int
+    cost_usd: float
 
 
 class GateJson(msgspec.Struct, frozen=True):
@@ -56,10 +58,11 @@ class GateJson(msgspec.Struct, frozen=True):
     changed_at: str | None
 
 
-def task_json(view: TaskView, now_ms: int, *, traceback: bool) -> bytes:
+def task_json(view: TaskView, now_ms: int, tariff: Tariff, *, traceback: bool) -> bytes:
     """The body that shows a task.
 
     now_ms: the store's time, up to which a parked task has waited.
+    tariff: what its cost is told by.
     traceback: show where in the code a failure arose. That is for whoever runs the server,
         not for everybody with a key.
     """
@@ -87,6 +90,7 @@ def task_json(view: TaskView, now_ms: int, *, traceback: bool) -> bytes:
             waited_ms=run.waited_ms + _parked_for_ms(run, now_ms),
             replays=run.replays,
             polls=run.polls,
+            cost_usd=tariff.cost(run.billed_us),
         )
     )
 

@@ -130,12 +130,18 @@ def _environ(given: Mapping[str, str], cloud: str) -> dict[str, str]:
     }
 
 
+def _say(text: str) -> None:
+    """What goes wrong; the table tells how many workers came and went."""
+    if not text.endswith(" started"):
+        say(text)
+
+
 async def _demo(data: Path, vms: int, pending: Sequence[float]) -> int:
     slowness = ("--pending", *map(str, pending), "--failing-every", str(demo_vms.FAILING_EVERY))
     async with _running("site") as site, _running("cloud", *slowness) as cloud:
         environ = _environ(os.environ, cloud)
         listener = ports.listen(ports.free_port())
-        stack = Stack(Settings.from_environ(environ), environ, listener, data, say)
+        stack = Stack(Settings.from_environ(environ), environ, listener, data, _say)
         workers = Workers()
         watching = asyncio.create_task(workers.watch())
         try:

@@ -22,7 +22,7 @@ from local.tether import ORPHANED
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The child does its work from now on; an API process waits for `serve` before it does."""
+    """The child can do its work: the tick does, API processes and workers wait for `serve`."""
 
 
 class Problems(msgspec.Struct, frozen=True, tag=True):
@@ -64,7 +64,7 @@ class Alarm(msgspec.Struct, frozen=True, tag=True):
 Report = Ready | Problems | Failed | Stopped | Need | Alarm
 
 SERVE: Final = "serve"
-"""Command to an API process: accept connections."""
+"""Command to an API process: accept connections; to a worker: work."""
 
 DRAIN: Final = "drain"
 """Command to an API process: accept no more, answer what comes on open connections, then end."""

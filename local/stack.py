@@ -70,11 +70,12 @@ class Stack:
         listener = self._listener.fileno()
         self._supervisor = Supervisor(
             [
-                Role(WORKER, ("--stays",) if self._settings.workers_min else ()),
+                Role(WORKER),
                 Role(TICK),
                 Role(API, ("--socket", str(listener)), (listener,)),
             ],
             {WORKER: self._settings.workers_min, TICK: 1, API: self._settings.api_processes},
+            {WORKER: self._settings.workers_max},
             {
                 **self._environ,
                 "BIDE_LOCAL": "1",

@@ -2,9 +2,10 @@
 
 A restart follows at once, then after growing pauses while a role keeps dying young.
 
-Where no worker need stay, one is started when somebody needs it or an alarm goes off,
-unless one is awake. Whether that one will see to it cannot be known here: it may just have
-left the store's lists. Therefore the tick looks once more when it has gone.
+Workers beyond those that stay are started as somebody needs them, and leave by themselves. Only
+the store knows how many are needed: it is told of each that comes and goes. An alarm starts
+one unless one is awake. Whether that one will see to it cannot be known here: it may just have left
+the store's lists. Therefore the tick looks once more when it has gone.
 """
 
 from __future__ import annotations
@@ -60,11 +61,16 @@ class Supervisor:
         self,
         roles: Sequence[Role],
         wanted: Mapping[str, int],
+        most: Mapping[str, int],
         environ: Mapping[str, str],
         say: Callable[[str], None],
     ) -> None:
+        """wanted: processes of each role that are kept. most: processes of a role that may be started as
+        they are needed, those that are kept included.
+        """
         self._roles = {role.name: role for role in roles}
         self._wanted = wanted
+        self._most = most
         self._environ = environ
         self._say = say
         self._children: dict[Child, asyncio.Task[None]] = {}
@@ -72,7 +78,7 @@ class Supervisor:
         self._died_young: dict[str, int] = dict.fromkeys(self._roles, 0)
         self._trial: set[Child] = set()
         self._problems: frozenset[str] = frozenset()
-        self._alarms = AlarmClock(self._wake)
+        self._alarms = AlarmClock(self._on_alarm)
         self._woken_again = False
         """Whether a worker was needed while one was awake, since when nobody has looked."""
         self._swap = asyncio.Lock()
@@ -109,8 +115,8 @@ class Supervisor:
                     child.signal(signal.SIGKILL)
                 for name in self._roles:
                     self._heal(name)
-                if sizes[WORKER]:
-                    self._wake()
+                if sizes[WORKER] > self._wanted[WORKER]:
+                    self._wake(1)
                 return False
             for name in sorted(self._roles, key=_SWAP_ORDER.index):
                 for child in fresh[name]:
@@ -172,7 +178,7 @@ class Supervisor:
         if self._stopping or child.leaving or child in self._trial:
             return
         name = child.role.name
-        if name == WORKER and code == 0 and not self._wanted[name]:
+        if name == WORKER and code == 0 and len(self.children(name)) >= self._wanted[name]:
             self._died_young[name] = 0  # it found nothing to do and left
             return
         young = time.monotonic() - child.started_at < _YOUNG_SECONDS
@@ -188,14 +194,26 @@ class Supervisor:
         for _ in range(self._wanted[name] - len(self.children(name)) - len(self._coming[name])):
             self._bring(name)
 
-    def _wake(self) -> None:
-        """Start a worker, unless one is awake or on its way."""
+    def _wake(self, count: int) -> None:
+        """Start workers, as many of `count` as may be."""
         if self._stopping:
             return
-        if self._coming[WORKER] or any(not child.stopped.is_set() for child in self.children(WORKER)):
+        room = self._most[WORKER] - self._awake()
+        if count > room:
+            self._woken_again = True
+        for _ in range(min(count, room)):
+            self._bring(WORKER)
+
+    def _on_alarm(self) -> None:
+        """Start a worker, unless one is awake or on its way."""
+        if self._awake():
             self._woken_again = True
         else:
-            self._bring(WORKER)
+            self._wake(1)
+
+    def _awake(self) -> int:
+        """Workers that are on their way or have not left."""
+        return len(self._coming[WORKER]) + sum(not c.stopped.is_set() for c in self.children(WORKER))
 
     def _look(self) -> None:
         """Have the tick look at once for what the worker that has gone may not have seen."""
@@ -229,8 +247,8 @@ class Supervisor:
                 self._on_problems(frozenset(problems))
             case Failed(problem):
                 self._say(f"{child.role.name} cannot start: {shown(problem)}")
-            case Need():
-                self._wake()
+            case Need(workers):
+                self._wake(workers)
             case Alarm(delay_ms):
                 self._alarms.set(delay_ms)
             case Stopped() if child.role.name == WORKER and not child.leaving and self._woken_again:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from local.line import Alarm, Line, Need
 
 
 class LineWake:
     """`bide.wake.Wake` over the line of this process. Thread-safe."""
+
+    farthest_ms: Final = 365 * 86_400_000
 
     def __init__(self, line: Line) -> None:
         self._line = line

@@ -15,6 +15,7 @@ from bide.clock import Clock
 from bide.connection import connect
 from bide.keys import Keys
 from bide.store import Store
+from local.aws.running import RunningAws, running_aws
 from local.store import EmbeddedStore
 
 hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)
@@ -56,6 +57,13 @@ def store(store_url: str, prefix: str) -> Iterator[Store]:
     store = Store(connect(store_url), Keys(prefix), Clock())
     yield store
     store.client.close()
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[RunningAws]:
+    """AWS's API on loopback, of this test process's own."""
+    with running_aws() as running:
+        yield running
 
 
 def pytest_configure() -> None:

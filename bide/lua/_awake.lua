@@ -3,9 +3,10 @@
 local AWAKE_MS = 30000
 
 -- Whether a worker has been heard of lately. One that died counts for a while; the tick makes
--- up for it. It is a field of `meta`, so that a submission learns of it with the gate.
-local function is_recent(now_ms, awake_ms) return tonumber(awake_ms or 0) >= now_ms - AWAKE_MS end
-local function awake(now_ms) return is_recent(now_ms, redis.call('HGET', meta, 'awake_ms')) end
+-- up for it.
+local function awake(now_ms)
+  return tonumber(redis.call('HGET', meta, 'awake_ms') or 0) >= now_ms - AWAKE_MS
+end
 
 -- The time that an alarm has to be set for, if work is due at `due_ms` and nobody is awake until
 -- then: 0 when one is set for no later, and has not gone off.

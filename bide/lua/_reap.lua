@@ -9,14 +9,16 @@ local WORKER_LOST = cjson.encode({
   message = 'The worker that ran this task died or fell silent on every attempt.',
 })
 
+-- Returns how many, and the names of the workers.
 local function reap(now_ms, limit)
-  local ids = redis.call('ZRANGE', leased, '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, limit)
-  if #ids == 0 then return 0 end
+  local ids, holders = redis.call('ZRANGE', leased, '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, limit), {}
+  if #ids == 0 then return 0, {} end
   local records = redis.call('HMGET', runs, unpack(ids))
   local seq = redis.call('HINCRBY', meta, 'seq', #ids) - #ids
   local fence = redis.call('HINCRBY', meta, 'fence', #ids) - #ids
   for i, id in ipairs(ids) do
     local run = cmsgpack.unpack(records[i])
+    if run[WORKER] ~= holders[#holders] then holders[#holders + 1] = run[WORKER] end
     run[FENCE] = fence + i
     collect(writes.unleased, id)
     if run[CANCELLING] == 1 then
@@ -28,5 +30,5 @@ local function reap(now_ms, limit)
     end
   end
   flush()
-  return #ids
+  return #ids, holders
 end

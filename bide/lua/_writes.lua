@@ -1,5 +1,6 @@
 -- Collects the writes of one step, so that a hundred records cost a handful of commands.
 -- Uses: runs, results, ready, due, leased, done, ends, journal, inbox, stats.
+--- include _stats
 local function no_writes()
   return {
     runs = {}, results = {}, ready = {}, due = {}, undue = {}, done = {}, leased = {}, unleased = {}, ends = {},
@@ -39,6 +40,6 @@ local function flush()
   flush_one('HSET', journal, writes.journal)
   flush_one('HDEL', journal, writes.unjournal) -- written and finished by one exchange
   flush_one('HDEL', inbox, writes.uninbox)
-  for total, n in pairs(writes.stats) do redis.call('HINCRBY', stats, total, n) end
+  add_to_day(tonumber(ARGV[1]), writes.stats) -- the store's time, in every script
   writes = no_writes()
 end

@@ -18,18 +18,25 @@
 -- KEYS[14] signals: ids to cancel, by worker
 -- KEYS[15] listeners: workers that block on the bell
 -- KEYS[16] bell: doorbell tokens
+-- KEYS[17] workers: when each worker was last heard of
+-- KEYS[18] ledgers: what the fleet counts on each worker for
+-- KEYS[19] starting: workers that were started
+-- KEYS[20] decisions: what was decided, and why
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] tenant: who asks; another tenant's task is not found
+-- ARGV[4] places: of each worker, for tasks of this queue
+-- ARGV[5] most: workers that may be
 -- Returns: {'CANCELLED'} at once (also when it was cancelled before), or
 --   {'REQUESTED', worker or '', workers to start}
 -- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state)
 -- Fence: none; the worker's own settle of the cancel is fenced
--- Cost: 14 commands, O(log n)
+-- Cost: 22 commands, O(log n)
 local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local journal, inbox, stats, signals = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local listeners, bell = KEYS[15], KEYS[16]
+local workers, ledgers, starting, decisions = KEYS[17], KEYS[18], KEYS[19], KEYS[20]
 --- include _run
 --- include _writes
 --- include _journal
@@ -37,6 +44,7 @@ local listeners, bell = KEYS[15], KEYS[16]
 --- include _ready
 --- include _ring
 --- include _awake
+--- include _fleet
 local SPEC_TENANT = 3
 local now_ms, id = tonumber(ARGV[1]), ARGV[2]
 
@@ -65,7 +73,7 @@ if run[EXITS] == 1 and run[RESUMES] == 1 then
     run[CANCELLING] = 1
     redis.call('HSET', runs, id, cmsgpack.pack(run))
   end
-  return { 'REQUESTED', '', awake(now_ms) and 0 or 1 }
+  return { 'REQUESTED', '', summon(now_ms, 'cancelled', see(now_ms), tonumber(ARGV[4]), tonumber(ARGV[5])) }
 end
 redis.call('ZREM', ready, id)
 redis.call('ZREM', isolated, id)

@@ -22,9 +22,11 @@
 -- KEYS[16] listeners: workers that block on the bell
 -- KEYS[17] bell: doorbell tokens
 -- KEYS[18] workers: when each worker was last heard of
--- KEYS[19] ledgers: what each worker's last exchange lost and leased
+-- KEYS[19] ledgers: what each worker's last exchange lost and leased, and its free places
 -- KEYS[20] signals: ids to cancel, by worker
 -- KEYS[21] stats: totals
+-- KEYS[22] starting: workers that were started
+-- KEYS[23] decisions: what was decided, and why
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] worker: who asks
 -- ARGV[3] boot: which start of that worker, growing
@@ -34,21 +36,26 @@
 -- ARGV[7] isolate: 1 when the worker has room for an isolated task
 -- ARGV[8] listen_ms: how long it will block on the bell if it has room left, 0 for not at all
 -- ARGV[9] lived_ms: what the worker has lived since it last said so
--- ARGV[10...] messages: id, fence, verb, number, body and extra of each, at most 100, in order:
+-- ARGV[10] free: places it has free for tasks of this queue, the capacity included; -1 when it will lease
+--   nothing more
+-- ARGV[11] places: of each worker, for tasks of this queue
+-- ARGV[12] most: workers that may lease
+-- ARGV[13...] messages: id, fence, verb, number, body and extra of each, at most 100, in order:
 --   a settle: the state to enter (or `polled`), delay_ms, what _settle says, usage;
 --   journal: position, entry, number of the event it has read or 0; progress: 0, JSON, '';
 --   deliver (fence is polls): billed_us, JSON, name; watch (of a poller): every_ms, member, name;
 --   unwatch: 0, member, ''
 -- Returns: {'OK', positions of lost messages, leases (id, spec, run, isolated, journal, inbox; ...),
---   ids to cancel, next due time in ms or -1, tasks still ready}
+--   ids to cancel, next due time in ms or -1, tasks still ready, workers to start, 1 when this worker may
+--   lease (0 when there are `most` without it), workers that may, places free on them, workers that start}
 -- Errors: SUPERSEDED (a later exchange or boot of this worker was seen; nothing was done)
 -- Fence: each settle, and each entry, counts only for its task's latest fence; each lease gets a new one
--- Cost: 19 commands and about 5 per task settled and 4 per task leased, batched
+-- Cost: 23 commands and about 5 per task settled and 4 per task leased, batched
 local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local journal, inbox, progress, watched, idempotency = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local listeners, bell, workers, ledgers, signals = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
-local stats = KEYS[21]
+local stats, starting, decisions = KEYS[21], KEYS[22], KEYS[23]
 --- include _run
 --- include _writes
 --- include _journal
@@ -65,37 +72,47 @@ local stats = KEYS[21]
 --- include _lease
 --- include _ring
 --- include _awake
+--- include _fleet
 --- include _presence
-local MESSAGES, LEASED = 10, 6
+local MESSAGES, LEASED = 13, 6
 local now_ms, worker = tonumber(ARGV[1]), ARGV[2]
 local boot, seq = tonumber(ARGV[3]), tonumber(ARGV[4])
 
-local ledger = redis.call('HGET', ledgers, worker)
-local last_boot, last_seq, last_ids, last_isolated, lost = 0, 0, {}, 0, {}
-if ledger then last_boot, last_seq, last_ids, last_isolated, lost = unpack(cmsgpack.unpack(ledger)) end
-if boot < last_boot or (boot == last_boot and seq < last_seq) then return { 'SUPERSEDED' } end
-local again = boot == last_boot and seq == last_seq
+local packed = redis.call('HGET', ledgers, worker)
+local ledger = packed and cmsgpack.unpack(packed) or { 0, 0, {}, 0, {}, 0, 0 }
+if boot < ledger[BOOT] or (boot == ledger[BOOT] and seq < ledger[SEQ]) then return { 'SUPERSEDED' } end
+local again = boot == ledger[BOOT] and seq == ledger[SEQ]
 
-local heard = 0
+local heard, lost = 0, ledger[LOST]
 if not again then
   heard = math.floor((#ARGV - MESSAGES + 1) / 6)
   count('worker_ms', tonumber(ARGV[9]))
+  count('starts', seq == 1 and 1 or 0)
   lost = heard > 0 and hear(MESSAGES, now_ms) or {}
   flush()
 end
 
 promote(now_ms, 100)
-local reaped = reap(now_ms, 100)
+local reaped, holders = reap(now_ms, 100)
 end_overdue(now_ms, 100)
 prune(now_ms, math.max(10, heard)) -- no slower than tasks end
 
-local leases, capacity = {}, tonumber(ARGV[5])
+local leases, capacity, free = {}, tonumber(ARGV[5]), tonumber(ARGV[10])
+local places, most = tonumber(ARGV[11]), tonumber(ARGV[12])
+local is_new, seen = redis.call('ZADD', workers, now_ms, worker) == 1, see(now_ms)
+discount(holders, seen) -- whoever let leases run out, this worker perhaps
+for _, name in ipairs(holders) do
+  if name == worker then ledger[FREE], ledger[ADMITTED] = 0, 0 end
+end
+local admitted = again and ledger[ADMITTED] or admit(ledger, is_new, free < 0, seen, most)
+if admitted == 0 then capacity = 0 end
 if again then
+  local last_ids = ledger[LEASED_IDS]
   local records = #last_ids > 0 and redis.call('HMGET', runs, unpack(last_ids)) or {}
   for i, record in ipairs(records) do
     local run = record and cmsgpack.unpack(record)
     if run and run[STATE] == 'running' and run[WORKER] == worker then
-      describe(leases, { last_ids[i] }, { run }, { record }, i <= last_isolated and 1 or 0)
+      describe(leases, { last_ids[i] }, { run }, { record }, i <= ledger[ISOLATED] and 1 or 0)
     end
   end
 elseif capacity > 0 then
@@ -106,22 +123,29 @@ elseif capacity > 0 then
   lease(leases, pop(ready, capacity - #leases / LEASED), worker, expires_ms, now_ms, 0)
 end
 
+local ids, isolated_leases = {}, 0
 if not again then
-  local ids = {}
   for i = 1, #leases, LEASED do ids[#ids + 1] = leases[i] end
-  redis.call('HSET', ledgers, worker, cmsgpack.pack({ boot, seq, ids, #leases > 0 and leases[4] or 0, lost }))
+  free = admitted == 1 and math.max(0, free - #ids) or 0
+  seen.free = seen.free + free
+  if #leases > 0 then isolated_leases = leases[4] end
+  redis.call('HSET', ledgers, worker, cmsgpack.pack({ boot, seq, ids, isolated_leases, lost, free, admitted }))
 end
-note_awake(now_ms, worker)
 
 if tonumber(ARGV[8]) > 0 and #leases / LEASED < capacity then
   redis.call('ZADD', listeners, now_ms + tonumber(ARGV[8]), worker)
 else
   redis.call('ZREM', listeners, worker)
 end
-local waiting = redis.call('ZCARD', ready)
+local waiting = seen.line - (#ids - isolated_leases)
 if waiting + reaped > 0 then ring(now_ms, waiting + reaped) end
+seen.awake_ms, seen.ready = now_ms, seen.ready - #ids
+local wanted = summon(now_ms, 'backlog', seen, places, most)
 
 local cancels = redis.call('HGET', signals, worker) or ''
 if cancels ~= '' then redis.call('HDEL', signals, worker) end
 
-return { 'OK', lost, leases, cancels, earliest({ due, leased, ends }), waiting }
+return {
+  'OK', lost, leases, cancels, earliest({ due, leased, ends }), waiting, wanted, admitted, seen.admitted,
+  seen.free, seen.starting,
+}

@@ -14,10 +14,9 @@
 -- Cost: 4 commands
 local meta, runs, leased, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 --- include _run
---- include _awake
---- include _presence
 local now_ms = tonumber(ARGV[1])
-note_awake(now_ms, ARGV[2])
+redis.call('ZADD', workers, now_ms, ARGV[2])
+redis.call('HSET', meta, 'awake_ms', now_ms)
 
 local ids, fences, renewed, lost, cancels = {}, {}, {}, {}, {}
 for i = 4, #ARGV, 2 do

@@ -9,6 +9,11 @@
 -- KEYS[7] idempotency: submissions by their key
 -- KEYS[8] listeners: workers that block on the bell
 -- KEYS[9] bell: doorbell tokens
+-- KEYS[10] isolated: ready tasks that must not share a worker
+-- KEYS[11] workers: when each worker was last heard of
+-- KEYS[12] ledgers: what the fleet counts on each worker for
+-- KEYS[13] starting: workers that were started
+-- KEYS[14] decisions: what was decided, and why
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] spec: packed Spec
@@ -19,21 +24,26 @@
 -- ARGV[8] fingerprint: 16 bytes of the request's hash, or empty
 -- ARGV[9] rate_field: the tenant's field in `meta`, or empty for no limit
 -- ARGV[10] rate_limit: submissions a second
+-- ARGV[11] places: of each worker, for tasks of this queue
+-- ARGV[12] most: workers that may be
 -- Returns: {'OK', id, new (1) or seen (0), workers to start, alarm to set in ms or 0,
 --   burst left (-1 without a limit)}
 -- Errors: UNREGISTERED, CLOSED, IDEMPOTENCY_CONFLICT, RATE_LIMITED
 -- Fence: none, a new task has had no lease
--- Cost: 6 commands for a ready task without key or limit, 2 more to ring, O(log ready)
+-- Cost: 6 commands for a ready task without key or limit, 2 more to ring, about 9 more to start workers,
+--   O(log ready)
 local meta, specs, runs, ready, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ends, idempotency, listeners, bell = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local isolated, workers, ledgers, starting, decisions = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 --- include _ring
 --- include _awake
+--- include _fleet
 local now_ms, id, due_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[5])
 local ends_ms, field, fingerprint, rate_field = tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[9]
 local function seen(first_id) return { 'OK', first_id, 0, awake(now_ms) and 0 or 1, 0, -1 } end
 
 -- What was accepted stays accepted: a repeat is answered before the gate and the limit are asked.
-local gate = redis.call('HMGET', meta, 'accepting', 'reason', 'retry_after', 'awake_ms')
+local gate = redis.call('HMGET', meta, 'accepting', 'reason', 'retry_after', 'covered', 'covered_ms')
 if field ~= '' then
   local entry = redis.call('HGET', idempotency, field)
   if entry then
@@ -61,9 +71,12 @@ redis.call('HSET', specs, id, ARGV[3])
 if field ~= '' then redis.call('HSET', idempotency, field, id .. fingerprint) end
 if ends_ms > 0 then redis.call('ZADD', ends, ends_ms, id) end
 if due_ms == 0 then
-  redis.call('ZADD', ready, redis.call('HINCRBY', meta, 'seq', 1), id)
+  local place = redis.call('HINCRBY', meta, 'seq', 1)
+  redis.call('ZADD', ready, place, id)
   ring(now_ms, 1)
-  return { 'OK', id, 1, is_recent(now_ms, gate[4]) and 0 or 1, 0, left }
+  local is_covered = gate[5] and place <= tonumber(gate[4]) and now_ms <= tonumber(gate[5])
+  local wanted = is_covered and 0 or summon(now_ms, 'submitted', see(now_ms), tonumber(ARGV[11]), tonumber(ARGV[12]))
+  return { 'OK', id, 1, wanted, 0, left }
 end
 local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 redis.call('ZADD', due, due_ms, id)

@@ -20,21 +20,26 @@
 -- KEYS[15] listeners: workers that block on the bell
 -- KEYS[16] bell: doorbell tokens
 -- KEYS[17] workers: when each worker was last heard of
--- KEYS[18] ledgers: what each worker's last exchange leased
+-- KEYS[18] ledgers: what each worker's last exchange leased, and its free places
 -- KEYS[19] signals: ids to cancel, by worker
 -- KEYS[20] stats: totals
+-- KEYS[21] starting: workers that were started
+-- KEYS[22] decisions: what was decided, and why
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] forget_ms: how long a silent worker's rows are kept
--- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms or -1};
---   100 of any of the first three: call again
--- Errors: none
--- Fence: reaping moves the fence on
--- Cost: 14 commands and about 6 per task, batched; at most 100 of each kind
+-- ARGV[3] epoch: of the autoscaler that asks
+-- ARGV[4] places: of each worker, for tasks of this queue
+-- ARGV[5] most: workers that may be
+-- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms or -1, alarm to set in ms or 0,
+--   workers that may lease, places free on them, workers that start}; 100 of any of the first three: call again
+-- Errors: SUPERSEDED (a later autoscaler was here; nothing was done)
+-- Fence: the epoch; reaping moves the tasks' fence on
+-- Cost: 20 commands and about 6 per task, batched; at most 100 of each kind
 local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local journal, inbox, progress, idempotency = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local listeners, bell, workers, ledgers, signals = KEYS[15], KEYS[16], KEYS[17], KEYS[18], KEYS[19]
-local stats = KEYS[20]
+local stats, starting, decisions = KEYS[20], KEYS[21], KEYS[22]
 --- include _run
 --- include _writes
 --- include _journal
@@ -46,8 +51,13 @@ local stats = KEYS[20]
 --- include _prune
 --- include _ring
 --- include _awake
-local now_ms = tonumber(ARGV[1])
-local promoted, reaped = promote(now_ms, 100), reap(now_ms, 100)
+--- include _fleet
+local now_ms, epoch = tonumber(ARGV[1]), tonumber(ARGV[3])
+local known = tonumber(redis.call('HGET', meta, 'tick_epoch') or 0)
+if known > epoch then return { 'SUPERSEDED' } end
+if known < epoch then redis.call('HSET', meta, 'tick_epoch', epoch) end
+local promoted = promote(now_ms, 100)
+local reaped, holders = reap(now_ms, 100)
 end_overdue(now_ms, 100)
 local pruned = prune(now_ms, 100)
 
@@ -59,6 +69,12 @@ if #silent > 0 then
   redis.call('HDEL', signals, unpack(silent))
 end
 
-local waiting = redis.call('ZCARD', ready) + redis.call('ZCARD', isolated)
-local listening = waiting > 0 and ring(now_ms, waiting) or 0
-return { promoted, reaped, pruned, waiting, listening, earliest({ due, leased, ends }) }
+local seen = see(now_ms)
+local has_changed = discount(holders, seen) -- whoever let leases run out
+if discount_silent(now_ms, seen) or has_changed then note_fleet(seen, tonumber(ARGV[4]), tonumber(ARGV[5])) end
+local listening = seen.ready > 0 and ring(now_ms, seen.ready) or 0
+local next_ms = earliest({ due, leased, ends })
+return {
+  promoted, reaped, pruned, seen.ready, listening, next_ms, alarm_needed(now_ms, next_ms), seen.admitted,
+  seen.free, seen.starting,
+}

@@ -88,7 +88,13 @@ def stats_json(**changes: Any) -> dict[str, Any]:
         "replays": 1530,
         "polls": 24_000,
         "poller_calls": 310,
+        "worker_starts": 12,
+        "cost_usd": 0.00034400333,
+        "paid_usd": 0.000436650869,
+        "memory_mb": 512,
         "summary": "waited 16 h, billed 41 s",
+        "queues": [],
+        "days": [],
     } | changes
 
 

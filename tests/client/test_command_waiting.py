@@ -129,11 +129,38 @@ def test_stats_prints_the_summary_and_the_figures(served: StubServer, bide: Bide
         "  expired   1\n"
         "  waited    57600.000 s\n"
         "  billed    41.280 s\n"
-        "  workers   52.110 s\n"
+        "  workers   52.110 s  (12 started)\n"
         "  replays   1530\n"
-        "  polls     24000 (310 calls of shared pollers)\n",
+        "  polls     24000 (310 calls of shared pollers)\n"
+        "  cost      $0.00034 of $0.00044 paid for workers\n",
         "",
     )
+
+
+def test_stats_prints_a_line_for_each_queue_and_day(served: StubServer, bide: Bide) -> None:
+    sums = {
+        "tasks": {"succeeded": 2, "failed": 1},
+        "waited_ms": 3_600_000,
+        "billed_ms": 1_500.25,
+        "cost_usd": 1.5e-5,
+    }
+    queues = [{"queue": "default", **sums}, {"queue": "mail", **sums, "cost_usd": 0}]
+    days = [{"day": "2026-11-24", **sums, "paid_usd": 1234.5}]
+    served.plays(Reply(200, stats_json(queues=queues, days=days)))
+    assert bide("stats").out.splitlines()[-5:] == [
+        "  queue                   ended          waited          billed            cost",
+        "  default                     3      3600.000 s         1.500 s       $0.000015",
+        "  mail                        3      3600.000 s         1.500 s              $0",
+        "  day                     ended          waited          billed            cost            paid",
+        "  2026-11-24                  3      3600.000 s         1.500 s       $0.000015       $1,234.50",
+    ]
+
+
+def test_stats_of_a_server_that_knows_no_dollars_are_shown(served: StubServer, bide: Bide) -> None:
+    newer = ("worker_starts", "cost_usd", "paid_usd", "memory_mb", "queues", "days")
+    older = {name: value for name, value in stats_json().items() if name not in newer}
+    served.plays(Reply(200, older))
+    assert bide("stats").out.endswith("  cost      $0 of $0 paid for workers\n")
 
 
 @pytest.mark.parametrize(
@@ -152,14 +179,14 @@ def test_json_of_events_and_stats_is_what_the_server_said(
 
 def test_show_tells_progress_and_cost(served: StubServer, bide: Bide) -> None:
     said = {"fraction": 0.9, "message": "almost there"}
-    figures = {"billed_ms": 1.874, "waited_ms": 61_000, "replays": 2, "polls": 12}
+    figures = {"billed_ms": 1.874, "cost_usd": 1.5617e-8, "waited_ms": 61_000, "replays": 2, "polls": 12}
     served.plays(unfinished(5, "waiting", progress=said, run_at="2026-11-23T21:10:00.000Z", **figures))
     out = bide("show", ID).out
     assert "  state     waiting\n" in out
     assert "  run at    2026-11-23 21:10:00.000Z\n" in out
     assert "  progress  90%  almost there\n" in out
     assert "  waited    61.000 s  (2 replays, 12 polls)\n" in out
-    assert out.endswith("  billed    0.002 s\n")
+    assert out.endswith("  billed    0.002 s  ($0.000000016)\n")
 
 
 @pytest.mark.parametrize(

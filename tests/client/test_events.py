@@ -10,6 +10,7 @@ from bide_client import (
     Client,
     IdempotencyConflict,
     InboxFull,
+    StatsPart,
     TaskFinished,
     TaskNotFound,
     UnexpectedAnswer,
@@ -145,9 +146,32 @@ def test_stats_tell_what_all_tasks_came_to(stub: StubServer, client: Client) -> 
     assert (stats.replays, stats.polls, stats.poller_calls) == (1530, 24_000, 310)
     assert stats.summary == "waited 16 h, billed 41 s"
     assert stats.json == stats_json()
+    assert (stats.worker_starts, stats.cost_usd, stats.paid_usd) == (12, 0.00034400333, 0.000436650869)
+    assert (stats.queues, stats.days) == ((), ())
 
 
-@pytest.mark.parametrize("broken", [{}, {"tasks": 1}, stats_json(waited_ms=None), stats_json(summary=1)])
+def test_stats_have_a_part_for_each_queue_and_day(stub: StubServer, client: Client) -> None:
+    sums = {"tasks": {"succeeded": 2, "failed": 1}, "waited_ms": 5, "billed_ms": 1.5, "cost_usd": 0.25}
+    queue, day = {"queue": "mail", **sums}, {"day": "2026-11-24", **sums, "paid_usd": 0.5}
+    stub.plays(Reply(200, stats_json(queues=[queue], days=[day])))
+    stats = client.stats()
+    assert stats.queues == (StatsPart("mail", 3, 5, 1.5, 0.25, None, queue),)
+    assert stats.days == (StatsPart("2026-11-24", 3, 5, 1.5, 0.25, 0.5, day),)
+    assert stats.days[0].json == day
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"tasks": 1},
+        stats_json(waited_ms=None),
+        stats_json(summary=1),
+        stats_json(days=[1]),
+        stats_json(queues=1),
+        stats_json(queues=[{"queue": "a", "tasks": 1}]),
+    ],
+)
 def test_totals_that_cannot_be_read_are_no_answer_of_a_bide_server(
     stub: StubServer, client: Client, broken: dict[str, Any]
 ) -> None:

@@ -95,6 +95,7 @@ class HandWorker:
                     seq=self._seq,
                     messages=messages,
                     capacity=capacity,
+                    free=100,
                     lease_ms=60_000,
                     isolate=False,
                     listen_ms=0,

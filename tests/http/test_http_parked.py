@@ -99,6 +99,7 @@ def test_a_finished_task_shows_what_it_cost(api: Api, worker: HandWorker) -> Non
     worker.succeed(worker.lease(), usage=usage)
     task = api.get(path).json
     assert (task["billed_ms"], task["waited_ms"]) == (1234.567, 60_000)
+    assert task["cost_usd"] == 1.0288079e-05
     assert (task["replays"], task["polls"]) == (2, 12)
 
 
@@ -151,7 +152,7 @@ def test_a_task_that_nobody_started_in_time_has_expired(
     api: Api, worker: HandWorker, services: Services
 ) -> None:
     path = _submit_expiring(services)
-    _show_when(api, path, lambda task: services.store.tick("default") and task["state"] == "expired")
+    _show_when(api, path, lambda task: services.store.tick("default", 0) and task["state"] == "expired")
     reply = api.get(path)
     task = reply.json
     assert (task["done"], task["result"], task["error"], task["started_at"]) == (True, None, None, None)

@@ -27,6 +27,7 @@ SERVED = {
     "/v1/tasks/{id}/cancel": ["POST"],
     "/v1/tasks/{id}/events/{name}": ["POST"],
     "/v1/stats": ["GET", "HEAD"],
+    "/v1/scaling": ["GET", "HEAD"],
     "/v1/server": ["GET", "HEAD"],
     "/v1/server/close": ["POST"],
     "/v1/server/open": ["POST"],
@@ -54,7 +55,7 @@ def _event(method: str, resource: str, path: str | None = None, **fields: Any) -
 
 def test_the_root_lists_where_to_go_on(api: Api) -> None:
     links = api.get("/").json["links"]
-    assert {"docs", "openapi", "tasks", "stats"} <= set(links)
+    assert {"docs", "openapi", "tasks", "stats", "scaling"} <= set(links)
     for name, path in links.items():
         assert api.get(path).status == (405 if name == "tasks" else 200)
 

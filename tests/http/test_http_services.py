@@ -124,7 +124,7 @@ def test_services_are_built_once_however_many_ask_at_first(settings: Settings) -
     built = []
     together = threading.Barrier(8)
 
-    def build_slowly() -> Services:
+    def build_slowly(_make_wake: object) -> Services:
         services = build(settings)
         built.append(services)
         return services
@@ -150,7 +150,7 @@ def test_services_are_built_once_however_many_ask_at_first(settings: Settings) -
 def test_a_failed_build_is_tried_again_at_the_next_request(settings: Settings, error: Exception) -> None:
     outcomes: list[Exception | None] = [error, None]
 
-    def flaky() -> Services:
+    def flaky(_make_wake: object) -> Services:
         outcome = outcomes.pop(0)
         if outcome:
             raise outcome

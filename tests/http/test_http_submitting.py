@@ -45,6 +45,7 @@ def test_a_submission_is_answered_with_its_task(api: Api) -> None:
         "run_at": None,
         "progress": None,
         "billed_ms": 0.0,
+        "cost_usd": 0.0,
         "waited_ms": 0,
         "replays": 0,
         "polls": 0,

@@ -9,6 +9,7 @@ from api_client import Api
 from chalice.test import Client
 from hand_worker import HandWorker
 
+from bide.autoscaler import Departure
 from bide.errors import StoreUnavailable
 from bide.exchange import Usage
 from bide.settings import Settings
@@ -18,6 +19,8 @@ from chalice_app.services import Services
 
 class Recorder:
     """A Wake that keeps what it was asked for, and may fail."""
+
+    farthest_ms = 3_600_000
 
     def __init__(self, error: Exception | None = None) -> None:
         self.started: list[int] = []
@@ -81,7 +84,7 @@ def test_an_event_for_a_task_that_waits_for_it_starts_a_worker(
 ) -> None:
     path = waking.submit().headers["location"]
     worker.park(worker.lease(), awaits="approved")
-    assert services.store.retire("default", "hand", 0, 0, forced=True) is not None
+    assert services.store.retire("default", "hand", 0, 0, Departure.STOPPED, forced=True) is not None
     recorder.started.clear()
     waking.post(f"{path}/events/other", 1)
     assert recorder.started == []
@@ -94,7 +97,7 @@ def test_a_cancel_of_a_parked_task_that_must_clean_up_starts_a_worker(
 ) -> None:
     path = waking.submit().headers["location"]
     worker.park(worker.lease(), awaits="approved", usage=Usage(exits=1))
-    assert services.store.retire("default", "hand", 0, 0, forced=True) is not None
+    assert services.store.retire("default", "hand", 0, 0, Departure.STOPPED, forced=True) is not None
     recorder.started.clear()
     assert waking.post(f"{path}/cancel").status == 202
     assert recorder.started == [1]

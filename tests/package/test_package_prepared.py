@@ -22,7 +22,7 @@ from local.package import PackageFailed, prepare
 ROOT = Path(__file__).parents[2]
 WHEELHOUSE = ROOT / ".venv" / "wheelhouse"
 
-MAX_ZIP_BYTES = 2_400_000
+MAX_ZIP_BYTES = 2_500_000
 MAX_FILES = 430
 MAX_MODULES_OF_A_REQUEST = 205
 MAX_MODULES_OF_A_WORKER = 250
@@ -82,6 +82,7 @@ def variables(store_url: str) -> dict[str, str]:
         "BIDE_API_KEY_HASHES": digest,
         "BIDE_PREFIX": f"t-{secrets.token_hex(6)}",
         "BIDE_IDLE_SECONDS": "0",
+        "BIDE_WORKERS_MIN": "0",
     }
 
 

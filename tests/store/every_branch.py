@@ -10,13 +10,16 @@ from hand_clock import HandClock
 from scripted_worker import LEASE_MS, Hire, deliver, entry, park, progress, settle, unwatch, watch
 from submissions import submission
 
+from bide.autoscaler import Reason
 from bide.errors import Refused, ScriptError
 from bide.exchange import Usage
 from bide.gate import Gatekeeper
 from bide.ids import TaskId
 from bide.reads import Reads
 from bide.store import FORGET_MS, Store
+from bide.tally import DAY_MS, DAYS
 
+AWAKE_MS = 30_000
 KEYED: dict[str, Any] = {"idempotency_key": "k", "fingerprint": b"f" * 16}
 
 
@@ -26,13 +29,15 @@ def play(store: Store, hire: Hire, clock: HandClock) -> None:
     _submissions(store, hire)
     _a_busy_worker(store, hire, clock)
     _neglect(store, hire, clock, hire("janitor").exchange)
-    _neglect(store, hire, clock, lambda: store.tick("default"))
+    _neglect(store, hire, clock, lambda: store.tick("default", 0))
     _heir(store, hire)
     _waiting(store, hire, clock)
     _last_attempts(store, hire, clock)
     _ends(store, hire, clock)
     _polling(store, hire, clock)
     _leaving(store, hire, clock)
+    _fleet(store, hire, clock)
+    _days(store, hire, clock)
     _holds(store)
 
 
@@ -180,7 +185,7 @@ def _last_attempts(store: Store, hire: Hire, clock: HandClock) -> None:
 
 
 def _ends(store: Store, hire: Hire, clock: HandClock) -> None:
-    for upkeep in (lambda: store.tick("default"), hire("ender").exchange):
+    for upkeep in (lambda: store.tick("default", 0), hire("ender").exchange):
         store.submit(submission(expires_ms=5))
         store.submit(submission(expires_ms=5, deadline_ms=9))
         waiting = store.submit(submission(deadline_ms=5)).id
@@ -216,7 +221,72 @@ def _leaving(store: Store, hire: Hire, clock: HandClock) -> None:
     store.arm("default", clock.ms + 1_000)
     store.arm("default", clock.ms + 2_000)
     clock.pass_ms(FORGET_MS)
-    store.tick("default")
+    store.tick("default", 0)
+
+
+def _fleet(store: Store, hire: Hire, clock: HandClock) -> None:
+    """Each script that may start workers finds one silent, and a start that has come to nothing."""
+    parker = hire("parker")
+    while leases := parker.lease(isolate=False):
+        parker.exchange(*(settle(lease, "succeeded") for lease in leases))
+    called, cleaned = (store.submit(submission()).id for _ in range(2))
+    parker.exchange(*(park(lease, "go", usage=Usage(exits=1)) for lease in parker.lease(2, isolate=False)))
+    parker.retire(forced=True)
+    store.submit(submission())
+    stranger = hire("stranger")
+    for number, make in enumerate(
+        (
+            lambda: store.submit(submission()),
+            lambda: store.send_event(called, "", "go", b"1"),
+            lambda: store.cancel(cleaned, ""),
+            lambda: stranger.exchange(free=-1),
+            lambda: hire("stranger").retire(forced=True),
+            lambda: store.tick("default", 0),
+            lambda: store.note_starts("default", Reason.READY, 1),
+        )
+    ):
+        hire(f"silent {number}").exchange(free=1_000)
+        clock.pass_ms(AWAKE_MS - 5_000)
+        store.note_starts("default", Reason.READY, 1)
+        clock.pass_ms(5_001)
+        store.note_starts("default", Reason.READY, 1)
+        clock.pass_ms(10_001)
+        make()
+    store.note_starts("default", Reason.READY, 1)
+    clock.pass_ms(10_001)
+    Reads(store).fleet("default")
+    store.submit(submission(delay_ms=10**9))
+    hire("silent at last").exchange(free=1_000)
+    clock.pass_ms(AWAKE_MS + 1)
+    store.note_starts("default", Reason.READY, 1)
+    epoch = store.begin_turn()
+    store.tick("default", epoch)
+    store.note_starts("default", Reason.READY, 1, epoch)
+
+
+def _days(store: Store, hire: Hire, clock: HandClock) -> None:
+    """Something to count on a day so late that the day before it is folded, by whoever counts."""
+    worker = hire("of many days")
+    for act in ("cancel", "event", "tick", "exchange", "retire"):
+        worker.exchange(lived_ms=1)
+        while leases := worker.lease():
+            worker.exchange(*(settle(lease, "failed") for lease in leases))
+        id = store.submit(submission(expires_ms=10 * DAYS * DAY_MS if act == "tick" else 0)).id
+        if act == "event":
+            worker.exchange(park(worker.lease_one(), "go"))
+        clock.pass_ms(DAYS * DAY_MS)
+        match act:
+            case "cancel":
+                store.cancel(id, "")
+            case "event":
+                store.send_event(id, "", "go", b"1")
+            case "tick":
+                clock.pass_ms(9 * DAYS * DAY_MS)
+                store.tick("default", store.begin_turn())
+            case "exchange":
+                worker.exchange(lived_ms=1)
+            case "retire":
+                worker.leave(lived_ms=1, forced=True)
 
 
 def _holds(store: Store) -> None:

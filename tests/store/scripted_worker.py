@@ -8,6 +8,7 @@ from typing import Any
 
 import redis.asyncio
 
+from bide.autoscaler import Departure
 from bide.exchange import ExchangeReply, Lease, Message, Settlement, Usage, Verb
 from bide.replies import Need
 from bide.store import Store
@@ -40,6 +41,7 @@ class ScriptedWorker:
         self,
         *messages: Message,
         capacity: int = 0,
+        free: int = 100,
         isolate: bool = True,
         listen_ms: int = 0,
         lease_ms: int = LEASE_MS,
@@ -51,6 +53,7 @@ class ScriptedWorker:
             "seq": self._seq,
             "messages": messages,
             "capacity": capacity,
+            "free": free,
             "isolate": isolate,
             "listen_ms": listen_ms,
             "lease_ms": lease_ms,
@@ -92,7 +95,7 @@ class ScriptedWorker:
 
     def leave(self, window_ms: int = 2_000, lived_ms: int = 0, *, forced: bool = False) -> Need | None:
         """Leave, and say what it takes that work goes on; None when it must stay."""
-        return self._store.retire(self.slot, self.name, window_ms, lived_ms, forced=forced)
+        return self._store.retire(self.slot, self.name, window_ms, lived_ms, Departure.IDLE, forced=forced)
 
     def retire(self, window_ms: int = 2_000, *, forced: bool = False) -> bool:
         """Leave; False when it must stay."""

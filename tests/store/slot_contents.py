@@ -12,12 +12,13 @@ import redis
 from bide.exchange import read_events
 from bide.keys import SLOT_KEYS, Keys
 from bide.records import Run, Spec
+from bide.tally import tally
 
 _HASHES = (
     "meta", "specs", "runs", "results", "journal", "inbox", "progress", "idempotency", "ledgers", "signals",
     "stats",
 )  # fmt: skip
-_ZSETS = ("ready", "isolated", "due", "leased", "done", "ends", "watched", "listeners", "workers")
+_ZSETS = ("ready", "isolated", "due", "leased", "done", "ends", "watched", "listeners", "workers", "starting")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class Slot:
     """Packed: only the scripts read them."""
     signals: dict[str, bytes]
     stats: dict[str, int]
+    """Sums over all days, those that are not 0."""
+    starting: dict[bytes, int]
+    decisions: int
+    """How many are kept."""
 
     def entries(self, key: bytes) -> list[bytes]:
         """A task's journal, in order."""
@@ -94,9 +99,14 @@ def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
         | {
             "specs": {key: decode(packed, type=Spec) for key, packed in raw["specs"].items()},
             "runs": {key: decode(packed, type=Run) for key, packed in raw["runs"].items()},
-            "stats": {name.decode(): int(value) for name, value in raw["stats"].items()},
+            "stats": _sums(raw["stats"]),
         }
     )
+
+
+def _sums(stats: dict[bytes, bytes]) -> dict[str, int]:
+    totals = msgspec.structs.asdict(tally({"": stats}, now_ms=0).total)
+    return {name: n for name, n in totals.items() if n}
 
 
 def wipe(client: redis.Redis, keys: Keys, slot: str = "default") -> None:

@@ -139,11 +139,11 @@ def test_a_worker_that_is_forced_out_of_work_needs_another(submit: Submit, worke
 
 
 def test_a_tick_says_when_it_is_next_needed(submit: Submit, store: Store, worker: ScriptedWorker) -> None:
-    assert store.tick("default").next_due_ms == -1
+    assert store.tick("default", 0).next_due_ms == -1
     submit(delay_ms=60_000)
-    assert store.tick("default").next_due_ms == START_MS + 60_000
+    assert store.tick("default", 0).next_due_ms == START_MS + 60_000
     submit()
     lease = worker.lease_one()
-    assert store.tick("default").next_due_ms == START_MS + LEASE_MS
+    assert store.tick("default", 0).next_due_ms == START_MS + LEASE_MS
     worker.exchange(settle(lease, "succeeded"))
-    assert store.tick("default").next_due_ms == START_MS + 60_000
+    assert store.tick("default", 0).next_due_ms == START_MS + 60_000

@@ -156,7 +156,7 @@ def test_a_tick_rings_for_what_nobody_has_fetched(
     _listen(hire("a"))
     submit()
     _take_tokens(store)
-    assert store.tick("default").listeners == 1
+    assert store.tick("default", 0).listeners == 1
     assert look().bell == 1
 
 

@@ -23,7 +23,7 @@ Sweep = Callable[[], object]
 def sweep(request: pytest.FixtureRequest, hire: Hire, store: Store) -> Sweep:
     """Upkeep, by either of the two that do it; leases nothing."""
     if request.param == "tick":
-        return lambda: store.tick("default")
+        return lambda: store.tick("default", 0)
     janitor = hire("janitor")
     return lambda: janitor.exchange()
 
@@ -181,11 +181,11 @@ def test_the_same_upkeep_again_changes_nothing(
         _bring(state, submit, worker)
     submit(expires_ms=5)
     clock.pass_ms(5_000)
-    store.tick("default")
+    store.tick("default", 0)
     after = look()
-    store.tick("default")
+    store.tick("default", 0)
     assert replace(look(), bell=after.bell) == after
-    assert after.stats == {"failed": 4, "expired": 1, "waited_ms": 5_000}
+    assert after.stats == {"failed": 4, "expired": 1, "waited_ms": 5_000, "starts": 1}
 
 
 def test_more_than_one_upkeeps_worth_of_ends_are_all_ended(
@@ -194,7 +194,7 @@ def test_more_than_one_upkeeps_worth_of_ends_are_all_ended(
     for _ in range(120):
         submit(expires_ms=5)
     clock.pass_ms(5)
-    upkeep = store.tick("default")
+    upkeep = store.tick("default", 0)
     assert upkeep.next_due_ms == START_MS + 5, "there is more to do at once"
-    store.tick("default")
+    store.tick("default", 0)
     assert {run.state for run in look().runs.values()} == {State.EXPIRED}

@@ -92,7 +92,7 @@ def test_an_entry_of_a_reaped_lease_is_refused_before_the_task_is_leased_again(
     submit()
     lease = worker.lease_one()
     clock.pass_ms(LEASE_MS)
-    store.tick("default")
+    store.tick("default", 0)
     assert worker.exchange(entry(lease, 1)).lost == (0,)
     assert look().journal == {}
 
@@ -114,7 +114,7 @@ def test_a_lost_entry_leaves_its_event_unread(
     store.send_event(id, "", "go", b"1")
     lease = worker.lease_one()
     clock.pass_ms(LEASE_MS)
-    store.tick("default")
+    store.tick("default", 0)
     worker.exchange(entry(lease, 1, event=1))
     assert look().unread(id.key) == [("go", "1")]
 
@@ -198,7 +198,7 @@ def test_what_a_task_said_last_of_itself_is_read_with_it_and_pruned_with_it(
     worker.exchange(settle(lease, "succeeded"))
     assert Reads(store).task(id, "").progress == b'{"fraction":0.75}'
     clock.pass_ms(1_000)
-    store.tick("default")
+    store.tick("default", 0)
     assert look().progress == {}
 
 

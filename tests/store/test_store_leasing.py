@@ -141,7 +141,7 @@ def suspects(submit: Submit, hire: Hire, clock: HandClock, store: Store) -> list
         clock.pass_ms(1)
     hire("dead").lease()
     clock.pass_ms(LEASE_MS)
-    store.tick("default")
+    store.tick("default", 0)
     return ids
 
 
@@ -158,7 +158,7 @@ def test_a_crash_with_more_attempts_left_does_not(
     id = submit(max_attempts=3)
     worker.lease()
     clock.pass_ms(LEASE_MS)
-    store.tick("default")
+    store.tick("default", 0)
     assert look().places(id.key) == ["ready"]
 
 

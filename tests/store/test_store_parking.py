@@ -105,7 +105,7 @@ def test_a_late_park_of_a_reaped_lease_is_lost(
     id = submit()
     lease = worker.lease_one()
     clock.pass_ms(LEASE_MS)
-    store.tick("default")
+    store.tick("default", 0)
     assert worker.exchange(park(lease, "go")).lost == (0,)
     assert look().places(id.key) == ["ready"]
 

@@ -113,7 +113,7 @@ def test_a_reaped_lease_is_refused_before_the_task_is_leased_again(
     id = submit()
     old = worker.lease_one()
     clock.pass_ms(LEASE_MS)
-    store.tick("default")
+    store.tick("default", 0)
     before = look()
     assert worker.exchange(settle(old, state, b'"late"')).lost == (0,)
     after = look()

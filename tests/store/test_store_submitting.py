@@ -133,7 +133,7 @@ def test_a_key_is_forgotten_with_its_task(submit: Submit, store: Store, clock: H
     first = submit(idempotency_key="k", fingerprint=A, retention_ms=1_000)
     store.cancel(first, "")
     clock.pass_ms(1_000)
-    store.tick("default")
+    store.tick("default", 0)
     assert look().idempotency == {}
     assert submit(idempotency_key="k", fingerprint=B) != first
 

@@ -33,8 +33,8 @@ def test_the_ends_of_tasks_are_counted_once_each(
     store.cancel(e.id, "")
     submit(expires_ms=5)
     clock.pass_ms(5)
-    store.tick("default")
-    assert Reads(store).totals() == Totals(succeeded=2, failed=1, cancelled=2, expired=1)
+    store.tick("default", 0)
+    assert Reads(store).totals() == Totals(succeeded=2, failed=1, cancelled=2, expired=1, starts=1)
 
 
 def test_each_lease_adds_what_it_cost_to_its_task_and_to_the_totals(
@@ -45,7 +45,9 @@ def test_each_lease_adds_what_it_cost_to_its_task_and_to_the_totals(
     worker.exchange(settle(again, "succeeded", usage=COST._replace(active_ms=12)))
     run = Reads(store).task(id, "").run
     assert (run.billed_us, run.waited_ms, run.replays, run.polls, run.active_ms) == (200, 40, 2, 6, 12)
-    assert Reads(store).totals() == Totals(succeeded=1, billed_us=200, waited_ms=40, replays=2, polls=6)
+    assert Reads(store).totals() == Totals(
+        succeeded=1, billed_us=200, waited_ms=40, replays=2, polls=6, starts=1
+    )
 
 
 def test_a_lost_settle_and_a_repeated_one_cost_nothing(

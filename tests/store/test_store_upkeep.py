@@ -11,6 +11,7 @@ from scripted_worker import LEASE_MS, Hire, ScriptedWorker, settle
 from slot_contents import Look
 from submissions import Submit
 
+from bide.autoscaler import Seen
 from bide.records import Run
 from bide.replies import Upkeep
 from bide.state import State
@@ -23,7 +24,7 @@ Sweep = Callable[[], object]
 def sweep(request: pytest.FixtureRequest, hire: Hire, store: Store) -> Sweep:
     """Upkeep, by either of the two that do it; leases nothing."""
     if request.param == "tick":
-        return lambda: store.tick("default")
+        return lambda: store.tick("default", 0)
     janitor = hire("janitor")
     return lambda: janitor.exchange()
 
@@ -205,18 +206,23 @@ def test_ticks_do_what_is_left_a_hundred_at_a_time(
     for _ in range(110):
         submit(delay_ms=LEASE_MS)
     clock.pass_ms(LEASE_MS)
-    assert store.tick("default")[:4] == (100, 100, 0, 100)
+
+    def tick() -> tuple[int, int, int, int]:
+        done = store.tick("default", 0)
+        return done.promoted, done.reaped, done.pruned, done.seen.ready
+
+    assert tick() == (100, 100, 0, 100)
     clock.pass_ms(1)
-    assert store.tick("default")[:4] == (10, 20, 100, 110)
+    assert tick() == (10, 20, 100, 110)
     clock.pass_ms(1)
-    assert store.tick("default")[:4] == (0, 0, 20, 110)
-    assert store.tick("default")[:4] == (0, 0, 0, 110)
+    assert tick() == (0, 0, 20, 110)
+    assert tick() == (0, 0, 0, 110)
     assert len(look().runs) == 110
 
 
 def test_a_tick_of_an_untouched_slot_does_nothing(store: Store, look: Look) -> None:
     before = look()
-    assert store.tick("default") == Upkeep(0, 0, 0, 0, 0, next_due_ms=-1)
+    assert store.tick("default", 0) == Upkeep(0, 0, 0, 0, -1, 0, Seen(0, 0, 0, 0))
     assert look() == before
 
 
@@ -234,10 +240,10 @@ def test_a_tick_forgets_a_worker_that_has_been_silent_for_long(
     assert (set(gone_since.workers), set(gone_since.signals)) == ({"gone"}, {"gone"})
     clock.pass_ms(FORGET_MS - 1)
     alive.exchange()
-    store.tick("default")
+    store.tick("default", 0)
     assert "gone" in look().ledgers
     clock.pass_ms(1)
-    store.tick("default")
+    store.tick("default", 0)
     slot = look()
     assert set(slot.workers) == set(slot.ledgers) == {"alive"}
     assert slot.signals == {}
@@ -251,7 +257,7 @@ def test_a_heartbeat_keeps_a_worker_known(
     clock.pass_ms(FORGET_MS - 1)
     worker.heartbeat(lease)
     clock.pass_ms(1)
-    store.tick("default")
+    store.tick("default", 0)
     assert set(look().workers) == {"worker"}
 
 
@@ -260,5 +266,5 @@ def test_a_tick_takes_listeners_off_the_list_when_their_time_is_over(
 ) -> None:
     worker.exchange(capacity=1, listen_ms=1_000)
     clock.pass_ms(1_001)
-    store.tick("default")
+    store.tick("default", 0)
     assert look().listeners == {}

@@ -14,11 +14,14 @@ ALLOWED = {
     "bide": {"hiredis", "msgspec"},
     "bide_client": {"requests", "urllib3"},
     "chalice_app": {"bide", "chalice", "msgspec"},
-    "workers": {"bide", "boto3", "botocore", "msgspec", "requests"},
+    "workers": {"bide", "boto3", "botocore", "chalice", "msgspec", "requests"},
 }
 """What each package may import besides itself and the standard library. `local` may import anything."""
 
-PURE = tuple(f"bide.{name}" for name in ("errors", "state", "records", "retry", "registry", "context", "ids"))
+PURE = tuple(
+    f"bide.{name}"
+    for name in ("errors", "state", "records", "retry", "registry", "context", "ids", "autoscaler")
+)
 """Modules that do no I/O, nor does anything they import."""
 
 DOES_IO = {

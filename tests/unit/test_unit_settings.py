@@ -86,6 +86,9 @@ def test_settings_cannot_be_changed() -> None:
         ("BIDE_CONCURRENCY", " 7 ", "concurrency", 7),
         ("BIDE_WORKERS_MIN", "0", "workers_min", 0),
         ("BIDE_LEASE_SECONDS", "0.5", "lease_seconds", 0.5),
+        ("BIDE_DRAIN_FUNCTION", "bide-dev-drain", "drain_function", "bide-dev-drain"),
+        ("BIDE_WAKE_QUEUE", "bide_dev-Wake", "wake_queue", "bide_dev-Wake"),
+        ("BIDE_WAKE_STREAM", "bide.wake", "wake_stream", "bide.wake"),
     ],
 )
 def test_a_variable_is_read_as_its_setting(variable: str, raw: str, name: str, value: object) -> None:
@@ -106,6 +109,8 @@ def test_a_variable_is_read_as_its_setting(variable: str, raw: str, name: str, v
         ("BIDE_CONCURRENCY", "9" * 99),
         ("BIDE_LEASE_SECONDS", "0.1"), ("BIDE_LEASE_SECONDS", "nan"), ("BIDE_LEASE_SECONDS", "inf"),
         ("BIDE_LEASE_SECONDS", "20s"), ("BIDE_RATE_LIMIT", "1.5"), ("BIDE_WAIT_SLOTS", "ten"),
+        ("BIDE_WAKE", "lambda"), ("BIDE_WAKE_QUEUE", "wake.fifo"), ("BIDE_WAKE_QUEUE", "x" * 81),
+        ("BIDE_DRAIN_FUNCTION", "a:b"), ("BIDE_WAKE_STREAM", "a b"), ("BIDE_WORKER_SECONDS", "0"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_a_problem_that_names_its_variable(variable: str, raw: str) -> None:
@@ -122,7 +127,9 @@ def test_any_value_is_read_or_reported(variable: str, raw: str) -> None:
         read(**{variable: raw})
     except SettingsError as error:
         reported = error.problems
-    assert {problem.split()[0] for problem in reported} <= {variable, "BIDE_WORKERS_MAX"}
+    assert {problem.split()[0] for problem in reported} <= {
+        variable, "BIDE_WORKERS_MAX", "BIDE_DRAIN_FUNCTION", "BIDE_WAKE_QUEUE", "BIDE_WAKE_STREAM",
+    }  # fmt: skip
 
 
 def test_all_problems_are_reported_together() -> None:
@@ -141,6 +148,25 @@ def test_a_problem_shows_what_was_given_and_what_may_be() -> None:
 def test_fewer_workers_at_most_than_at_least_is_a_problem() -> None:
     (problem,) = problems(BIDE_WORKERS_MIN="3", BIDE_WORKERS_MAX="2")
     assert "BIDE_WORKERS_MAX (2) must not be below BIDE_WORKERS_MIN (3)" in problem
+
+
+NAMES = {"BIDE_DRAIN_FUNCTION": "f", "BIDE_WAKE_QUEUE": "q", "BIDE_WAKE_STREAM": "s"}
+
+
+@pytest.mark.parametrize(
+    ("wake", "needed"),
+    [
+        ("none", set()),
+        ("invoke", {"BIDE_DRAIN_FUNCTION"}),
+        ("sqs", {"BIDE_DRAIN_FUNCTION", "BIDE_WAKE_QUEUE"}),
+        ("kinesis", {"BIDE_DRAIN_FUNCTION", "BIDE_WAKE_STREAM"}),
+    ],
+)
+def test_a_way_of_waking_that_lacks_something_is_a_problem_that_names_it(wake: str, needed: set[str]) -> None:
+    assert read(BIDE_WAKE=wake, **{name: NAMES[name] for name in needed}).wake == wake
+    for name in needed:
+        others = {other: NAMES[other] for other in needed - {name}}
+        assert problems(BIDE_WAKE=wake, **others) == (f"{name} is not set: BIDE_WAKE={wake} needs it",)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,10 @@ class FaultProxy:
         assert parts.port is not None
         self._store = (parts.hostname, parts.port)
         self._at, self._fault, self._kill = at, fault, kill
-        self._counting = threading.Lock()
+        self._counting = threading.Condition()
+        self._under_way = 0
+        """Calls that the store has, and has not answered."""
+        self._has_killed = False
         self.calls = 0
         self.struck: str | None = None
         """The command that met the fault."""
@@ -70,14 +73,38 @@ class FaultProxy:
         self, request: Any, client: socket.socket, store: socket.socket, replies: _RawReader
     ) -> bool:
         """Pass one call on and its reply back; False when this connection is over."""
+        blocks = request[0].upper() == b"BLPOP"
         with self._counting:
+            if self._has_killed:
+                return False
             self.calls += 1
             strikes = self.calls == self._at
-        if strikes:
-            self.struck = b" ".join(request[:2]).decode(errors="replace")
-        if strikes and self._fault is Fault.KILLED_BEFORE:
-            self._kill()
-            return False
+            if strikes:
+                self.struck = b" ".join(request[:2]).decode(errors="replace")
+            if strikes and self._fault is Fault.KILLED_BEFORE:
+                self._kill_in_peace(under_way=0)
+                return False
+            self._under_way += not blocks
+        try:
+            return self._ask(request, client, store, replies, strikes)
+        finally:
+            with self._counting:
+                self._under_way -= not blocks
+                self._counting.notify_all()
+
+    def _kill_in_peace(self, under_way: int) -> None:
+        """Kill when no more than so many calls are under way; what comes after goes nowhere.
+
+        The worker has several connections: what another one had sent before would change the store
+        after the test has looked what the worker left behind.
+        """
+        self._has_killed = True
+        self._counting.wait_for(lambda: self._under_way <= under_way, 10)
+        self._kill()
+
+    def _ask(
+        self, request: Any, client: socket.socket, store: socket.socket, replies: _RawReader, strikes: bool
+    ) -> bool:
         store.sendall(hiredis.pack_command(tuple(request)))
         while (reply := replies.take()) is None:
             readable, _, _ = select.select([store, client], [], [])
@@ -87,7 +114,8 @@ class FaultProxy:
                 replies.feed(store.recv(65536))
         if strikes:
             if self._fault is Fault.KILLED_AFTER:
-                self._kill()
+                with self._counting:
+                    self._kill_in_peace(under_way=1)
             return False
         client.sendall(reply)
         return True

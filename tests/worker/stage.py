@@ -100,7 +100,13 @@ class Stage:
         **settings: Any,
     ) -> int:
         """wish: what else zygote.py understands."""
-        settings = {"lease_seconds": 0.6, "grace_seconds": 1.0, "idle_seconds": 0.3, **settings}
+        settings = {
+            "workers_min": 0,
+            "lease_seconds": 0.6,
+            "grace_seconds": 1.0,
+            "idle_seconds": 0.3,
+            **settings,
+        }
         pid = self._zygote.fork(
             url=url or self._url,
             prefix=self.prefix,

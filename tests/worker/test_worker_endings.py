@@ -137,7 +137,7 @@ def test_computing_on_the_loop_costs_neighbours_no_lease(stage: Stage) -> None:
     await_that(lambda: stage.effects("n"))
     computing = stage.submit("compute", seconds=1.8)
     while not stage.state(neighbour).done:
-        assert stage.store.tick("default").reaped == 0
+        assert stage.store.tick("default", 0).reaped == 0
     assert stage.view(neighbour).run.attempt == 1
     assert stage.until(computing).run.attempt == 1
 

@@ -46,7 +46,9 @@ def hire(store_url: str, prefix: str) -> Callable[..., Worker]:
     """A worker in this process; call it on the event loop."""
 
     def make(*, stays: bool = True, **settings: Any) -> Worker:
-        given = Settings(prefix=prefix, **{"idle_seconds": 0.1, "lease_seconds": 10, **settings})
+        given = Settings(
+            prefix=prefix, workers_min=0, **{"idle_seconds": 0.1, "lease_seconds": 10, **settings}
+        )
         return Worker(given, Registry({"begin": begin}), store_url, stays=stays)
 
     return make

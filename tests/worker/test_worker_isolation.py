@@ -34,11 +34,11 @@ async def crash(store: Store, url: str, queue: str) -> None:
     """Have a worker of this queue lease everything, and die."""
     client = connect_async(url)
     asked: dict[str, Any] = {
-        "messages": (), "isolate": False, "listen_ms": 0, "lived_ms": 0, "asked_at": 0.0,
+        "messages": (), "free": 100, "isolate": False, "listen_ms": 0, "lived_ms": 0, "asked_at": 0.0,
     }  # fmt: skip
     await store.exchange(client, queue, worker="dead", boot=1, seq=1, capacity=100, lease_ms=0, **asked)
     await client.aclose()
-    store.tick(queue)
+    store.tick(queue, 0)
 
 
 def suspects(store: Store, url: str, queue: str, count: int, seconds: float) -> list[TaskId]:
@@ -57,7 +57,7 @@ def test_a_freed_place_goes_to_whoever_waits_for_it(
     global most
     most = 0
     ids = suspects(store, store_url, "here", here, 0.1) + suspects(store, store_url, "there", there, 0.1)
-    assert store.tick("here").ready + store.tick("there").ready == len(ids)
+    assert store.tick("here", 0).seen.ready + store.tick("there", 0).seen.ready == len(ids)
 
     async def scenario() -> None:
         settings = Settings(prefix=prefix, queues=QUEUES)

@@ -46,9 +46,8 @@ def a_stage(zygote: Zygote, store_url: str, folder: Path) -> Iterator[Stage]:
 def journal_of(stage: Stage, id: TaskId) -> list[Entry]:
     """What the store holds, in order."""
     (key,) = stage.store.keys.slot(id.slot, ("journal",))
-    packed: list[bytes] = stage.store.command("HGETALL", key)
-    entries = zip(packed[::2], packed[1::2], strict=True)
-    mine = sorted((field, entry) for field, entry in entries if field.startswith(id.key))
+    packed = stage.store.fields(key)
+    mine = sorted((field, entry) for field, entry in packed.items() if field.startswith(id.key))
     return [msgspec.msgpack.decode(entry, type=Entry) for _, entry in mine]
 
 

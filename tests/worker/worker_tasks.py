@@ -90,6 +90,22 @@ def check_in_loop(ctx: Context, name: str) -> None:
         time.sleep(0.005)
 
 
+@task(retry=QUICKLY)
+async def ticking(ctx: Context, name: str, times: int, seconds: float) -> None:
+    """Waits again and again, never for long."""
+    _effect(name)
+    for _ in range(times):
+        await ctx.sleep(seconds)
+
+
+@task(retry=Retry(max_attempts=2, delay="20ms"))
+def deaf(name: str, seconds: float) -> str:
+    """Neither checks whether it is to end, nor can be ended."""
+    token = _effect(name)
+    time.sleep(seconds)
+    return token
+
+
 @task(timeout="50ms", retry=Retry(max_attempts=1))
 async def too_slow() -> None:
     await asyncio.sleep(60)

@@ -14,11 +14,13 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from commit_count import counting
 
 from bide import registry, scripts
+from bide.autoscaler import Limits
 from bide.settings import Settings
 from bide.worker import Worker
 from local import tether
@@ -27,11 +29,36 @@ TASKS = ("worker_tasks", "program_tasks", "poller_tasks")
 
 
 async def _work(wish: dict[str, Any]) -> None:
-    settings = Settings(prefix=wish["prefix"], queues=("other",), **wish["settings"])
+    limits = tuple((queue, Limits(*given)) for queue, given in wish["settings"].pop("queue_limits", ()))
+    settings = Settings(prefix=wish["prefix"], queues=("other",), queue_limits=limits, **wish["settings"])
     tasks = registry.load(wish.get("tasks", TASKS), local=True)
-    worker = Worker(settings, tasks, wish["url"], stays=wish.get("stays", True))
+    worker = Worker(
+        settings, tasks, wish["url"], stays=wish.get("stays", True),
+        wake=WrittenWake(Path(wish["effects"])), lives_s=wish.get("lives_s"),
+    )  # fmt: skip
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     await worker.run()
+    if not worker.clean:
+        WrittenWake(Path(wish["effects"])).write("unclean", 1)
+
+
+class WrittenWake:
+    """A Wake that starts nobody: it leaves a line in the effects file for each that it should."""
+
+    farthest_ms = 10**9
+
+    def __init__(self, effects: Path) -> None:
+        self._effects = effects
+
+    def start(self, count: int) -> None:
+        self.write("wake:start", count)
+
+    def alarm(self, delay_ms: int) -> None:
+        self.write("wake:alarm", delay_ms)
+
+    def write(self, what: str, number: int) -> None:
+        with self._effects.open("a") as effects:
+            effects.write(f"{what} {number}\n")
 
 
 def main() -> None:

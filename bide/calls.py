@@ -1,0 +1,92 @@
+"""Calls to the store: its scripts and commands, by its own time; what they refuse is raised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from bide import scripts
+from bide.clock import Clock
+from bide.connection import Client
+from bide.errors import (
+    Closed,
+    IdempotencyConflict,
+    InboxFull,
+    RateLimited,
+    StoreUnavailable,
+    Superseded,
+    TaskFinished,
+    TaskNotFound,
+    Unregistered,
+)
+from bide.keys import Keys
+
+
+class Calls:
+    """Runs what it is told on one connection per thread. Every method may raise StoreUnavailable."""
+
+    def __init__(self, client: Client, keys: Keys, clock: Clock) -> None:
+        self.client = client
+        self.clock = clock
+        self.keys = keys
+        self._slot_keys: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def now_ms(self) -> int:
+        """The store's time; asks it (one round trip) when no young sample is at hand."""
+        now_ms = self.clock.now_ms()
+        if now_ms is None:
+            sent = self.clock.local()
+            self.clock.record(read_time(self.command("TIME")), sent)
+            return self.told(self.clock.now_ms())
+        return now_ms
+
+    @staticmethod
+    def told(now_ms: int | None) -> int:
+        """The time, where a sample has just been taken."""
+        if now_ms is None:
+            raise StoreUnavailable("The store answers too slowly to tell its time. Try again.")
+        return now_ms
+
+    def keys_of(self, name: str, slot: str) -> tuple[str, ...]:
+        """The keys that a script wants of a slot."""
+        keys = self._slot_keys.get((name, slot))
+        if keys is None:
+            keys = self._slot_keys[name, slot] = self.keys.slot(slot, scripts.load(name).keys)
+        return keys
+
+    def slot_script(self, name: str, slot: str, *args: Any) -> Any:
+        """Run a script of one slot; what it refuses is raised."""
+        return self.script(name, self.keys_of(name, slot), *args)
+
+    def script(self, name: str, keys: Sequence[str], *args: Any) -> Any:
+        """Run a script on these keys; what it refuses is raised."""
+        reply = scripts.load(name).run(self.client, keys, *args)
+        if type(reply) is list and reply and type(reply[0]) is bytes and reply[0] in _REFUSALS:
+            raise _REFUSALS[reply[0]](*reply[1:])
+        return reply
+
+    def command(self, *args: Any) -> Any:
+        """Run a single command."""
+        return self.client.execute_command(*args)
+
+    def fields(self, key: str) -> dict[bytes, bytes]:
+        """All fields of a hash."""
+        found: list[bytes] = self.command("HGETALL", key)
+        return dict(zip(found[::2], found[1::2], strict=True))
+
+
+def read_time(reply: Sequence[bytes | int]) -> tuple[int, int]:
+    """The reply to TIME: seconds, microseconds."""
+    return int(reply[0]), int(reply[1])
+
+
+_REFUSALS: Final[dict[bytes, Callable[..., Exception]]] = {
+    b"SUPERSEDED": Superseded,
+    b"UNREGISTERED": Unregistered,
+    b"CLOSED": lambda reason, retry_after: Closed(reason.decode(), int(retry_after)),
+    b"IDEMPOTENCY_CONFLICT": IdempotencyConflict,
+    b"RATE_LIMITED": RateLimited,
+    b"INBOX_FULL": InboxFull,
+    b"TASK_NOT_FOUND": TaskNotFound,
+    b"TASK_FINISHED": lambda state: TaskFinished(state.decode()),
+}

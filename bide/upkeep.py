@@ -1,0 +1,101 @@
+"""One tick: upkeep of every slot, and what the autoscaler makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from bide.autoscaler import decide
+from bide.errors import Superseded
+from bide.replies import Need, Upkeep
+from bide.store import Store
+from bide.wake import Waker
+
+_FULL: Final = 100
+"""Tasks of a kind that one call sees to; a slot that had so many is asked again."""
+
+
+class Report(NamedTuple):
+    """What one look did."""
+
+    started: int
+    """Workers that it had started."""
+    promoted: int
+    reaped: int
+    pruned: int
+    complete: bool
+    """Whether every slot was seen to; not when time ran out, or a later look has begun."""
+
+
+class Caretaker:
+    """Makes up for every wake, alarm and worker that got lost. May raise StoreUnavailable.
+
+    One at a time has the say: a look that begins takes it from those that are under way, which then
+    stop. Each begins with another slot, so that none is left out if time is always short.
+    """
+
+    def __init__(self, store: Store, waker: Waker) -> None:
+        self._store = store
+        self._waker = waker
+
+    def look(
+        self,
+        within_ms: int,
+        *,
+        goes_on: Callable[[], bool] = lambda: True,
+        afresh: bool = False,
+    ) -> Report:
+        """See to every slot, and set alarms for what is due within `within_ms`.
+
+        goes_on: asked before each call to the store; False ends the look.
+        afresh: set the alarms also where they have been set, by somebody who is gone.
+        """
+        epoch = self._store.begin_turn()
+        slots = self._store.slots()
+        first = epoch % len(slots) if slots else 0
+        started, complete = 0, True
+        found: list[Upkeep] = []
+        for slot in (*slots[first:], *slots[:first]):
+            try:
+                upkeep = self._keep_up(slot, epoch, goes_on, found)
+            except Superseded:
+                upkeep = None
+            if upkeep is None:
+                complete = False
+                break
+            started += self._start(slot, upkeep, epoch)
+            self._set_alarm(slot, upkeep, within_ms, afresh=afresh)
+        return Report(
+            started,
+            sum(upkeep.promoted for upkeep in found),
+            sum(upkeep.reaped for upkeep in found),
+            sum(upkeep.pruned for upkeep in found),
+            complete,
+        )
+
+    def _keep_up(
+        self, slot: str, epoch: int, goes_on: Callable[[], bool], found: list[Upkeep]
+    ) -> Upkeep | None:
+        """Upkeep until there is none left; None when there is no time for it. Raises Superseded."""
+        while goes_on():
+            upkeep = self._store.tick(slot, epoch)
+            found.append(upkeep)
+            if max(upkeep.promoted, upkeep.reaped, upkeep.pruned) < _FULL:
+                return upkeep
+        return None
+
+    def _start(self, slot: str, upkeep: Upkeep, epoch: int) -> int:
+        decision = decide(upkeep.seen, self._store.limits(slot))
+        if not decision.start:
+            return 0
+        try:
+            count = self._store.note_starts(slot, decision.reason, decision.start, epoch)
+        except Superseded:
+            return 0
+        self._waker.answer(slot, Need(workers=count))
+        return count
+
+    def _set_alarm(self, slot: str, upkeep: Upkeep, within_ms: int, *, afresh: bool) -> None:
+        due_ms = upkeep.next_due_ms if afresh else upkeep.alarm_ms
+        if due_ms > 0 and due_ms - self._store.now_ms() <= within_ms:
+            self._waker.answer(slot, Need(alarm_ms=due_ms))

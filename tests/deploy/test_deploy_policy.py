@@ -1,0 +1,130 @@
+"""The policy file allows each call of AWS that the code makes, on what the stages name."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from chalice import constants
+from deployment import ROOT
+
+from bide import registry
+from bide.settings import Settings
+
+POLICY = json.loads((ROOT / ".chalice" / "policy.json").read_text())
+CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text())
+SOURCES = sorted(path for path in (ROOT / "workers").glob("*.py"))
+ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
+"""Actions that are not called like their operation."""
+
+
+def calls(path: Path) -> Iterator[tuple[str, str]]:
+    """Service and method of each call of a boto3 client, as `clients.get("sqs").send_message(...)`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        client = node.func.value
+        if (
+            isinstance(client, ast.Call)
+            and isinstance(client.func, ast.Attribute)
+            and client.func.attr == "get"
+            and isinstance(client.args[0], ast.Constant)
+        ):
+            yield str(client.args[0].value), node.func.attr
+
+
+def allowed(action: str, arn: str) -> bool:
+    for statement in POLICY["Statement"]:
+        resources = statement["Resource"]
+        resources = [resources] if isinstance(resources, str) else resources
+        if (
+            statement["Effect"] == "Allow"
+            and any(fnmatchcase(action, pattern) for pattern in statement["Action"])
+            and any(fnmatchcase(arn, resource) for resource in resources)
+        ):
+            return True
+    return False
+
+
+def targets(stage: str) -> dict[str, str]:
+    """ARN of what a stage names, by service."""
+    settings = Settings.from_environ(CONFIG["stages"][stage]["environment_variables"])
+    where = "eu-central-1:123456789012"
+    return {
+        "lambda": f"arn:aws:lambda:{where}:function:{settings.drain_function}",
+        "sqs": f"arn:aws:sqs:{where}:{settings.wake_queue}",
+        "kinesis": f"arn:aws:kinesis:{where}:stream/{settings.wake_stream or settings.wake_queue}",
+    }
+
+
+MADE = sorted({call for path in SOURCES for call in calls(path)})
+
+
+def test_there_are_calls_to_look_at() -> None:
+    assert {"lambda", "sqs", "kinesis"} == {service for service, _ in MADE}
+
+
+@pytest.mark.parametrize("stage", CONFIG["stages"])
+@pytest.mark.parametrize(("service", "method"), MADE)
+def test_each_call_is_allowed_on_what_the_stage_names(stage: str, service: str, method: str) -> None:
+    client = boto3.client(service, region_name="eu-central-1")
+    operation = f"{service}:{client.meta.method_to_api_mapping[method]}"
+    assert allowed(ACTIONS.get(operation, operation), targets(stage)[service])
+
+
+def statements(policy: Any) -> Iterator[str]:
+    for statement in policy.get("Statement", [policy]):
+        yield from [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "arn"),
+    [
+        (constants.SQS_EVENT_SOURCE_POLICY, "arn:aws:sqs:eu-central-1:1:bide-dev-wake"),
+        (constants.KINESIS_EVENT_SOURCE_POLICY, "arn:aws:kinesis:eu-central-1:1:stream/bide-dev-wake"),
+        (constants.VPC_ATTACH_POLICY, "*"),
+        (constants.CLOUDWATCH_LOGS, "arn:aws:logs:eu-central-1:1:*"),
+    ],
+    ids=["queue", "stream", "subnets", "logs"],
+)
+def test_what_lambda_itself_needs_for_a_function_is_allowed(policy: Any, arn: str) -> None:
+    actions = list(statements(policy))
+    assert actions
+    for action in actions:
+        assert allowed(action, arn), action
+
+
+def test_nothing_is_allowed_on_everything_but_network_interfaces_and_the_list_of_streams() -> None:
+    wide = {
+        action
+        for statement in POLICY["Statement"]
+        if statement["Resource"] == "*"
+        for action in statement["Action"]
+    }
+    assert {action for action in wide if not action.startswith("ec2:")} == {"kinesis:ListStreams"}
+    assert not [action for action in statements(POLICY) if "*" in action]
+
+
+def test_no_other_module_of_the_fleet_makes_a_client() -> None:
+    """What is called through the fleet's clients is all that these functions call."""
+    users = {path.name for path in SOURCES if re.search(r"boto3|botocore", path.read_text())}
+    assert users == {"fleet.py"}
+
+
+def test_tasks_that_call_aws_are_for_local_mode_and_need_no_permission() -> None:
+    users = [
+        path.stem
+        for path in sorted((ROOT / "workers" / "tasks").glob("*.py"))
+        if re.search(r"import boto3", path.read_text())
+    ]
+    assert users
+    deployed = registry.load(("workers.tasks",), local=False, strict=True)
+    modules = {definition.function.__module__ for definition in deployed.definitions.values()}
+    assert not modules & {f"workers.tasks.{name}" for name in users}

@@ -1,0 +1,72 @@
+"""AWS on loopback: it answers as Chalice and the deployment expect, and ends with whoever started it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+from typing import Any
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+from deployment import ROOT, Project
+
+from local.aws.running import RunningAws
+
+_STARTS = """
+import os, psutil, sys
+from local.aws.running import running_aws
+with running_aws() as aws:
+    print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_it_ends_with_a_parent_that_is_killed() -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _STARTS], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    servers = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+    assert servers
+    parent.kill()
+    parent.communicate()
+    _, alive = psutil.wait_procs(servers, timeout=20)
+    assert alive == []
+
+
+def test_a_message_is_left_to_whoever_polls_although_the_queue_has_a_trigger(deployed: Project) -> None:
+    sqs = deployed.aws.client("sqs")
+    url = sqs.get_queue_url(QueueName="bide-dev-wake")["QueueUrl"]
+    body = json.dumps({"start": 0, "hops": 0})
+    sqs.send_message(QueueUrl=url, MessageBody=body)
+    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+    assert message["Body"] == body
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def test_a_function_ends_chains_until_it_is_told_otherwise(deployed: Project) -> None:
+    client = deployed.aws.client("lambda")
+    assert client.get_function_recursion_config(FunctionName="bide-dev")["RecursiveLoop"] == "Terminate"
+
+
+@pytest.mark.parametrize(
+    ("name", "loop", "code"),
+    [("bide-dev", "Maybe", "InvalidParameterValueException"), ("none", "Allow", "ResourceNotFoundException")],
+)
+def test_a_recursion_setting_that_makes_no_sense_is_refused(
+    deployed: Project, name: str, loop: str, code: str
+) -> None:
+    client: Any = deployed.aws.client("lambda")
+    with pytest.raises(ClientError) as caught:
+        client.put_function_recursion_config(FunctionName=name, RecursiveLoop=loop)
+    assert caught.value.response["Error"]["Code"] == code
+
+
+def test_it_forgets_when_it_is_told_to(empty_aws: RunningAws) -> None:
+    sqs = empty_aws.client("sqs")
+    sqs.create_queue(QueueName=f"q-{secrets.token_hex(6)}")
+    empty_aws.forget()
+    assert sqs.list_queues().get("QueueUrls", []) == []
