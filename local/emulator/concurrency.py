@@ -22,6 +22,10 @@ class Concurrency:
         else:
             self._reserved[name] = count
 
+    def reserved(self, name: str) -> int | None:
+        """A function's reservation, None when it has none."""
+        return self._reserved.get(name)
+
     def enter(self, name: str) -> None:
         """One more invocation of this function runs. Raises Throttled when it may not."""
         reserved = self._reserved.get(name)

@@ -87,6 +87,10 @@ class Dispatcher:
         """Change a function's reserved concurrency. Raises NoSuchFunction."""
         self._concurrency.reserve(self.find(name).function.name, count)
 
+    def reserved(self, name: str) -> int | None:
+        """A function's reserved concurrency, None when it has none. Raises NoSuchFunction."""
+        return self._concurrency.reserved(self.find(name).function.name)
+
     async def invoke(self, name: str, event: bytes, header: str | None = None) -> Outcome:
         """Run a function and wait for its answer. `header` is the trace header of the caller.
 

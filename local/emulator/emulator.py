@@ -8,16 +8,21 @@ import socket
 import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
 from local import ports
 from local.asgi import Application
+from local.emulator.discovery import Account, Clients
 from local.emulator.dispatcher import Deployed, Dispatcher
 from local.emulator.figures import Figures
 from local.emulator.function import Function, Rules
+from local.emulator.queues import QueueSource
 from local.emulator.rest_api import TOO_LONG, RestApi, RestApiFace
+from local.emulator.schedules import ScheduleSource
 from local.emulator.service import Service
+from local.emulator.streams import StreamSource
 from local.emulator.upstream import Upstream
 from local.http_server import Server
 from local.proxy_event import MAX_BODY_BYTES
@@ -125,6 +130,29 @@ class Emulator:
         """Let a source invoke functions until the emulator stops."""
         task = asyncio.create_task(source.run())
         self._sources.add(task)
+
+    async def load(self, account: Account, clients: Clients) -> dict[str, str]:
+        """Deploy what `discover` has found, and let its sources run; returns the URL of each API's stage.
+
+        The keys are `<id of the API>/<stage>`.
+        """
+        self.deploy(account.functions)
+        for name, rules in account.async_rules.items():
+            self.deployed(name).events.rules = rules
+        for name in account.loops_allowed:
+            self.deployed(name).recursion_allowed = True
+        for schedule in account.schedules:
+            period_s = self.rules.schedule_period_s or schedule.period_s
+            self.run(ScheduleSource(self.dispatcher.accept, replace(schedule, period_s=period_s)))
+        for queue in account.queues:
+            self.run(QueueSource(clients("sqs"), self.dispatcher.invoke, queue))
+        for stream in account.streams:
+            source = StreamSource(
+                clients("kinesis"), self.dispatcher.invoke, stream, self.rules.stream_poll_s
+            )
+            self.run(source)
+            await source.reading.wait()
+        return {f"{api.id}/{api.stage}": await self.serve_api(api) for api in account.rest_apis}
 
     def deployed(self, name: str) -> Deployed:
         """A function as it stands: its chaos, its rules, its log. Raises NoSuchFunction."""

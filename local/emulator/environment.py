@@ -80,9 +80,15 @@ class Environment:
         self._request_id = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe = -1
+        self._killed = False
 
     @property
     def alive(self) -> bool:
+        """It can take an invocation."""
+        return self._runs and not self._killed
+
+    @property
+    def _runs(self) -> bool:
         return self._process is not None and not self.ended.is_set()
 
     @property
@@ -139,15 +145,18 @@ class Environment:
             if not self._answer.done() or self._answer.cancelled():
                 raise TimedOut(f"Task timed out after {self.function.timeout_s:.2f} seconds") from None
             answer = self._answer.result()
-        self._measure()
-        self._read()
-        self._freeze()
+        if self._runs:
+            self._measure()
+            self._read()
+            self._freeze()
         return answer
 
     def kill(self) -> None:
         """End the process and what it has started; `ended` tells when it is gone."""
-        self._measure()
-        self._signal(signal.SIGKILL)
+        if self._runs:
+            self._measure()
+            self._killed = True
+            self._signal(signal.SIGKILL)
 
     # --- the process ---------------------------------------------------------------------------
 
@@ -203,7 +212,7 @@ class Environment:
         }
 
     def _signal(self, number: signal.Signals) -> None:
-        if self.alive:
+        if self._runs:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 
@@ -235,8 +244,7 @@ class Environment:
                 self._output.write(data)
 
     def _measure(self) -> None:
-        if self.alive:
-            self.max_rss_bytes = max(self.max_rss_bytes, _peak_bytes(self.pid))
+        self.max_rss_bytes = max(self.max_rss_bytes, _peak_bytes(self.pid))
 
     # --- its runtime client --------------------------------------------------------------------
 

@@ -70,5 +70,9 @@ class Rules:
     """First and longest pause of an event that was throttled; each is twice the one before."""
     gateway_s: float = 29.0
     """How long API Gateway waits for a function."""
+    stream_poll_s: float = 1.0
+    """Pause between two looks into a shard that had nothing, and before a failed batch is tried again."""
+    schedule_period_s: float | None = None
+    """Period of every schedule, instead of its own."""
     log_bytes: int = 4 * 1024 * 1024
     """How much of a function's output is kept."""

@@ -7,7 +7,7 @@ the account. So the AWS SDK can use this one for all of Lambda's API.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -26,9 +26,8 @@ _JSON: Final = ("Content-Type", "application/json")
 
 _INVOKE: Final = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 _RECURSION: Final = re.compile(r"/2024-08-31/functions/([^/]+)/recursion-config")
+_CONCURRENCY: Final = re.compile(r"/20[\d-]+/functions/([^/]+)/concurrency")
 _EVENT_RULES: Final = re.compile(r"/2019-09-25/functions/([^/]+)/event-invoke-config")
-
-Handler = Callable[[str, str, dict[str, str], bytes], Awaitable[Answer]]
 
 
 class Service:
@@ -37,10 +36,10 @@ class Service:
     def __init__(self, dispatcher: Dispatcher, upstream: Upstream | None) -> None:
         self._dispatcher = dispatcher
         self._upstream = upstream
-        self._routes: tuple[tuple[re.Pattern[str], Handler], ...] = (
-            (_INVOKE, self._invoke),
+        self._settings: tuple[tuple[re.Pattern[str], Callable[[str, str, bytes], Answer]], ...] = (
             (_RECURSION, self._recursion),
             (_EVENT_RULES, self._event_rules),
+            (_CONCURRENCY, self._concurrency),
         )
 
     async def answer(
@@ -50,13 +49,20 @@ class Service:
         if path == FIGURES_PATH:
             return _json(200, self._dispatcher.figures())
         lower = {name.lower(): value for name, value in headers}
-        for pattern, handler in self._routes:
-            match = pattern.fullmatch(path.rstrip("/"))
+        try:
+            match = _INVOKE.fullmatch(path)
             if match:
-                try:
-                    return await handler(unquote(match[1]), method, lower, body)
-                except Refused as refusal:
-                    return _refusal(refusal)
+                return await self._invoke(unquote(match[1]), method, lower, body)
+            for pattern, handler in self._settings:
+                match = pattern.fullmatch(path.rstrip("/"))
+                if match:
+                    answer = handler(unquote(match[1]), method, body)
+                    if method != "GET" and self._upstream is not None:
+                        # It keeps a record; what it does not know of is in force all the same.
+                        await self._upstream.answer(method, path, query, headers, body)
+                    return answer
+        except Refused as refusal:
+            return _refusal(refusal)
         if self._upstream is None:
             return _refusal(NoSuchFunction(f"nothing answers {method} {path}"))
         return await self._upstream.answer(method, path, query, headers, body)
@@ -80,7 +86,7 @@ class Service:
             answered.append(("X-Amz-Function-Error", "Unhandled"))
         return Answer(200, answered, outcome.payload)
 
-    async def _recursion(self, name: str, method: str, _: dict[str, str], body: bytes) -> Answer:
+    def _recursion(self, name: str, method: str, body: bytes) -> Answer:
         deployed = self._dispatcher.find(name)
         if method == "PUT":
             loop = _members(body).get("RecursiveLoop")
@@ -89,7 +95,7 @@ class Service:
             deployed.recursion_allowed = loop == "Allow"
         return _json(200, {"RecursiveLoop": "Allow" if deployed.recursion_allowed else "Terminate"})
 
-    async def _event_rules(self, name: str, method: str, _: dict[str, str], body: bytes) -> Answer:
+    def _event_rules(self, name: str, method: str, body: bytes) -> Answer:
         deployed = self._dispatcher.find(name)
         if method == "DELETE":
             deployed.events.rules = AsyncRules()
@@ -102,6 +108,15 @@ class Service:
                 max_age_s=float(members.get("MaximumEventAgeInSeconds", before.max_age_s)),
             )
         return _json(200, _shown(deployed))
+
+    def _concurrency(self, name: str, method: str, body: bytes) -> Answer:
+        if method == "DELETE":
+            self._dispatcher.reserve(name, None)
+            return Answer(204, [], b"")
+        if method == "PUT":
+            self._dispatcher.reserve(name, int(_members(body)["ReservedConcurrentExecutions"]))
+        count = self._dispatcher.reserved(name)
+        return _json(200, {} if count is None else {"ReservedConcurrentExecutions": count})
 
 
 def _shown(deployed: Deployed) -> dict[str, Any]:

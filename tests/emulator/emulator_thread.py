@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -101,3 +102,11 @@ class EmulatorThread:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(SECONDS)
             self._loop.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds; fail when it never does."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "this has not come to pass"
+        time.sleep(0.005)
