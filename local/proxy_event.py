@@ -165,7 +165,7 @@ def to_answer(response: Mapping[str, Any]) -> Answer:
         headers += [(name, str(value)) for value in values]
     body = response["body"]
     if response.get("isBase64Encoded"):
-        body = base64.b64decode(body)
+        body = base64.b64decode(body, validate=True)
     elif isinstance(body, str):
         body = body.encode()
     return Answer(response["statusCode"], headers, body)

@@ -19,6 +19,9 @@ Invoke = Callable[[str, bytes, str | None], Awaitable[Outcome]]
 
 SERVICE_ERRORS: Final = (BotoCoreError, ClientError)
 
+_PAUSE_SECONDS: Final = 1.0
+"""How long a service that fails is left alone."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,6 +38,11 @@ class Calls:
         call = partial(getattr(self._client, method), **arguments)
         answer: dict[str, Any] = await loop.run_in_executor(self._threads, call)
         return answer
+
+    async def pause(self, error: Exception) -> None:
+        """Leave the service alone for a while after an error, which is logged."""
+        _log.warning("an event source has to wait: %s", error)
+        await asyncio.sleep(_PAUSE_SECONDS)
 
     def close(self) -> None:
         """Start no more calls; one that is under way ends by itself."""

@@ -20,9 +20,6 @@ _WAIT_SECONDS: Final = 1
 _BATCHES: Final = 5
 """Batches at work at once; what AWS begins with."""
 
-_PAUSE_SECONDS: Final = 1.0
-"""How long a service that fails is left alone."""
-
 _DELETE_AT_ONCE: Final = 10
 
 
@@ -53,8 +50,8 @@ class QueueSource:
             while True:
                 try:
                     await self._poll(await self._url())
-                except SERVICE_ERRORS:
-                    await asyncio.sleep(_PAUSE_SECONDS)
+                except SERVICE_ERRORS as error:
+                    await self._calls.pause(error)
         finally:
             for batch in self._batches:
                 batch.cancel()

@@ -11,9 +11,6 @@ import msgspec
 
 from local.emulator.polling import SERVICE_ERRORS, Calls, Invoke, succeeds
 
-_PAUSE_SECONDS: Final = 1.0
-"""How long a service that fails is left alone."""
-
 _THREADS: Final = 4
 
 
@@ -39,6 +36,7 @@ class StreamSource:
         self._calls = Calls(client, _THREADS)
         self._invoke = invoke
         self._mapping = mapping
+        self._name = mapping.stream_arn.rpartition("/")[2]
         self._poll_s = poll_s
 
     async def run(self) -> None:
@@ -53,22 +51,22 @@ class StreamSource:
             self._calls.close()
 
     async def _iterators(self) -> dict[str, str]:
-        arn = self._mapping.stream_arn
+        name = self._name
         while True:
             try:
-                listed = await self._calls.call("list_shards", StreamARN=arn)
+                listed = await self._calls.call("list_shards", StreamName=name)
                 return {
                     shard["ShardId"]: await self._iterator(
                         shard["ShardId"], ShardIteratorType=self._mapping.starting_position
                     )
                     for shard in listed["Shards"]
                 }
-            except SERVICE_ERRORS:
-                await asyncio.sleep(_PAUSE_SECONDS)
+            except SERVICE_ERRORS as error:
+                await self._calls.pause(error)
 
     async def _iterator(self, shard: str, **position: str) -> str:
         answer = await self._calls.call(
-            "get_shard_iterator", StreamARN=self._mapping.stream_arn, ShardId=shard, **position
+            "get_shard_iterator", StreamName=self._name, ShardId=shard, **position
         )
         return str(answer["ShardIterator"])
 
@@ -79,8 +77,8 @@ class StreamSource:
                 read = await self._calls.call(
                     "get_records", ShardIterator=iterator, Limit=self._mapping.batch_size
                 )
-            except SERVICE_ERRORS:
-                await asyncio.sleep(_PAUSE_SECONDS)
+            except SERVICE_ERRORS as error:
+                await self._calls.pause(error)
                 continue
             if read["Records"]:
                 await self._handle(shard, read["Records"])

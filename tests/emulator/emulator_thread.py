@@ -21,7 +21,7 @@ from local.emulator.function import Function, Rules
 
 T = TypeVar("T")
 
-SECONDS = 60.0
+SECONDS = 20.0
 """How long anything may take on a slow machine."""
 
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "eu-central-1"}

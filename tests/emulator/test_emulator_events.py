@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 from emulator_thread import EmulatorThread, until
 
-from local.emulator.event_queue import Chaos
 from local.emulator.errors import RecursionStopped
+from local.emulator.event_queue import Chaos
 from local.emulator.function import MAX_EVENT_BYTES, MAX_PAYLOAD_BYTES, Rules
 from local.emulator.trace import extend
 
