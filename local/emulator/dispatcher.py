@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from local.emulator.errors import EventTooLarge, NoSuchFunction, NotJson, Recurs
 from local.emulator.event_queue import EventQueue
 from local.emulator.figures import Figures
 from local.emulator.function import MAX_EVENT_BYTES, MAX_PAYLOAD_BYTES, Function, Rules
+from local.emulator.keeper import Keeper
 from local.emulator.output import Output
 from local.emulator.package import Package, digest
 from local.emulator.pool import Outcome, Pool, Request
@@ -33,6 +34,8 @@ class Deployed:
     figures: Figures
     output: Output
     recursion_allowed: bool = False
+    retired: list[Pool] = field(default_factory=list)
+    """Pools of older versions that still have a process."""
 
 
 class Dispatcher:
@@ -44,6 +47,7 @@ class Dispatcher:
         self._variables = dict(variables)
         self._supplied = supplied.lay_out(directory / "runtime")
         self._concurrency = Concurrency(rules.account_concurrency)
+        self._keeper = Keeper()
         self._packages: dict[str, Package] = {}
         self._functions: dict[str, Deployed] = {}
         self._running: set[asyncio.Task[Outcome]] = set()
@@ -59,11 +63,12 @@ class Dispatcher:
         figures = old.figures if old else Figures()
         figures.memory_mb = function.memory_mb
         output = old.output if old else self._new_output(function.name)
-        place = Place(package.folder, self._supplied, self._variables)
+        place = Place(package.folder, self._supplied, self._variables, self._keeper)
         pool = Pool(function, place, self.rules, self._concurrency, figures, output)
         self._concurrency.reserve(function.name, function.reserved_concurrency)
         if old is not None:
             old.pool.retire()
+            old.retired = [*(pool for pool in old.retired if not pool.empty), old.pool]
             old.function, old.package, old.pool = function, package, pool
             return old
         name = function.name
@@ -127,13 +132,15 @@ class Dispatcher:
             await self._close(self._functions.popitem()[1])
         if self._running:
             await asyncio.wait(self._running)
+        self._keeper.close()
         for package in self._packages.values():
             package.remove()
         self._packages.clear()
 
     async def _close(self, deployed: Deployed) -> None:
         await deployed.events.close()
-        await deployed.pool.close()
+        for pool in (*deployed.retired, deployed.pool):
+            await pool.close()
         self._concurrency.reserve(deployed.function.name, None)
         deployed.output.close()
 

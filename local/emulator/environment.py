@@ -14,16 +14,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import psutil
 
-from local import tether
 from local.emulator import supplied
 from local.emulator.function import MAX_ANSWER_BYTES, Function
+from local.emulator.keeper import Keeper
 from local.emulator.output import Output
 from local.emulator.runtime_api import Answer, RuntimeApi
 
@@ -59,12 +59,16 @@ class Place:
     supplied: Path
     """What Lambda supplies."""
     variables: Mapping[str, str]
+    keeper: Keeper
 
 
 class Environment:
     """A process of `function`; `start` it, then `invoke` as often as it is `alive`."""
 
-    def __init__(self, function: Function, place: Place, output: Output) -> None:
+    def __init__(
+        self, function: Function, place: Place, output: Output, on_end: Callable[[Environment], None]
+    ) -> None:
+        """on_end: called when the process has ended."""
         self.function = function
         self.answered_at = 0.0
         """When the last answer came, by time.monotonic()."""
@@ -73,6 +77,7 @@ class Environment:
         self.log_stream = f"{time.strftime('%Y/%m/%d')}/[$LATEST]{secrets.token_hex(16)}"
         self._place = place
         self._output = output
+        self._on_end = on_end
         self._loop = asyncio.get_running_loop()
         self._api = RuntimeApi(self._asked, self._answered, MAX_ANSWER_BYTES)
         self._asks: asyncio.Future[None] = self._loop.create_future()
@@ -102,8 +107,12 @@ class Environment:
         Raises InitRefused, RuntimeEnded, TimedOut; the process has ended then.
         """
         began = time.monotonic()
-        await self._api.listen()
-        self._spawn()
+        try:
+            await self._api.listen()
+            self._spawn()
+        except OSError as error:
+            self._over()
+            raise RuntimeEnded(f"The process could not be started: {error}") from error
         try:
             async with asyncio.timeout(limit_s):
                 await self._asks
@@ -172,10 +181,10 @@ class Environment:
                 stdout=theirs,
                 stderr=theirs,
                 start_new_session=True,  # a group of its own, to be frozen as one
-                preexec_fn=tether.die_with_parent(),
             )
         finally:
             os.close(theirs)
+        self._place.keeper.watch(self._process.pid)
         self._loop.add_reader(self._pipe, self._read)
         if sys.platform.startswith("linux"):
             descriptor = os.pidfd_open(self._process.pid)
@@ -184,7 +193,7 @@ class Environment:
             self._waiter = asyncio.ensure_future(self._wait(self._process))
 
     async def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        await asyncio.to_thread(process.wait)
+        await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         self._gone(None)
 
     def _environ(self) -> dict[str, str]:
@@ -224,19 +233,26 @@ class Environment:
         if descriptor is not None:
             self._loop.remove_reader(descriptor)
             os.close(descriptor)
-        code = self._process.wait()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)  # what it has started and left
-        self.ended.set()
+        self._place.keeper.release(self._process.pid)
+        code = self._process.wait()
         self._read()
         self._loop.remove_reader(self._pipe)
-        os.close(self._pipe)
-        self._api.close()
+        self._over()
         failure = RuntimeEnded(_in_words(code))
         for future in (self._answer, self._asks):
             if not future.done():
                 future.set_exception(failure)
                 future.exception()  # nobody may be waiting for this one
+
+    def _over(self) -> None:
+        """There is no process, any more."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
+        self._api.close()
+        self.ended.set()
+        self._on_end(self)
 
     def _read(self) -> None:
         with contextlib.suppress(BlockingIOError):

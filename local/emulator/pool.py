@@ -88,13 +88,17 @@ class Pool:
             timer.cancel()
             environment.kill()
 
+    @property
+    def empty(self) -> bool:
+        """It has no process any more."""
+        return not self._environments
+
     async def close(self) -> None:
         """Kill every environment, and wait until it is gone."""
         self.retire()
         for environment in tuple(self._environments):
             environment.kill()
-            if environment.pid:
-                await environment.ended.wait()
+            await environment.ended.wait()
 
     @contextmanager
     def _admitted(self) -> Iterator[None]:
@@ -155,7 +159,6 @@ class Pool:
             timer.cancel()
             if environment.alive:
                 return environment
-            self._forget(environment)
         return None
 
     async def _give(self, environment: Environment) -> None:
@@ -163,7 +166,6 @@ class Pool:
         if not environment.alive or self._retired:
             environment.kill()
             await environment.ended.wait()
-            self._forget(environment)
             return
         timer = asyncio.get_running_loop().call_later(self._rules.idle_s, self._reap, environment)
         self._idle.append((environment, timer))
@@ -171,18 +173,16 @@ class Pool:
     def _reap(self, environment: Environment) -> None:
         self._idle = [entry for entry in self._idle if entry[0] is not environment]
         environment.kill()
-        self._forget(environment)
 
     def _new(self) -> Environment:
-        environment = Environment(self.function, self._place, self._output)
+        environment = Environment(self.function, self._place, self._output, self._ended)
         self._environments.add(environment)
         self._figures.environments += 1
         return environment
 
-    def _forget(self, environment: Environment) -> None:
-        if environment in self._environments:
-            self._environments.discard(environment)
-            self._figures.environments -= 1
+    def _ended(self, environment: Environment) -> None:
+        self._environments.discard(environment)
+        self._figures.environments -= 1
 
     async def _start(self) -> tuple[Environment | None, float]:
         """A new environment, None when it did not become ready; and how long that took, in seconds."""
@@ -198,7 +198,6 @@ class Pool:
                 f"INIT_REPORT Init Duration: {took * 1000:.2f} ms\tPhase: init\tStatus: {status}"
             )
             await environment.ended.wait()
-            self._forget(environment)
             return None, took
         return environment, time.monotonic() - began
 
