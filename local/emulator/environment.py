@@ -258,6 +258,7 @@ class Environment:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._pipe, _READ_BYTES):
                 self._output.write(data)
+            self._loop.remove_reader(self._pipe)  # it has been closed at the other end
 
     def _measure(self) -> None:
         self.max_rss_bytes = max(self.max_rss_bytes, _peak_bytes(self.pid))

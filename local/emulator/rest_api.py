@@ -68,7 +68,10 @@ class RestApiFace:
         if route is None or function is None:
             return NO_ROUTE
         request_id = str(uuid4())
-        event = event_of(self._api, route, method, inner or "/", query, headers, body, source_ip, request_id)
+        forwarded = [*headers, ("x-forwarded-for", source_ip), ("x-forwarded-proto", "http")]
+        event = event_of(
+            self._api, route, method, inner or "/", query, forwarded, body, source_ip, request_id
+        )
         answer = await self._invoke(function, msgspec.json.encode(event))
         return Answer(answer.status, [*answer.headers, ("x-amzn-RequestId", request_id)], answer.body)
 

@@ -277,6 +277,28 @@ def test_a_frozen_environment_that_was_killed_is_replaced(emulator: EmulatorThre
     assert emulator.figures("count").environments == 1
 
 
+def test_a_process_that_cannot_be_started_is_an_error(emulator: EmulatorThread) -> None:
+    emulator.deploy("count", COUNT)
+    folder = emulator.emulator.deployed("count").package.folder
+    aside = folder.rename(folder.with_name("aside"))
+    assert "could not be started" in error(emulator, "count")["errorMessage"]
+    aside.rename(folder)
+    assert answer(emulator, "count")[1] == 1
+    assert emulator.figures("count").environments == 1
+
+
+def test_a_function_may_close_what_it_prints_to(emulator: EmulatorThread) -> None:
+    emulator.deploy(
+        "silent",
+        "import os\n"
+        "def handler(event, context):\n"
+        "    for number in (1, 2):\n"
+        "        os.close(number)\n"
+        "    return 'still here'\n",
+    )
+    assert answer(emulator, "silent") == "still here"
+
+
 def test_the_most_memory_is_reported(emulator: EmulatorThread) -> None:
     emulator.deploy("hungry", "def handler(event, context):\n    return len(bytearray(b'x') * 60_000_000)\n")
     answer(emulator, "hungry")

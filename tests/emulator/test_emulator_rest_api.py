@@ -83,6 +83,7 @@ def test_a_request_becomes_a_proxy_event_with_its_stage(face: Face) -> None:
     assert event["pathParameters"] == {"id": "a/b"}
     assert event["multiValueQueryStringParameters"] == {"x": ["1", "2"]}
     assert event["headers"]["accept"] == "text/plain"
+    assert event["headers"]["x-forwarded-for"] == "127.0.0.1"
     assert (event["body"], event["isBase64Encoded"]) == ("text", False)
     context = event["requestContext"]
     assert (context["stage"], context["path"], context["apiId"]) == ("api", "/api/items/a/b", "api1")
