@@ -137,12 +137,14 @@ def _queue(mapping: dict[str, Any]) -> QueueMapping:
 
 def _stream(mapping: dict[str, Any]) -> StreamMapping:
     retries = mapping.get("MaximumRetryAttempts", -1)
+    max_age_s = mapping.get("MaximumRecordAgeInSeconds", -1)
     return StreamMapping(
         function=bare(mapping["FunctionArn"]),
         stream_arn=mapping["EventSourceArn"],
         batch_size=mapping.get("BatchSize", 100),
         starting_position=mapping.get("StartingPosition", "LATEST"),
         retries=None if retries < 0 else retries,
+        max_age_s=None if max_age_s < 0 else float(max_age_s),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,8 @@ class StreamMapping:
     """`LATEST`, or `TRIM_HORIZON` for all that the stream still has."""
     retries: int | None = None
     """How often a failed batch is tried again before it is given up; None: until it succeeds."""
+    max_age_s: float | None = None
+    """How old a batch's first record may be when it is tried again; None: as old as it gets."""
 
 
 class StreamSource:
@@ -88,13 +91,17 @@ class StreamSource:
 
     async def _handle(self, shard: str, records: list[dict[str, Any]]) -> None:
         event = msgspec.json.encode({"Records": [self._record(shard, record) for record in records]})
-        retries = self._mapping.retries
-        attempt = 0
+        put_at = records[0]["ApproximateArrivalTimestamp"].timestamp()
+        attempts = 0
         while await succeeds(self._invoke, self._mapping.function, event, None) is None:
-            if retries is not None and attempt >= retries:
+            attempts += 1
+            if self._gives_up(attempts, time.time() - put_at):
                 return
-            attempt += 1
             await asyncio.sleep(self._poll_s)
+
+    def _gives_up(self, attempts: int, age_s: float) -> bool:
+        retries, max_age_s = self._mapping.retries, self._mapping.max_age_s
+        return (retries is not None and attempts > retries) or (max_age_s is not None and age_s > max_age_s)
 
     def _record(self, shard: str, record: dict[str, Any]) -> dict[str, Any]:
         arn = self._mapping.stream_arn

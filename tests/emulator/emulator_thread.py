@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from local.emulator.function import Function, Rules
 
 T = TypeVar("T")
 
-SECONDS = 20.0
+SECONDS = 60.0
 """How long anything may take on a slow machine."""
 
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "eu-central-1"}
@@ -38,15 +38,21 @@ def client_of(service: str, url: str, **config: Any) -> Any:
 class EmulatorThread:
     """Runs an emulator's event loop; what tests call is handed over to it."""
 
-    def __init__(self, folder: Path, rules: Rules | None = None, **arguments: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rules: Rules | None = None,
+        variables: Mapping[str, str] | None = None,
+        **arguments: Any,
+    ) -> None:
         self._folder = folder
         self._numbers = itertools.count()
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        variables = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        told = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", **(variables or {})}
         self.emulator = Emulator(
-            rules=rules or Rules(), directory=folder / "emulator", variables=variables, **arguments
+            rules=rules or Rules(), directory=folder / "emulator", variables=told, **arguments
         )
         self.call(self.emulator.start())
         self.client = client_of("lambda", self.emulator.url)

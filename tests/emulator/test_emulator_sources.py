@@ -253,12 +253,13 @@ def test_a_batch_that_failed_is_tried_again(
     assert texts(collector) == ["first", "first", "second"]
 
 
-def test_a_batch_is_given_up_after_its_retries(
-    emulator: EmulatorThread, collector: Collector, aws_url: str
+@pytest.mark.parametrize("limit", [{"retries": 0}, {"max_age_s": 0.0}], ids=["retries", "age"])
+def test_a_batch_is_given_up_after_its_retries_or_its_time(
+    emulator: EmulatorThread, collector: Collector, aws_url: str, limit: dict[str, Any], request: Any
 ) -> None:
-    stream = Stream(aws_url, "given-up")
+    stream = Stream(aws_url, f"given-up-{request.node.callspec.id}")
     collector.fail_once()
-    stream.feed(emulator, retries=0, batch_size=1)
+    stream.feed(emulator, batch_size=1, **limit)
     stream.put("lost")
     stream.put("kept")
     until(lambda: len(collector.records()) == 2)
