@@ -33,7 +33,11 @@ def test_an_emulator_that_is_killed_takes_all_with_it(tmp_path: Path, number: si
     others = {child.pid for child in psutil.Process(emulator.pid).children(recursive=True)}
     emulator.send_signal(number)
     emulator.communicate()
-    until(lambda: not any(_runs(pid) for pid in others | set(pids)))
+    try:
+        until(lambda: not any(_runs(pid) for pid in others | set(pids)))
+    finally:
+        for pid in filter(_runs, others | set(pids)):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_stopped_emulator_leaves_nothing(start: Callable[..., EmulatorThread], tmp_path: Path) -> None:
