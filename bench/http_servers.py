@@ -51,7 +51,7 @@ class Candidate:
     command: tuple[str, ...]
     """`{port}` stands for the port."""
     in_thread: bool = False
-    """Have `local.asgi` handle the requests in a thread."""
+    """Have `local.blocking` handle the requests in a thread."""
 
     def start(self, port: int, store_url: str) -> psutil.Popen:
         command = [word.replace("{port}", str(port)) for word in self.command]

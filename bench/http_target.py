@@ -14,6 +14,7 @@ from chalice.app import Chalice, Response
 from bench.http_servers import THREADS
 from bide.connection import connect
 from local.asgi import Application
+from local.blocking import Blocking
 from local.gateway import Gateway
 
 _SCRIPT: Final = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) return redis.call('HLEN', KEYS[1])"
@@ -35,7 +36,7 @@ def _submit() -> Response:
 
 _gateway = Gateway(_app)
 
-asgi = Application(_gateway, THREADS)
+asgi = Application(Blocking(_gateway, THREADS).answer)
 """Handles a request on the event loop, or in a thread when it has a Prefer header."""
 
 

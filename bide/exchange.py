@@ -137,6 +137,8 @@ class ExchangeReply:
     """Tasks of this worker that somebody asked to cancel."""
     next_due_ms: int | None
     """When the slot next has something to promote, end or reap, by the store's clock."""
+    due_ms: int | None
+    """When the first of those tasks is due that wait for their time."""
     ready: int
     """Tasks that still wait for a worker, without isolated ones."""
     workers: int
@@ -179,7 +181,7 @@ def read_events(packed: bytes | None) -> tuple[Event, ...]:
 
 def read_reply(slot: str, reply: list[Any], expires_at: float) -> ExchangeReply:
     """Decode what exchange.lua returned after its 'OK'; `expires_at` is for every lease in it."""
-    _, lost, flat, cancels, next_due_ms, ready, workers, admitted, awake, free, starting = reply
+    _, lost, flat, cancels, next_due_ms, due_ms, ready, workers, admitted, awake, free, starting = reply
     fields = iter(flat)
     leases = tuple(
         Lease(
@@ -193,6 +195,7 @@ def read_reply(slot: str, reply: list[Any], expires_at: float) -> ExchangeReply:
         leases=leases,
         cancels=split_ids(cancels),
         next_due_ms=next_due_ms if next_due_ms >= 0 else None,
+        due_ms=due_ms if due_ms >= 0 else None,
         ready=ready,
         workers=workers,
         admitted=admitted == 1,

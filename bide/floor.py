@@ -60,8 +60,8 @@ class Floor:
         self.leaving = False
         """Park whatever comes to wait."""
         self.has_worked = False
-        self.parked_at = -math.inf
-        """Local clock: when a task was last parked."""
+        self.ended_at = -math.inf
+        """Local clock: when a task last ended here."""
         self.changed = asyncio.Event()
         """Set when an attempt has come to wait, or has ended."""
         self._settings = settings
@@ -142,8 +142,8 @@ class Floor:
     def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
         settle = None if work.cancelled() else work.result()
         if settle is not None:
-            if settle.verb is Settlement.PARKED:
-                self.parked_at = self._store.clock.local()
+            if settle.verb is not Settlement.PARKED:
+                self.ended_at = self._store.clock.local()
             self._lanes[attempt.id.slot].send(settle)
         self._forget_with_threads(attempt, None)
 

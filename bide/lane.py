@@ -92,6 +92,8 @@ class Lane:
         """Whether the store lets this worker lease; see ExchangeReply."""
         self.seen: Seen | None = None
         """The queue's fleet, as the last exchange showed it."""
+        self.due_ms: int | None = None
+        """When the first task is due that waits for its time, by the store's clock."""
         self.last_arrival = -math.inf
         """Local clock: when this lane last had a task that was not resumed, but new."""
 
@@ -214,7 +216,7 @@ class Lane:
         self._room.release(room - len(leases))
         if isolate and not any(lease.isolated for lease in leases):
             self._host.isolation.release()
-        self.admitted, self.seen = reply.admitted or not leasing, reply.seen
+        self.admitted, self.seen, self.due_ms = reply.admitted or not leasing, reply.seen, reply.due_ms
         if self._leasing and self._room.free and reply.admitted:
             self._has_room.set()
         else:

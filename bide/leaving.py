@@ -13,6 +13,7 @@ from bide.errors import StoreUnavailable
 from bide.floor import Floor
 from bide.lane import Lane
 from bide.lifetime import Lifetime
+from bide.reads import Reads
 from bide.replies import Need
 from bide.settings import Settings
 from bide.store import Store
@@ -27,6 +28,9 @@ _RETRY_S: Final = 0.2
 """After a slot made the worker stay."""
 _UNWIND_S: Final = 1.5
 """How long interrupted tasks may take to unwind before they are handed back regardless."""
+FOLLOWED_S: Final = 10.0
+"""How long a successor may take to come, before the worker hands over to nobody in particular."""
+_ASK_S: Final = 0.1
 _FAREWELL_S: Final = 2.0
 """How long the last exchanges may take."""
 
@@ -110,20 +114,25 @@ class Leaving:
             return _LOOK_S, Departure.PARKED
         if not any(lane.admitted for lane in self._lanes.values()):
             return self._lifetime.began_at + EXCESS_S - self._store.clock.local(), Departure.EXCESS
+        if any(lane.seen is None or lane.seen.ready for lane in self._lanes.values()):
+            return _LOOK_S, Departure.IDLE
         if any(lane.seen and lane.seen.awake <= self._least(slot) for slot, lane in self._lanes.items()):
             return _LOOK_S, Departure.IDLE
         if self._is_spare():
             return 0, Departure.SPARE
-        now = asyncio.get_running_loop().time()
-        soonest = min((attempt.waits.due_at or now for attempt in self._floor.waiting), default=None)
-        if soonest is not None and soonest - now <= PARK_S:
-            return max(0.01, soonest - now + 0.01), Departure.PARKED
-        since = max(lane.last_arrival for lane in self._lanes.values())
-        if not self._floor.has_worked:
-            since = max(since, self._lifetime.began_at)
-        elif self._floor.waiting or self._floor.parked_at >= since:
-            return 0, Departure.PARKED
+        wait_s = self._shortest_wait()
+        if wait_s is not None:
+            return 0 if wait_s > PARK_S else max(0.01, wait_s + 0.01), Departure.PARKED
+        since = max(self._floor.ended_at, self._lifetime.began_at)
+        since = max(since, *(lane.last_arrival for lane in self._lanes.values()))
         return since + self._settings.idle_seconds - self._store.clock.local(), Departure.IDLE
+
+    def _shortest_wait(self) -> float | None:
+        """Seconds until the first wait ends that is left, here or in the store; None without any."""
+        now, now_ms = asyncio.get_running_loop().time(), self._store.clock.estimate_ms()
+        here = [(attempt.waits.due_at or now) - now for attempt in self._floor.waiting]
+        parked = [(lane.due_ms - now_ms) / 1000 for lane in self._lanes.values() if lane.due_ms is not None]
+        return min((*here, *parked), default=None)
 
     def _least(self, slot: str) -> int:
         return self._settings.limits(slot).minimum
@@ -189,10 +198,10 @@ class Leaving:
 
     async def _clear_floor(self, departure: Departure) -> None:
         """Lease nothing more, park what waits, let the rest finish or hand it back."""
-        self._floor.leaving = True
         await self._lead_out()
-        if departure is Departure.LIFETIME:
-            await asyncio.to_thread(self._call_successor)
+        if departure is Departure.LIFETIME and (slot := await asyncio.to_thread(self._call_successor)):
+            await self._until_followed(slot)
+        self._floor.leaving = True
         self._floor.park_all()
         await self._wait_for_attempts(self._settings.grace_seconds)
         for attempt in tuple(self._floor.attempts()):
@@ -203,8 +212,8 @@ class Leaving:
             if attempt.work is not None and not attempt.work.done():
                 self._floor.give_up(attempt, lives_s)
 
-    def _call_successor(self) -> None:
-        """Start the worker that takes over, if there is anything to take over."""
+    def _call_successor(self) -> str | None:
+        """Start the worker that takes over, if there is anything to; returns a queue that will see it."""
         slots = {attempt.id.slot for attempt in self._floor.attempts()}
         slots |= {slot for slot, lane in self._lanes.items() if lane.seen is None or lane.seen.ready}
         slots |= {slot for slot in self._lanes if self._least(slot)}
@@ -212,9 +221,25 @@ class Leaving:
             for slot in sorted(slots):
                 if self._store.note_starts(slot, Reason.SUCCESSOR, 1):
                     self._waker.answer(slot, Need(workers=1))
-                    return  # it serves every slot
+                    return slot  # it serves all of them
         except StoreUnavailable as error:
             _log.warning("no successor could be started: %s", error)
+        return None
+
+    async def _until_followed(self, slot: str) -> None:
+        """Wait until another worker may lease: till then nobody could go on with what is handed over."""
+        try:
+            async with asyncio.timeout(FOLLOWED_S):
+                while not await asyncio.to_thread(self._is_followed, slot):
+                    await asyncio.sleep(_ASK_S)
+        except TimeoutError:
+            _log.warning("nobody has followed within %g s; the tick will start somebody", FOLLOWED_S)
+
+    def _is_followed(self, slot: str) -> bool:
+        try:
+            return Reads(self._store).fleet(slot).seen.awake > 0
+        except StoreUnavailable:
+            return False
 
     def _retire(self, departure: Departure, *, forced: bool) -> bool:
         """Off every slot's lists; sets the alarms that the last to leave has to."""

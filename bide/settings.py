@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Final
 
 from bide import variables
@@ -198,15 +199,22 @@ class Settings:
 
     def limits(self, queue: str) -> Limits:
         """What the queue is allowed: its own limits, else those of the server."""
-        own = dict(self.queue_limits).get(queue)
-        if own is None:
-            return Limits(self.workers_min, self.workers_max, self.concurrency)
-        return own if own.concurrency else own._replace(concurrency=self.concurrency)
+        return self._own_limits.get(queue, self._other_limits)
 
     def has_own_places(self, queue: str) -> bool:
         """Whether the queue's tasks have places of their own in each worker."""
-        own = dict(self.queue_limits).get(queue)
-        return own is not None and own.concurrency > 0
+        return dict(self.queue_limits).get(queue, self._other_limits._replace(concurrency=0)).concurrency > 0
+
+    @cached_property
+    def _other_limits(self) -> Limits:
+        return Limits(self.workers_min, self.workers_max, self.concurrency)
+
+    @cached_property
+    def _own_limits(self) -> dict[str, Limits]:
+        return {
+            queue: own if own.concurrency else own._replace(concurrency=self.concurrency)
+            for queue, own in self.queue_limits
+        }
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:

@@ -211,9 +211,13 @@ class Store(Calls):
         epoch: int = self.script("turn", self.keys.server(("epochs",)), self.now_ms())
         return epoch
 
-    def tick(self, slot: str, epoch: int) -> Upkeep:
-        """Upkeep of one slot: up to 100 tasks of each kind. Raises Superseded."""
-        done = self.slot_script("tick", slot, self.now_ms(), FORGET_MS, epoch, *self._fleet(slot))
+    def tick(self, slot: str, epoch: int, *, afresh: bool = False) -> Upkeep:
+        """Upkeep of one slot: up to 100 tasks of each kind. Raises Superseded.
+
+        afresh: count no longer on workers that were started and not heard of yet.
+        """
+        args = (FORGET_MS, epoch, *self._fleet(slot), int(afresh))
+        done = self.slot_script("tick", slot, self.now_ms(), *args)
         promoted, reaped, pruned, ready, listeners, next_due_ms, alarm_ms, *fleet = done
         return Upkeep(promoted, reaped, pruned, listeners, next_due_ms, alarm_ms, Seen(ready, *fleet))
 

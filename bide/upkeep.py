@@ -43,12 +43,14 @@ class Caretaker:
         within_ms: int,
         *,
         goes_on: Callable[[], bool] = lambda: True,
+        every_alarm: bool = False,
         afresh: bool = False,
     ) -> Report:
         """See to every slot, and set alarms for what is due within `within_ms`.
 
         goes_on: asked before each call to the store; False ends the look.
-        afresh: set the alarms also where they have been set, by somebody who is gone.
+        every_alarm: set one also where one has been set, or a worker is awake: where alarms are cheap.
+        afresh: whoever has started workers before is gone: count on none of those.
         """
         epoch = self._store.begin_turn()
         slots = self._store.slots()
@@ -57,14 +59,14 @@ class Caretaker:
         found: list[Upkeep] = []
         for slot in (*slots[first:], *slots[:first]):
             try:
-                upkeep = self._keep_up(slot, epoch, goes_on, found)
+                upkeep = self._keep_up(slot, epoch, goes_on, found, afresh=afresh)
             except Superseded:
                 upkeep = None
             if upkeep is None:
                 complete = False
                 break
             started += self._start(slot, upkeep, epoch)
-            self._set_alarm(slot, upkeep, within_ms, afresh=afresh)
+            self._set_alarm(slot, upkeep, within_ms, every_alarm=every_alarm)
         return Report(
             started,
             sum(upkeep.promoted for upkeep in found),
@@ -74,11 +76,11 @@ class Caretaker:
         )
 
     def _keep_up(
-        self, slot: str, epoch: int, goes_on: Callable[[], bool], found: list[Upkeep]
+        self, slot: str, epoch: int, goes_on: Callable[[], bool], found: list[Upkeep], *, afresh: bool
     ) -> Upkeep | None:
         """Upkeep until there is none left; None when there is no time for it. Raises Superseded."""
         while goes_on():
-            upkeep = self._store.tick(slot, epoch)
+            upkeep = self._store.tick(slot, epoch, afresh=afresh)
             found.append(upkeep)
             if max(upkeep.promoted, upkeep.reaped, upkeep.pruned) < _FULL:
                 return upkeep
@@ -95,7 +97,7 @@ class Caretaker:
         self._waker.answer(slot, Need(workers=count))
         return count
 
-    def _set_alarm(self, slot: str, upkeep: Upkeep, within_ms: int, *, afresh: bool) -> None:
-        due_ms = upkeep.next_due_ms if afresh else upkeep.alarm_ms
+    def _set_alarm(self, slot: str, upkeep: Upkeep, within_ms: int, *, every_alarm: bool) -> None:
+        due_ms = upkeep.next_due_ms if every_alarm else upkeep.alarm_ms
         if due_ms > 0 and due_ms - self._store.now_ms() <= within_ms:
             self._waker.answer(slot, Need(alarm_ms=due_ms))

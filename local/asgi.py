@@ -1,32 +1,21 @@
-"""The ASGI application that an API process runs: reads a request whole, asks the Gateway, answers.
-
-A handler is a plain function and may block. Most do so for one round trip to the
-store, which is cheaper on the event loop than in a thread (half the CPU time of the
-request; docs/decisions/0002). Threads take requests that ask to wait, and all others
-as long as the store is slow.
-"""
+"""The ASGI application of every HTTP face here: reads a request whole, has it answered, sends the answer."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import msgspec
 
-from local.gateway import MAX_BODY_BYTES, Answer, Gateway
+from local.proxy_event import MAX_BODY_BYTES, Answer, Headers
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_SLOW_SECONDS: Final = 0.1
-"""A request that took this long, without having asked to wait, sends the following ones to threads."""
-
-_SLOW_FOR_SECONDS: Final = 5.0
-"""How long they go there."""
+Answering = Callable[[str, str, str, Headers, bytes, str], Awaitable[Answer]]
+"""Method, path and query percent-encoded, headers, body and address of a request -> its answer."""
 
 _BODY_SECONDS: Final = 30.0
 """How long a client may take to send its body."""
@@ -54,27 +43,35 @@ class _ClientGone(Exception):
 
 
 class Application:
-    """An ASGI application over one Gateway; `threads` is how many requests may block at once."""
+    """An ASGI application over `answering`; `too_large` answers bodies over `max_body_bytes`."""
 
-    def __init__(self, gateway: Gateway, threads: int) -> None:
+    def __init__(
+        self,
+        answering: Answering,
+        *,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        too_large: Answer | None = None,
+    ) -> None:
         self.draining = False
         """Ask clients to close their connection after the next answer."""
-        self._gateway = gateway
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
-        self._slow_until = 0.0
+        self._answering = answering
+        self._max_body_bytes = max_body_bytes
+        self._too_large = too_large or _problem(
+            413, "Content Too Large", "TOO_LARGE", f"The body is larger than {max_body_bytes} bytes."
+        )
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         try:
             headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-            body = await _read_body(scope["headers"], receive)
+            body = await self._read_body(scope["headers"], receive)
         except _ClientGone:
             return
         except _BodyRefused as refusal:
             await _refuse(refusal.answer, receive, send)
             return
-        answer = await self._answer(
+        answer = await self._answering(
             scope["method"],
             scope["raw_path"].decode("ascii"),
             scope["query_string"].decode("ascii"),
@@ -84,45 +81,26 @@ class Application:
         )
         await _send(answer, send, close=self.draining)
 
-    async def _answer(
-        self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes, source_ip: str
-    ) -> Answer:
-        may_wait = any(name == "prefer" for name, _ in headers)
-
-        def ask() -> Answer:
-            started = time.monotonic()
-            answer = self._gateway.answer(method, path, query, headers, body, source_ip)
-            ended = time.monotonic()
-            if ended - started > _SLOW_SECONDS and not may_wait:
-                self._slow_until = ended + _SLOW_FOR_SECONDS
-            return answer
-
-        if may_wait or time.monotonic() < self._slow_until:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
-        return ask()
-
-
-async def _read_body(headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
-    for name, value in headers:
-        if name == b"content-length" and int(value) > MAX_BODY_BYTES:
-            raise _BodyRefused(_problem(413, "Content Too Large", "TOO_LARGE", _TOO_LARGE))
-    message = await receive()
-    if not message.get("more_body"):
-        return _part(message)
-    parts = bytearray(_part(message))
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            while message.get("more_body"):
-                if len(parts) > MAX_BODY_BYTES:
-                    raise _BodyRefused(_problem(413, "Content Too Large", "TOO_LARGE", _TOO_LARGE))
-                message = await receive()
-                parts += _part(message)
-    except TimeoutError:
-        raise _BodyRefused(_problem(408, "Request Timeout", "INVALID_REQUEST", _TOO_SLOW)) from None
-    return bytes(parts)
+    async def _read_body(self, headers: list[tuple[bytes, bytes]], receive: Receive) -> bytes:
+        for name, value in headers:
+            if name == b"content-length" and int(value) > self._max_body_bytes:
+                raise _BodyRefused(self._too_large)
+        message = await receive()
+        if not message.get("more_body"):
+            return _part(message)
+        parts = bytearray(_part(message))
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                while message.get("more_body"):
+                    if len(parts) > self._max_body_bytes:
+                        raise _BodyRefused(self._too_large)
+                    message = await receive()
+                    parts += _part(message)
+        except TimeoutError:
+            raise _BodyRefused(_problem(408, "Request Timeout", "INVALID_REQUEST", _TOO_SLOW)) from None
+        return bytes(parts)
 
 
-_TOO_LARGE: Final = f"The body is larger than {MAX_BODY_BYTES} bytes."
 _TOO_SLOW: Final = f"The body did not arrive within {_BODY_SECONDS:g} s."
 
 

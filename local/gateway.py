@@ -5,39 +5,16 @@ Knows nothing of the HTTP server that calls it; `local.api` joins the two.
 
 from __future__ import annotations
 
-import base64
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl, unquote
+from typing import Final
 from uuid import uuid4
 
 from chalice.app import Chalice
 from chalice.local import LocalChalice
 
-STAGE: Final = "local"
+from local.proxy_event import NO_ROUTE, TIMEOUT_SECONDS, Answer, Api, Headers, Routes, event_of, to_answer
 
-MAX_BODY_BYTES: Final = 10 * 1024 * 1024
-"""API Gateway's payload limit."""
-
-Headers = Sequence[tuple[str, str]]
-
-_TIMEOUT_SECONDS: Final = 29.0
-"""How long API Gateway waits for a Lambda function."""
-
-
-class Answer(NamedTuple):
-    """An HTTP response. `headers` may name one header several times."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-
-_NO_ROUTE: Final = Answer(
-    403, [("Content-Type", "application/json")], b'{"message":"Missing Authentication Token"}'
-)
-"""What API Gateway says where an app has no catch-all route."""
+_API: Final = Api(id="local", stage="local")
 
 
 class Context:
@@ -49,77 +26,10 @@ class Context:
 
     def __init__(self, request_id: str) -> None:
         self.aws_request_id = request_id
-        self._deadline = time.monotonic() + _TIMEOUT_SECONDS
+        self._deadline = time.monotonic() + TIMEOUT_SECONDS
 
     def get_remaining_time_in_millis(self) -> int:
         return max(0, int((self._deadline - time.monotonic()) * 1000))
-
-
-class Route(NamedTuple):
-    """What a path leads to. `resource` is the pattern, `parameters` what its braces matched, decoded."""
-
-    resource: str
-    parameters: dict[str, str] | None
-
-
-class Routes:
-    """Finds a path's route as API Gateway does: exact segments before `{name}` before `{name+}`."""
-
-    def __init__(self, resources: Iterable[str]) -> None:
-        self._exact: dict[str, Route] = {}
-        self._patterns: list[tuple[list[str], str]] = []
-        for resource in resources:
-            if "{" in resource:
-                self._patterns.append((resource.split("/"), resource))
-            else:
-                self._exact[resource] = Route(resource, None)
-        self._patterns.sort(key=lambda pattern: [_rank(segment) for segment in pattern[0]])
-
-    def find(self, path: str) -> Route | None:
-        """The route of `path`, which is still percent-encoded; a slash at its end does not count."""
-        if len(path) > 1 and path.endswith("/"):
-            path = path[:-1]
-        exact = self._exact.get(path)
-        if exact is not None:
-            return exact
-        segments = path.split("/")
-        for pattern, resource in self._patterns:
-            parameters = _match(pattern, segments)
-            if parameters is not None:
-                return Route(resource, parameters)
-        return None
-
-
-def _rank(segment: str) -> int:
-    if not segment.startswith("{"):
-        return 0
-    return 2 if segment.endswith("+}") else 1
-
-
-def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
-    greedy = pattern[-1].endswith("+}")
-    if len(segments) < len(pattern) or (len(segments) > len(pattern) and not greedy):
-        return None
-    parameters = {}
-    for position, wanted in enumerate(pattern):
-        if wanted.endswith("+}"):
-            parameters[wanted[1:-2]] = unquote("/".join(segments[position:]))
-        elif not wanted.startswith("{"):
-            if wanted != segments[position]:
-                return None
-        elif segments[position]:
-            parameters[wanted[1:-1]] = unquote(segments[position])
-        else:
-            return None
-    return parameters
-
-
-def _text(body: bytes) -> str | None:
-    """The body as text, or None when it is not UTF-8."""
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return None
 
 
 class Gateway:
@@ -138,69 +48,7 @@ class Gateway:
         """Answer one request; `path` and `query` as they came, percent-encoded."""
         route = self._routes.find(path)
         if route is None:
-            return _NO_ROUTE
+            return NO_ROUTE
         request_id = str(uuid4())
-        event = _event(route, method, path, query, headers, body, source_ip, request_id)
-        return _to_answer(self._app(event, Context(request_id)))
-
-
-def _event(
-    route: Route,
-    method: str,
-    path: str,
-    query: str,
-    headers: Headers,
-    body: bytes,
-    source_ip: str,
-    request_id: str,
-) -> dict[str, Any]:
-    """The REST API proxy event (payload format 1.0) of a request."""
-    all_headers: dict[str, list[str]] = {}
-    for name, value in headers:
-        all_headers.setdefault(name, []).append(value)
-    all_parameters: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True) if query else ():
-        all_parameters.setdefault(name, []).append(value)
-    text = _text(body)
-    decoded_path = unquote(path) if "%" in path else path
-    now = time.time()
-    last_headers = {name: values[-1] for name, values in all_headers.items()}
-    return {
-        "resource": route.resource,
-        "path": decoded_path,
-        "httpMethod": method,
-        "headers": last_headers,
-        "multiValueHeaders": all_headers,
-        "queryStringParameters": {name: values[-1] for name, values in all_parameters.items()} or None,
-        "multiValueQueryStringParameters": all_parameters or None,
-        "pathParameters": route.parameters,
-        "stageVariables": None,
-        "requestContext": {
-            "accountId": "000000000000",
-            "apiId": STAGE,
-            "httpMethod": method,
-            "identity": {"sourceIp": source_ip, "userAgent": last_headers.get("user-agent")},
-            "path": decoded_path,
-            "protocol": "HTTP/1.1",
-            "requestId": request_id,
-            "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
-            "requestTimeEpoch": int(now * 1000),
-            "resourcePath": route.resource,
-            "stage": STAGE,
-        },
-        "body": (base64.b64encode(body).decode() if text is None else text) if body else None,
-        "isBase64Encoded": text is None,
-    }
-
-
-def _to_answer(response: Mapping[str, Any]) -> Answer:
-    """The HTTP response that a proxy integration's answer stands for."""
-    headers = [(name, str(value)) for name, value in response["headers"].items()]
-    for name, values in response.get("multiValueHeaders", {}).items():
-        headers += [(name, str(value)) for value in values]
-    body = response["body"]
-    if response.get("isBase64Encoded"):
-        body = base64.b64decode(body)
-    elif isinstance(body, str):
-        body = body.encode()
-    return Answer(response["statusCode"], headers, body)
+        event = event_of(_API, route, method, path, query, headers, body, source_ip, request_id)
+        return to_answer(self._app(event, Context(request_id)))

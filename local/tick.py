@@ -42,11 +42,12 @@ def main() -> None:
     line.watch(lambda command: turns.put(True) if command == LOOK else None)
     line.report(Ready())
     is_store_away = False
-    goes_on = True
+    is_first, goes_on = True, True
     while goes_on:
         try:
-            caretaker.look(within_ms=round(_PERIODS * settings.tick_seconds * 1000), afresh=True)
-            is_store_away = False
+            within_ms = round(_PERIODS * settings.tick_seconds * 1000)
+            caretaker.look(within_ms, every_alarm=True, afresh=is_first)
+            is_store_away, is_first = False, False
         except StoreError as error:
             if not is_store_away:  # once, not at each tick
                 print(f"tick: waiting for the store: {error}", file=sys.stderr, flush=True)

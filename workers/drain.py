@@ -17,8 +17,9 @@ from workers.environment import settings, tasks
 if TYPE_CHECKING:
     from bide.settings import Settings
 
-_PARTING_S: Final = 12.0
-"""What leaving takes at most, besides the grace that tasks have: unwinding, last exchanges."""
+_PARTING_S: Final = 22.0
+"""What leaving takes at most, besides the grace that tasks have: until the successor is there, unwinding,
+last exchanges."""
 
 _JOIN_S: Final = 1.0
 """How long threads may take to end after the worker has."""

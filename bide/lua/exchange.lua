@@ -46,7 +46,7 @@
 --   deliver (fence is polls): billed_us, JSON, name; watch (of a poller): every_ms, member, name;
 --   unwatch: 0, member, ''
 -- Returns: {'OK', positions of lost messages, leases (id, spec, run, isolated, journal, inbox; ...),
---   ids to cancel, next due time in ms or -1, tasks still ready, workers to start, 1 when this worker may
+--   ids to cancel, next due time in ms or -1, that of a task that waits for its time, tasks still ready, workers to start, 1 when this worker may
 --   lease (0 when there are `most` without it), workers that may, places free on them, workers that start}
 -- Errors: SUPERSEDED (a later exchange or boot of this worker was seen; nothing was done)
 -- Fence: each settle, and each entry, counts only for its task's latest fence; each lease gets a new one
@@ -145,7 +145,9 @@ local wanted = summon(now_ms, 'backlog', seen, places, most)
 local cancels = redis.call('HGET', signals, worker) or ''
 if cancels ~= '' then redis.call('HDEL', signals, worker) end
 
+local due_ms, next_ms = earliest({ due }), earliest({ leased, ends })
+if due_ms >= 0 and (next_ms < 0 or due_ms < next_ms) then next_ms = due_ms end
 return {
-  'OK', lost, leases, cancels, earliest({ due, leased, ends }), waiting, wanted, admitted, seen.admitted,
+  'OK', lost, leases, cancels, next_ms, due_ms, waiting, wanted, admitted, seen.admitted,
   seen.free, seen.starting,
 }

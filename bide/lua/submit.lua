@@ -37,7 +37,6 @@ local ends, idempotency, listeners, bell = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local isolated, workers, ledgers, starting, decisions = KEYS[10], KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 --- include _ring
 --- include _awake
---- include _fleet
 local now_ms, id, due_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[5])
 local ends_ms, field, fingerprint, rate_field = tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[9]
 local function seen(first_id) return { 'OK', first_id, 0, awake(now_ms) and 0 or 1, 0, -1 } end
@@ -71,11 +70,16 @@ redis.call('HSET', specs, id, ARGV[3])
 if field ~= '' then redis.call('HSET', idempotency, field, id .. fingerprint) end
 if ends_ms > 0 then redis.call('ZADD', ends, ends_ms, id) end
 if due_ms == 0 then
+  -- Made only when somebody may have to be started, as making functions takes time.
+  local function call_up()
+--- include _fleet
+    return summon(now_ms, 'submitted', see(now_ms), tonumber(ARGV[11]), tonumber(ARGV[12]))
+  end
   local place = redis.call('HINCRBY', meta, 'seq', 1)
   redis.call('ZADD', ready, place, id)
   ring(now_ms, 1)
   local is_covered = gate[5] and place <= tonumber(gate[4]) and now_ms <= tonumber(gate[5])
-  local wanted = is_covered and 0 or summon(now_ms, 'submitted', see(now_ms), tonumber(ARGV[11]), tonumber(ARGV[12]))
+  local wanted = is_covered and 0 or call_up()
   return { 'OK', id, 1, wanted, 0, left }
 end
 local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')

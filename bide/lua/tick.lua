@@ -30,6 +30,7 @@
 -- ARGV[3] epoch: of the autoscaler that asks
 -- ARGV[4] places: of each worker, for tasks of this queue
 -- ARGV[5] most: workers that may be
+-- ARGV[6] afresh: 1 to count no longer on workers that were started before
 -- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms or -1, alarm to set in ms or 0,
 --   workers that may lease, places free on them, workers that start}; 100 of any of the first three: call again
 -- Errors: SUPERSEDED (a later autoscaler was here; nothing was done)
@@ -71,6 +72,10 @@ end
 
 local seen = see(now_ms)
 local has_changed = discount(holders, seen) -- whoever let leases run out
+if ARGV[6] == '1' and seen.starting > 0 then
+  redis.call('ZREMRANGEBYSCORE', starting, '-inf', '+inf')
+  seen.starting, has_changed = 0, true
+end
 if discount_silent(now_ms, seen) or has_changed then note_fleet(seen, tonumber(ARGV[4]), tonumber(ARGV[5])) end
 local listening = seen.ready > 0 and ring(now_ms, seen.ready) or 0
 local next_ms = earliest({ due, leased, ends })

@@ -20,6 +20,7 @@ from bide.wake import NoWake, Wake
 from chalice_app.services import PROVIDER, Services, build
 from local import ports
 from local.asgi import Application
+from local.blocking import Blocking
 from local.gateway import Gateway
 
 
@@ -71,7 +72,11 @@ def port(services: Services) -> Iterator[int]:
     """The app behind the local gateway and its HTTP server, on a real socket."""
     listener = ports.listen(ports.free_port())
     config = uvicorn.Config(
-        Application(Gateway(app), threads=16), http="httptools", ws="none", lifespan="off", log_level="error"
+        Application(Blocking(Gateway(app), threads=16).answer),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_level="error",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from chalice.app import Chalice, Response
 
-from local.gateway import Answer, Gateway, Routes
+from local.gateway import Gateway
+from local.proxy_event import Answer, Routes
 
 
 @pytest.fixture

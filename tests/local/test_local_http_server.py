@@ -14,9 +14,11 @@ import uvloop
 from chalice.app import Chalice, Response
 
 from local import ports
-from local.api import Server
 from local.asgi import Application
-from local.gateway import MAX_BODY_BYTES, Gateway
+from local.blocking import Blocking
+from local.gateway import Gateway
+from local.http_server import Server
+from local.proxy_event import MAX_BODY_BYTES
 
 THREADS = 4
 
@@ -28,7 +30,7 @@ class Running:
         listener = ports.listen(ports.free_port())
         self.port: int = listener.getsockname()[1]
         self._ready = threading.Event()
-        self._server = Server(Application(Gateway(app), THREADS), self._ready.set)
+        self._server = Server(Application(Blocking(Gateway(app), THREADS).answer), self._ready.set)
         self._thread = threading.Thread(target=self._run, args=(listener,))
         self._thread.start()
         assert self._ready.wait(10)

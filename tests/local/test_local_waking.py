@@ -33,6 +33,17 @@ async def asking(ctx: Context) -> dict:
 """
 
 
+BUSY = """
+import time
+from bide import task
+
+@task
+def busy(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+"""
+
+
 def workers(stack: StackProcess) -> list[psutil.Process]:
     return stack.members("local.worker")
 
@@ -155,6 +166,36 @@ def test_what_a_killed_worker_held_wakes_another_when_its_lease_has_ended(start:
     workers(stack)[0].kill()
     until_done(stack, task)
     assert stack.show(task)["attempt"] == 2
+
+
+def test_a_burst_starts_the_workers_that_it_needs_and_no_more_than_may_be(
+    start: Start, package: Package, tmp_path: Path
+) -> None:
+    package.save("busy", BUSY)
+    found = {"BIDE_TASKS": f"workers.tasks,{package.name}", "PYTHONPATH": str(tmp_path)}
+    stack = start(**WITHOUT_TICK, BIDE_WORKERS_MAX="3", BIDE_CONCURRENCY="2", **found).ready()
+    tasks = [stack.submit("busy", wait=0, seconds=4).json()["id"] for _ in range(3)]
+    until(lambda: len(workers(stack)) == 2)
+    tasks += [stack.submit("busy", wait=0, seconds=4).json()["id"] for _ in range(7)]
+    until(lambda: len(workers(stack)) == 3)
+    for task in tasks:
+        until_done(stack, task)
+        assert len(workers(stack)) <= 3
+    until(lambda: not workers(stack))
+
+
+def test_workers_beyond_those_that_are_kept_leave_when_it_is_over(
+    start: Start, package: Package, tmp_path: Path
+) -> None:
+    package.save("busy", BUSY)
+    found = {"BIDE_TASKS": f"workers.tasks,{package.name}", "PYTHONPATH": str(tmp_path)}
+    limits = {"BIDE_WORKERS_MIN": "1", "BIDE_WORKERS_MAX": "3", "BIDE_CONCURRENCY": "1"}
+    stack = start(**limits, BIDE_IDLE_SECONDS="0.2", **found).ready()
+    for _ in range(3):
+        stack.submit("busy", wait=0, seconds=2)
+    until(lambda: len(workers(stack)) == 3)
+    until(lambda: len(workers(stack)) == 1)
+    assert stack.submit("echo", value="kept", wait=20).json()["result"] == "kept"
 
 
 def test_the_tick_makes_up_for_a_lost_wake(start: Start) -> None:

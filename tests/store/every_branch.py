@@ -261,6 +261,7 @@ def _fleet(store: Store, hire: Hire, clock: HandClock) -> None:
     store.note_starts("default", Reason.READY, 1)
     epoch = store.begin_turn()
     store.tick("default", epoch)
+    store.tick("default", epoch, afresh=True)
     store.note_starts("default", Reason.READY, 1, epoch)
 
 

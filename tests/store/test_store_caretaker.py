@@ -54,6 +54,15 @@ def test_a_wake_that_got_lost_is_made_good(
     assert (report.started, report.complete, wake.started) == (1, True, [1])
 
 
+def test_a_start_by_somebody_gone_is_not_waited_for(
+    submit: Submit, caretaker: Caretaker, wake: Recorder
+) -> None:
+    submit()
+    assert caretaker.look(HOUR_MS, afresh=True).started == 1
+    assert caretaker.look(HOUR_MS).started == 0
+    assert wake.started == [1]
+
+
 def test_what_has_become_due_gets_a_worker(
     submit: Submit, caretaker: Caretaker, wake: Recorder, clock: HandClock
 ) -> None:
@@ -105,7 +114,7 @@ def test_an_alarm_that_somebody_gone_has_set_is_set_afresh(
     store.arm("default", START_MS + 40_000)
     caretaker.look(60_000)
     assert wake.alarms == []
-    caretaker.look(60_000, afresh=True)
+    caretaker.look(60_000, every_alarm=True)
     assert wake.alarms == [40_000]
 
 

@@ -39,13 +39,15 @@ def first_exchange(stage: Stage, workers: int) -> None:
 
 def test_a_worker_whose_time_is_up_calls_its_successor_and_hands_over(stage: Stage) -> None:
     old = stage.start_worker(wish={"lives_s": 1.0}, **HOT)
-    waiting = stage.submit("nap", name="n", seconds=4.0)
+    waiting = stage.submit("nap", name="n", seconds=6.0)
+    await_that(lambda: stage.effects("wake:start"))
+    assert stage.state(waiting) is State.RUNNING
+    stage.start_worker(**HOT)
     await_that(lambda: not is_alive(old))
     assert stage.effects("wake:start") == ["1"]
     run = stage.view(waiting).run
     assert (run.state, run.attempt, run.resumes) == (State.WAITING, 1, 1)
     assert decisions(stage)[-2:] == [("successor", 1), ("lifetime", -1)]
-    stage.start_worker(**HOT)
     run = stage.until(waiting).run
     assert (run.state, run.attempt) == (State.SUCCEEDED, 1)
     assert len(stage.effects("n:ran")) == 1, "the step before the hand-over ran once"
@@ -54,8 +56,10 @@ def test_a_worker_whose_time_is_up_calls_its_successor_and_hands_over(stage: Sta
 def test_the_successor_is_called_before_the_old_worker_parks_or_ends_anything(stage: Stage) -> None:
     stage.start_worker(wish={"lives_s": 0.6}, grace_seconds=5.0, **HOT)
     slow = stage.submit("doze", name="d", seconds=2.0)
+    waits = stage.submit("nap", name="n", seconds=20.0)
     await_that(lambda: stage.effects("wake:start"))
     assert stage.state(slow) is State.RUNNING
+    assert stage.state(waits) is State.RUNNING, "nobody could resume it yet"
     heir = stage.submit("succeed", name="s")
     time.sleep(0.3)
     assert stage.state(heir) is State.READY, "the old worker leases nothing more"
@@ -63,6 +67,7 @@ def test_the_successor_is_called_before_the_old_worker_parks_or_ends_anything(st
     assert stage.until(heir).run.state is State.SUCCEEDED
     run = stage.until(slow).run
     assert (run.state, run.attempt) == (State.SUCCEEDED, 1), "it had time to finish"
+    assert stage.until(waits, State.WAITING).run.attempt == 1
 
 
 def test_a_worker_that_has_nothing_to_hand_over_calls_nobody(stage: Stage) -> None:
@@ -107,12 +112,13 @@ def test_a_worker_that_is_stopped_hands_a_plain_function_back(stage: Stage) -> N
 # --- leaving ------------------------------------------------------------------------------
 
 
-def test_a_worker_leaves_at_once_when_only_waits_are_left_but_lingers_for_new_tasks(stage: Stage) -> None:
+def test_a_worker_leaves_at_once_when_only_waits_are_left_and_lingers_when_nothing_is(stage: Stage) -> None:
     patient = {"stays": False, "idle_seconds": 60.0, **HOT}
     waits = stage.start_worker(**patient)
-    stage.submit("nap", name="n", seconds=30.0)
+    nap = stage.submit("nap", name="n", seconds=30.0)
     await_that(lambda: not is_alive(waits))
     assert departures(stage) == ["parked"]
+    stage.store.cancel(nap, "default")
     lingers = stage.start_worker(**patient)
     stage.until(stage.submit("succeed", name="s"))
     time.sleep(0.5)

@@ -1,0 +1,173 @@
+"""The emulator: functions, the Lambda endpoint, API Gateway's face, and what invokes functions by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from local import ports
+from local.asgi import Application
+from local.emulator.discovery import Account, Clients
+from local.emulator.dispatcher import Deployed, Dispatcher
+from local.emulator.figures import Figures
+from local.emulator.function import Function, Rules
+from local.emulator.queues import QueueSource
+from local.emulator.rest_api import TOO_LONG, RestApi, RestApiFace
+from local.emulator.schedules import ScheduleSource
+from local.emulator.service import Service
+from local.emulator.streams import StreamSource
+from local.emulator.upstream import Upstream
+from local.http_server import Server
+from local.proxy_event import MAX_BODY_BYTES
+
+_MAX_API_CALL_BYTES: Final = 70_000_000
+"""Largest call of Lambda's API: a zip of 50 MB in base64."""
+
+_THREADS: Final = 16
+"""How many calls to the endpoint behind may be under way."""
+
+
+class Source(Protocol):
+    """Something that invokes functions by itself until it is cancelled, such as a schedule."""
+
+    async def run(self) -> None: ...
+
+
+class Emulator:
+    """Owns everything of one account; start it and stop it on one event loop.
+
+    No process that it has started outlives it: `stop` ends them, and the system kills them, frozen
+    or not, when the thread that runs the event loop ends otherwise.
+    """
+
+    def __init__(
+        self,
+        *,
+        upstream: str | None = None,
+        variables: Mapping[str, str] | None = None,
+        rules: Rules | None = None,
+        directory: Path | None = None,
+    ) -> None:
+        """upstream: URL of the endpoint that knows the rest of Lambda's API.
+
+        variables: what every function is told besides its own, such as credentials and endpoints.
+        directory: where packages are unpacked and logs kept, empty or missing; a temporary one, deleted
+        at the end, if not given.
+        """
+        self.rules = rules or Rules()
+        self._upstream = upstream
+        self._variables = variables or {}
+        self._temporary = directory is None
+        self._directory = directory or Path(tempfile.mkdtemp(prefix="bide-lambda-"))
+        self._dispatcher: Dispatcher | None = None
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="upstream")
+        self._servers: list[tuple[Server, asyncio.Task[None]]] = []
+        self._sources: set[asyncio.Task[None]] = set()
+        self.url = ""
+        """The Lambda endpoint, after `start`."""
+
+    async def start(self, port: int = 0) -> None:
+        """Open the Lambda endpoint, on a free port if none is given; functions can be deployed then."""
+        listener = ports.listen(port)
+        self.url = f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}"
+        variables = {"AWS_ENDPOINT_URL_LAMBDA": self.url, **self._variables}
+        self._dispatcher = Dispatcher(self._directory, self.rules, variables)
+        upstream = Upstream(self._upstream, self._threads) if self._upstream else None
+        service = Service(self._dispatcher, upstream)
+        await self._serve(listener, Application(service.answer, max_body_bytes=_MAX_API_CALL_BYTES))
+
+    async def stop(self) -> None:
+        """End everything, without waiting for what runs."""
+        for source in self._sources:
+            source.cancel()
+        if self._sources:
+            await asyncio.wait(self._sources)
+        if self._dispatcher is not None:
+            await self._dispatcher.close()
+        for server, _ in self._servers:
+            server.stop()
+        for _, serving in self._servers:
+            await serving
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._temporary:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    async def __aenter__(self) -> Emulator:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """Invokes functions from inside, as event sources do."""
+        assert self._dispatcher is not None, "the emulator has not been started"
+        return self._dispatcher
+
+    def deploy(self, functions: Iterable[Function]) -> None:
+        """Deploy functions, or new versions of them."""
+        for function in functions:
+            self.dispatcher.put(function)
+
+    async def serve_api(self, rest_api: RestApi, port: int = 0) -> str:
+        """Open API Gateway's face for one stage; returns its URL, which ends with the stage."""
+        listener = ports.listen(port)
+        face = RestApiFace(rest_api, self.dispatcher, self.rules.gateway_s)
+        await self._serve(
+            listener, Application(face.answer, max_body_bytes=MAX_BODY_BYTES, too_large=TOO_LONG)
+        )
+        return f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}/{rest_api.stage}"
+
+    def run(self, source: Source) -> None:
+        """Let a source invoke functions until the emulator stops."""
+        task = asyncio.create_task(source.run())
+        self._sources.add(task)
+
+    async def load(self, account: Account, clients: Clients) -> dict[str, str]:
+        """Deploy what `discover` has found, and let its sources run; returns the URL of each API's stage.
+
+        The keys are `<id of the API>/<stage>`.
+        """
+        self.deploy(account.functions)
+        for name, rules in account.async_rules.items():
+            self.deployed(name).events.rules = rules
+        for name in account.loops_allowed:
+            self.deployed(name).recursion_allowed = True
+        for schedule in account.schedules:
+            period_s = self.rules.schedule_period_s or schedule.period_s
+            self.run(ScheduleSource(self.dispatcher.accept, replace(schedule, period_s=period_s)))
+        for queue in account.queues:
+            self.run(QueueSource(clients("sqs"), self.dispatcher.invoke, queue))
+        for stream in account.streams:
+            source = StreamSource(
+                clients("kinesis"), self.dispatcher.invoke, stream, self.rules.stream_poll_s
+            )
+            self.run(source)
+            await source.reading.wait()
+        return {f"{api.id}/{api.stage}": await self.serve_api(api) for api in account.rest_apis}
+
+    def deployed(self, name: str) -> Deployed:
+        """A function as it stands: its chaos, its rules, its log. Raises NoSuchFunction."""
+        return self.dispatcher.find(name)
+
+    def account(self, name: str) -> Figures:
+        """A copy of the figures of one function. Raises NoSuchFunction."""
+        return self.dispatcher.figures()[self.deployed(name).function.name]
+
+    def figures(self) -> dict[str, Figures]:
+        """A copy of the figures of all functions, by name."""
+        return self.dispatcher.figures()
+
+    async def _serve(self, listener: socket.socket, application: Application) -> None:
+        serving = asyncio.Event()
+        server = Server(application, on_ready=serving.set)
+        self._servers.append((server, asyncio.create_task(server.serve(sockets=[listener]))))
+        await serving.wait()
