@@ -58,8 +58,8 @@ def our_package(folder: Path) -> Ours:
     shutil.copytree(ROOT, project, symlinks=True, ignore=_LEFT_OUT)
     shutil.copy(ROOT / "bench" / "tasks.py", project / "workers" / "tasks" / "bench_tasks.py")
     if _WHEELHOUSE.is_dir():
-        os.environ.setdefault("PIP_NO_INDEX", "1")
-        os.environ.setdefault("PIP_FIND_LINKS", str(_WHEELHOUSE))
+        os.environ["PIP_NO_INDEX"] = "1"
+        os.environ["PIP_FIND_LINKS"] = str(_WHEELHOUSE)
     try:
         as_made = _unpacked(plain(project, _STAGE), folder / "plain")
         return Ours(as_made, _unpacked(prepare(project, _STAGE), folder / "prepared"))

@@ -1,15 +1,23 @@
-"""Connections to the store for an event loop: what `bide.connection` is for threads."""
+"""Connections to the store for an event loop: redis-py's, with our time limits, retries and errors."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from typing import Any, Final
 
-import hiredis
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bide.address import Address
-from bide.connection import CONNECT_S, PAUSES_S, REPLY_S, Argument, explain, greeting, pack, tls_context
-from bide.errors import StoreUnavailable
+from bide.connection import CONNECT_S, REPLY_S, Argument, NoScript, explain
+from bide.errors import BideError, StoreUnavailable
+
+_RETRIES: Final = 2
+_RETRIED: Final = (RedisConnectionError, RedisTimeoutError)
+"""A repeated script answers as the first time did, so that every call may be retried."""
 
 
 class AsyncClient:
@@ -18,130 +26,35 @@ class AsyncClient:
     As many are open as calls were ever under way at once: a blocking pop has one to itself.
     """
 
-    def __init__(self, address: Address, reply_s: float | None) -> None:
+    def __init__(self, client: redis.asyncio.Redis, address: Address) -> None:
+        self._client = client
         self._address = address
-        self._reply_s = reply_s
-        # A pop that was repeated unseen would hide that the first took a token, and whoever listens slept on.
-        self._pauses_s = () if reply_s is None else PAUSES_S
-        self._free: list[_Connection] = []
 
     async def execute_command(self, *args: Argument) -> Any:
         """Send one command and return its reply: bytes, int, None, or a list of such.
 
         Raises StoreUnavailable, NoScript, or ScriptError for any other error reply.
         """
-        reply = await self._ask(args)
-        if isinstance(reply, hiredis.ReplyError):
-            meant = explain(str(reply))
-            if isinstance(meant, StoreUnavailable):
+        try:
+            return await self._client.execute_command(*args)
+        except RedisError as error:
+            if isinstance(error, ReadOnlyError):
                 # Other connections may lead to a store that can: a replica stays one.
-                await self.aclose()
-            raise meant
-        return reply
+                self._client.connection_pool.reset()
+            raise self._explained(error) from error
 
     async def aclose(self) -> None:
         """Let go of the connections; the next command opens another."""
-        while self._free:
-            self._free.pop().end()
+        await self._client.aclose()
 
-    async def _ask(self, command: tuple[Argument, ...]) -> Any:
-        """Ask, and again after a lost connection."""
-        for pause_s in self._pauses_s:
-            try:
-                return await self._ask_once(command)
-            except OSError:
-                await asyncio.sleep(pause_s)
-        try:
-            return await self._ask_once(command)
-        except OSError as error:
-            said = str(error) or type(error).__name__
-            raise StoreUnavailable(f"The store cannot be used: {said} ({self._address.place})") from error
-
-    async def _ask_once(self, command: tuple[Argument, ...]) -> Any:
-        while self._free:
-            connection = self._free.pop()
-            if not connection.is_spent:
-                break
-        else:
-            connection = await _connected(self._address)
-        reply = await connection.ask(command, self._reply_s)
-        self._free.append(connection)
-        return reply
-
-
-class _Connection(asyncio.Protocol):
-    """One socket, for one command at a time. Raises OSError for all that goes wrong, and is spent then."""
-
-    def __init__(self) -> None:
-        self.is_spent = False
-        self._reader = hiredis.Reader()
-        self._transport: asyncio.Transport | None = None
-        self._reply: asyncio.Future[Any] | None = None
-
-    async def ask(self, command: tuple[Argument, ...], reply_s: float | None) -> Any:
-        """Send a command and return its reply, an error perhaps."""
-        if self._transport is None or self.is_spent:
-            raise ConnectionResetError("the store closed the connection")
-        self._reply = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(reply_s):
-                self._transport.write(pack(command))
-                return await self._reply
-        except BaseException:
-            # Also when cancelled: the reply that is still to come would be taken for the next call's.
-            self.end()
-            raise
-        finally:
-            self._reply = None
-
-    def end(self) -> None:
-        self.is_spent = True
-        if self._transport is not None:
-            self._transport.abort()
-
-    # --- what the event loop calls ----------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._reader.feed(data)
-            reply = self._reader.gets()
-        except hiredis.ProtocolError as error:
-            self._fail(ConnectionError(f"it is no store that answers: {error}"))
-            return
-        # False stands for a reply that is still incomplete: RESP2 has no booleans.
-        if reply is False or self._reply is None or self._reply.done():
-            return
-        self._reply.set_result(reply)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        closed = ConnectionResetError("the store closed the connection")
-        self._fail(error if isinstance(error, OSError) else closed)
-
-    def _fail(self, error: OSError) -> None:
-        self.end()
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(error)
-
-
-async def _connected(address: Address) -> _Connection:
-    """A new connection, logged in."""
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(CONNECT_S):
-        if address.path:
-            _, connection = await loop.create_unix_connection(_Connection, address.path)
-        else:
-            context = tls_context(address) if address.tls else None
-            _, connection = await loop.create_connection(_Connection, address.host, address.port, ssl=context)
-    for command in greeting(address):
-        reply = await connection.ask(command, REPLY_S)
-        if isinstance(reply, hiredis.ReplyError):
-            connection.end()
-            raise explain(str(reply))
-    return connection
+    def _explained(self, error: RedisError) -> BideError | NoScript:
+        if isinstance(error, NoScriptError):
+            return NoScript(str(error))
+        if isinstance(error, ReadOnlyError):
+            return explain(f"READONLY {error}")
+        if isinstance(error, ResponseError):
+            return explain(str(error))
+        return StoreUnavailable(f"The store cannot be used: {error} ({self._address.place})")
 
 
 def connect_async(url: str, *, reply_s: float | None = REPLY_S) -> AsyncClient:
@@ -150,4 +63,16 @@ def connect_async(url: str, *, reply_s: float | None = REPLY_S) -> AsyncClient:
     reply_s: how many seconds a reply may take; None for connections that block on the bell, whose
         calls are not repeated either.
     """
-    return AsyncClient(Address.of(url), reply_s)
+    # A pop that was repeated unseen would hide that the first took a token, and whoever listens slept on.
+    retries = 0 if reply_s is None else _RETRIES
+    retry = Retry(ExponentialBackoff(cap=0.5, base=0.02), retries, supported_errors=_RETRIED)
+    client = redis.asyncio.Redis.from_url(
+        url,
+        protocol=2,
+        driver_info=None,  # no CLIENT SETINFO with each new connection
+        socket_connect_timeout=CONNECT_S,
+        socket_timeout=reply_s,
+        retry=retry,
+    )
+    client.response_callbacks.clear()  # replies as they come, as those of `bide.connection`
+    return AsyncClient(client, Address.of(url))

@@ -1,7 +1,7 @@
 """Connections to the store for threads: RESP over a socket, parsed by hiredis.
 
 Not redis-py's: loading that takes longer than everything else that the first request of a
-process needs (docs/decisions/0013-we-speak-to-the-store-ourselves.md).
+process needs (docs/decisions/0013-handlers-speak-to-the-store-themselves.md).
 """
 
 from __future__ import annotations

@@ -15,9 +15,6 @@ from typing import Final
 CHECKED: Final = "2026-11-24"
 """When the prices were last looked up."""
 
-MEMORY_MB: Final = 512
-"""Memory of the drain function unless a setting says otherwise."""
-
 _DIGITS: Final = 12
 """Decimals of a dollar that are kept: a millisecond of the smallest function costs 0.000000002."""
 

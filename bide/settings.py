@@ -15,7 +15,6 @@ from typing import Any, Final
 from bide import variables
 from bide.autoscaler import Limits
 from bide.errors import SettingsError
-from bide.prices import MEMORY_MB, read_prices
 
 DEFAULT_QUEUE: Final = "default"
 
@@ -185,14 +184,14 @@ class Settings:
     )
     memory_mb: int = _setting(
         "BIDE_MEMORY_MB",
-        MEMORY_MB,
+        variables.MEMORY_MB,
         variables.whole(128, 10_240),
         "Memory of the drain function in MB, by which stats tell dollars; it changes nothing else.",
     )
     prices: tuple[tuple[str, float], ...] = _setting(
         "BIDE_PRICES",
         (),
-        read_prices,
+        variables.prices,
         "Comma-separated prices in dollars that replace listed ones, such as "
         "`lambda_gb_second=0.0000133334`; docs/cost.md lists them.",
     )

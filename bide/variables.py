@@ -13,6 +13,9 @@ from typing import Final
 from bide.address import Address
 from bide.autoscaler import Limits
 
+MEMORY_MB: Final = 512
+"""Memory of the drain function unless a setting says otherwise."""
+
 NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 """What queue, event and tag names look like."""
 
@@ -119,3 +122,9 @@ def aws_name(characters: str, most: int) -> Callable[[str], str]:
         return raw
 
     return read
+
+
+def prices(raw: str) -> tuple[tuple[str, float], ...]:
+    from bide.prices import read_prices  # the table is loaded only where prices are set or asked for
+
+    return read_prices(raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bide.prices import MEMORY_MB
+from bide.variables import MEMORY_MB
 
 MEASURED: Final = "measured by `make bench`, 2026-11-24"
 ASSUMED: Final = "assumed, not measured"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 
 from bide import registry
@@ -13,6 +14,11 @@ from bide.keys import Keys
 from bide.registry import Registry
 from bide.settings import Settings
 from bide.store import Store
+
+
+def serves_requests(environ: Mapping[str, str]) -> bool:
+    """Whether HTTP requests come here: to the API's function, and to whatever is no function of ours."""
+    return environ.get("_HANDLER", "app.app") == "app.app"
 
 
 @cache
