@@ -7,8 +7,17 @@ from typing import Any, Final
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    InvalidResponse,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bide.address import Address
@@ -18,6 +27,16 @@ from bide.errors import BideError, StoreUnavailable
 _RETRIES: Final = 2
 _RETRIED: Final = (RedisConnectionError, RedisTimeoutError)
 """A repeated script answers as the first time did, so that every call may be retried."""
+
+
+_CODES: Final[dict[type[RedisError], str]] = {
+    AuthenticationError: "WRONGPASS",
+    NoPermissionError: "NOPERM",
+    NoScriptError: "NOSCRIPT",
+    OutOfMemoryError: "OOM",
+    ReadOnlyError: "READONLY",
+}
+"""What an error reply began with, which redis-py makes a class of."""
 
 
 class AsyncClient:
@@ -48,13 +67,13 @@ class AsyncClient:
         await self._client.aclose()
 
     def _explained(self, error: RedisError) -> BideError | NoScript:
-        if isinstance(error, NoScriptError):
-            return NoScript(str(error))
-        if isinstance(error, ReadOnlyError):
-            return explain(f"READONLY {error}")
+        code = _CODES.get(type(error))
+        if code is not None:
+            return explain(f"{code} {error}")
         if isinstance(error, ResponseError):
             return explain(str(error))
-        return StoreUnavailable(f"The store cannot be used: {error} ({self._address.place})")
+        said = f"it is no store that answers: {error}" if isinstance(error, InvalidResponse) else str(error)
+        return StoreUnavailable(f"The store cannot be used: {said} ({self._address.place})")
 
 
 def connect_async(url: str, *, reply_s: float | None = REPLY_S) -> AsyncClient:

@@ -14,7 +14,7 @@ from chalice_app.services import PROVIDER
 
 
 def serve(app: Chalice, wake: Callable[[Settings], Wake]) -> None:
-    """Register every route; requests wake workers as `wake` has it. Refuses a deployment that lacks settings."""
+    """Register every route; requests wake workers as `wake` says. Refuses to deploy what lacks settings."""
     deployable.check()
     PROVIDER.wake_with(wake)
     app.api.binary_types = []  # all is text: Chalice need not look for binary types in each request

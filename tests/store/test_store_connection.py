@@ -18,7 +18,7 @@ import redis
 from hand_store import HandStore, certificate, relayed
 
 from bide import connection
-from bide.async_connection import AsyncClient, connect_async
+from bide.async_connection import connect_async
 from bide.connection import connect
 from bide.errors import ScriptError, StoreUnavailable
 
@@ -289,7 +289,7 @@ def test_a_call_that_was_cancelled_leaves_its_reply_to_nobody(
     store_url: str, runner: asyncio.Runner, prefix: str, redis_client: redis.Redis
 ) -> None:
     async def ask() -> Any:
-        client = AsyncClient(connection.Address.of(store_url), None)
+        client = connect_async(store_url, reply_s=None)
         pop = asyncio.create_task(client.execute_command("BLPOP", f"{prefix}:bell", 0))
         while not redis_client.info("clients")["blocked_clients"]:
             await asyncio.sleep(0.001)

@@ -11,7 +11,7 @@ import pytest
 from source_tree import PACKAGES, ROOT, files, imported, in_folder, product
 
 ALLOWED = {
-    "bide": {"hiredis", "msgspec"},
+    "bide": {"hiredis", "msgspec", "redis"},
     "bide_client": {"requests", "urllib3"},
     "chalice_app": {"bide", "chalice", "msgspec"},
     "workers": {"bide", "boto3", "botocore", "chalice", "msgspec", "requests"},
