@@ -24,6 +24,7 @@ from bide.settings import Settings
 from chalice_app import deployable
 from local.children import ROOT
 from local.loop import Loop
+from local.package import PackageFailed, prepare
 
 _CHALICE: Final = (sys.executable, "-c", "import sys; from chalice.cli import main; sys.exit(main())")
 
@@ -78,11 +79,12 @@ class Stage:
 
 
 def deploy(stage: Stage, *, new_api: bool = False) -> str:
-    """Deploy; returns the address of the API. Raises NotDeployed, BotoCoreError, ClientError.
+    """Deploy; returns the address of the API. Raises NotDeployed, PackageFailed, BotoCoreError, ClientError.
 
     new_api: also where an earlier deployment is there that this clone does not know.
     """
     _look_beforehand(stage, new_api)
+    prepare(stage.project, stage.name)  # `chalice deploy` takes the package that it finds
     _chalice_deploy(stage)
     functions = stage.functions()
     loop = Loop(
@@ -155,7 +157,7 @@ def main() -> int:
     try:
         stage = Stage.read(arguments.project, arguments.stage)
         address = deploy(stage, new_api=arguments.new_api)
-    except (NotDeployed, SettingsError, BotoCoreError, ClientError) as error:
+    except (NotDeployed, PackageFailed, SettingsError, BotoCoreError, ClientError) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1
     print(f"{stage.name} is deployed: {address}v1/tasks\nTo see whether it works:  curl {address}healthz")
