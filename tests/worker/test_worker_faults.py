@@ -115,12 +115,16 @@ def test_every_task_ends_once_whatever_call_goes_wrong(
 ) -> None:
     calls = play(zygote, store_url, tmp_path, 0, fault).calls
     assert calls > 10
-    with ThreadPoolExecutor(CASES_AT_ONCE) as pool:
-        cases = [pool.submit(play, zygote, store_url, tmp_path, at, fault) for at in range(1, calls + 1)]
-        struck = [case.result().struck for case in cases]
-    # How the calls fall differs a little from run to run, so that the last ones may not come.
-    met = [command for command in struck if command is not None]
-    assert len(met) > calls // 2
-    kinds = {command.split(" ")[0] for command in met}
+    kinds: set[str] = set()
+    for _ in range(3):  # which call comes when is a matter of chance: the bell's may slip through
+        with ThreadPoolExecutor(CASES_AT_ONCE) as pool:
+            cases = [pool.submit(play, zygote, store_url, tmp_path, at, fault) for at in range(1, calls + 1)]
+            struck = [case.result().struck for case in cases]
+        # How the calls fall differs a little from run to run, so that the last ones may not come.
+        met = [command for command in struck if command is not None]
+        assert len(met) > calls // 2
+        kinds |= {command.split(" ")[0] for command in met}
+        if "BLPOP" in kinds:
+            break
     assert {"EVALSHA", "BLPOP"} <= kinds
     record_property("fault cases", f"{fault.value}: {len(met)} store calls, each played in a case of its own")
