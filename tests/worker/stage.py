@@ -138,6 +138,12 @@ class Stage:
         """The token of each start of the body, in order."""
         return [token for task, token in self.lines() if task == name]
 
+    def wakes(self, what: str) -> list[int]:
+        """The numbers with which workers called for `start`s and `alarm`s, or ended `unclean`."""
+        file = self._effects.with_name(f"{self._effects.name}.wakes")
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [int(number) for said, number in map(str.split, lines) if said == what]
+
     def lines(self) -> list[list[str]]:
         """Everything in the effects file: name and token of each line, in order."""
         return [line.split() for line in self._effects.read_text().splitlines()]

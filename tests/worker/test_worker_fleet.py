@@ -40,11 +40,11 @@ def first_exchange(stage: Stage, workers: int) -> None:
 def test_a_worker_whose_time_is_up_calls_its_successor_and_hands_over(stage: Stage) -> None:
     old = stage.start_worker(wish={"lives_s": 1.0}, **HOT)
     waiting = stage.submit("nap", name="n", seconds=6.0)
-    await_that(lambda: stage.effects("wake:start"))
+    await_that(lambda: stage.wakes("start"))
     assert stage.state(waiting) is State.RUNNING
     stage.start_worker(**HOT)
     await_that(lambda: not is_alive(old))
-    assert stage.effects("wake:start") == ["1"]
+    assert stage.wakes("start") == [1]
     run = stage.view(waiting).run
     assert (run.state, run.attempt, run.resumes) == (State.WAITING, 1, 1)
     assert decisions(stage)[-2:] == [("successor", 1), ("lifetime", -1)]
@@ -57,7 +57,7 @@ def test_the_successor_is_called_before_the_old_worker_parks_or_ends_anything(st
     stage.start_worker(wish={"lives_s": 0.6}, grace_seconds=5.0, **HOT)
     slow = stage.submit("doze", name="d", seconds=2.0)
     waits = stage.submit("nap", name="n", seconds=20.0)
-    await_that(lambda: stage.effects("wake:start"))
+    await_that(lambda: stage.wakes("start"))
     assert stage.state(slow) is State.RUNNING
     assert stage.state(waits) is State.RUNNING, "nobody could resume it yet"
     heir = stage.submit("succeed", name="s")
@@ -73,7 +73,7 @@ def test_the_successor_is_called_before_the_old_worker_parks_or_ends_anything(st
 def test_a_worker_that_has_nothing_to_hand_over_calls_nobody(stage: Stage) -> None:
     old = stage.start_worker(wish={"lives_s": 0.4})
     await_that(lambda: not is_alive(old))
-    assert stage.effects("wake:start") == []
+    assert stage.wakes("start") == []
     assert departures(stage) == ["lifetime"]
 
 
@@ -83,14 +83,14 @@ def test_an_async_task_that_does_not_end_in_time_goes_back_without_an_attempt_sp
     await_that(lambda: not is_alive(old))
     run = stage.view(id).run
     assert (run.state, run.attempt) == (State.READY, 0)
-    assert stage.effects("unclean") == []
+    assert stage.wakes("unclean") == []
 
 
 def test_a_plain_function_that_outlives_its_worker_fails_and_is_tried_again(stage: Stage) -> None:
     first = stage.start_worker(wish={"lives_s": 0.4}, grace_seconds=0.1)
     id = stage.submit("deaf", name="d", seconds=30.0)
     await_that(lambda: not is_alive(first))
-    assert stage.effects("unclean") == ["1"], "the process has to end with the thread"
+    assert stage.wakes("unclean") == [1], "the process has to end with the thread"
     second = stage.start_worker(wish={"lives_s": 0.4}, grace_seconds=0.1)
     await_that(lambda: not is_alive(second))
     view = stage.view(id)
@@ -179,8 +179,8 @@ def test_a_worker_that_cannot_do_it_all_calls_for_others(stage: Stage) -> None:
     for number in range(7):
         stage.submit("doze", delay_ms=300, name=f"d{number}", seconds=1.0)
     stage.start_worker(concurrency=2)
-    await_that(lambda: stage.effects("wake:start"))
-    assert stage.effects("wake:start") == ["3"], "five tasks lack a place"
+    await_that(lambda: stage.wakes("start"))
+    assert stage.wakes("start") == [3], "five tasks lack a place"
 
 
 def test_a_queue_with_places_of_its_own_takes_none_from_others(stage: Stage) -> None:

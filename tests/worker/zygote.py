@@ -43,22 +43,22 @@ async def _work(wish: dict[str, Any]) -> None:
 
 
 class WrittenWake:
-    """A Wake that starts nobody: it leaves a line in the effects file for each that it should."""
+    """A Wake that starts nobody: it leaves a line in a file beside the effects for each that it should."""
 
     farthest_ms = 10**9
 
     def __init__(self, effects: Path) -> None:
-        self._effects = effects
+        self._file = effects.with_name(f"{effects.name}.wakes")
 
     def start(self, count: int) -> None:
-        self.write("wake:start", count)
+        self.write("start", count)
 
     def alarm(self, delay_ms: int) -> None:
-        self.write("wake:alarm", delay_ms)
+        self.write("alarm", delay_ms)
 
     def write(self, what: str, number: int) -> None:
-        with self._effects.open("a") as effects:
-            effects.write(f"{what} {number}\n")
+        with self._file.open("a") as wakes:
+            wakes.write(f"{what} {number}\n")
 
 
 def main() -> None:
