@@ -8,7 +8,21 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from bench import dense, drain, http, peers, replay, roundtrips, scaling, sparse, submit, table, waits, wakeup
+from bench import (
+    cold,
+    dense,
+    drain,
+    http,
+    peers,
+    replay,
+    roundtrips,
+    scaling,
+    sparse,
+    submit,
+    table,
+    waits,
+    wakeup,
+)
 from bench.errors import BenchFailed
 from bench.line import Line
 from bench.machine import machine, versions
@@ -25,6 +39,7 @@ BENCHMARKS: Final[dict[str, Callable[[bool], Iterator[Line]]]] = {
     "waits": waits.measure,
     "dense": dense.measure,
     "sparse": sparse.measure,
+    "cold": cold.measure,
     "scaling": scaling.measure,
     "peers": peers.measure,
 }

@@ -1,87 +1,102 @@
-"""Cold starts: from the start of an environment's process to its first answer, against a bare Chalice app.
+"""Cold starts on the emulator: from the start of an environment to its first answer, against a bare app.
 
-`python -m bench.cold` prints, besides the lines, what the first request imports.
+The bare app has one route and is packed by plain `chalice package`, as a newcomer would have it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import re
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
+from bench import imports
 from bench.bed import PREFIX, Bed, bed, submission
 from bench.cold_packages import bare_package, our_package
 from bench.errors import BenchFailed
-from bench.lambda_environment import Environment, supply
 from bench.line import Line, at_most
 from bench.sample import median, spread
 from bide.settings import DEFAULT_QUEUE
+from local.emulator.emulator import Emulator
+from local.emulator.function import Function
 
-HTTP: Final = "app.app"
-DRAIN: Final = "app.drain"
-
-_LEAVES_AT_ONCE: Final = {"BIDE_IDLE_SECONDS": "0", "BIDE_WORKERS_MIN": "0"}
-"""Settings of a worker that leaves when it has nothing to do."""
+_API: Final = "app.app"
+_WORKER: Final = "app.drain"
+_DRAIN_FUNCTION: Final = "bide-bench-drain"
+_TIMEOUT_S: Final = 60.0
+_MEMORY_MB: Final = 512
 
 _KEY: Final = "bench"
 _ROUNDS: Final = 15
 _QUICK_ROUNDS: Final = 5
 _WARM: Final = 300
-_SHOWN: Final = 15
-"""Rows of the import table."""
-
-_IMPORT: Final = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", re.MULTILINE)
-"""One line of `-X importtime`: microseconds of the module itself, and its name."""
 
 
 class Packages(NamedTuple):
-    """Unpacked packages, and what Lambda supplies."""
+    """Zip files."""
 
     bare: Path
     plain: Path
     prepared: Path
-    supplied: Path
 
 
 def measure(quick: bool) -> Iterator[Line]:
-    with packages() as made, bed() as store, _lambda() as endpoint:
-        rounds = _QUICK_ROUNDS if quick else _ROUNDS
-        contenders = {
-            "bare": lambda: _first_answer(made, made.bare, {}),
-            "plain": lambda: _first_answer(made, made.plain, _variables(store)),
-            "http": lambda: _first_answer(made, made.prepared, _variables(store)),
-            "ringing": lambda: _first_answer(made, made.prepared, _ringing(store, endpoint)),
-            "worker": lambda: _first_task(made, store),
+    rounds = _QUICK_ROUNDS if quick else _ROUNDS
+    with tempfile.TemporaryDirectory(prefix="bide-bench-cold-") as folder, bed() as store:
+        ours = our_package(Path(folder) / "ours")
+        made = Packages(bare_package(Path(folder) / "bare"), ours.plain, ours.prepared)
+        times, warm = asyncio.run(_measure(made, store, rounds))
+        tables = [
+            imports.table("first POST", made.prepared, imports.POST, _variables(store)),
+            imports.table("worker", made.prepared, imports.DRAIN, _of_worker(store)),
+        ]
+    yield from _lines(times, rounds)
+    yield Line(
+        "cold", "warm submit, p50", median(warm), "ms", at_most(3),
+        note=f"{len(warm)} requests, the runtime client and its way here included",
+    )  # fmt: skip
+    print("\n".join(tables), flush=True)
+
+
+async def _measure(made: Packages, store: Bed, rounds: int) -> tuple[dict[str, list[float]], list[float]]:
+    async with _emulator() as emulator:
+        ringing = {
+            **_variables(store),
+            "BIDE_WAKE": "invoke",
+            "BIDE_DRAIN_FUNCTION": _DRAIN_FUNCTION,
+            "AWS_ENDPOINT_URL_LAMBDA": emulator.url,
         }
-        times = _interleaved(contenders, rounds)
-        if endpoint.calls < rounds:
-            raise BenchFailed(
-                f"{endpoint.calls} calls of Lambda in {rounds} rounds: who should, did not ring"
-            )
-        yield from _lines(times, rounds)
-        warm = _warm(made, store)
-        yield Line(
-            "cold", "warm submit in the handler, p50", median(warm), "ms", at_most(3),
-            note=f"{len(warm)} requests, the runtime client and its way here included",
-        )  # fmt: skip
+        # Nobody comes when it is called: the caller alone is looked at.
+        emulator.deploy([_function(_DRAIN_FUNCTION, made.bare, _API, {})])
+        emulator.dispatcher.reserve(_DRAIN_FUNCTION, 0)
 
+        async def ring() -> float:
+            store.clear()  # nobody is awake, nor about to be
+            return await _first_answer(emulator, made.prepared, ringing)
 
-def _interleaved(contenders: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each contender's rounds; in each round all start once, by turns in either order."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(rounds + 1):
-        names = list(contenders)
-        for name in names if number % 2 else reversed(names):
-            times[name].append(contenders[name]())
-    return {name: values[1:] for name, values in times.items()}  # the first round fills the page cache
+        contenders: dict[str, Callable[[], Awaitable[float]]] = {
+            "bare": lambda: _first_answer(emulator, made.bare, {}),
+            "plain": lambda: _first_answer(emulator, made.plain, _variables(store)),
+            "http": lambda: _first_answer(emulator, made.prepared, _variables(store)),
+            "ringing": ring,
+            "worker": lambda: _first_task(emulator, made.prepared, store),
+        }
+        times: dict[str, list[float]] = {name: [] for name in contenders}
+        for number in range(rounds + 1):
+            names = list(contenders)
+            for name in names if number % 2 else reversed(names):
+                times[name].append(await contenders[name]())
+        if (rung := emulator.account(_DRAIN_FUNCTION).events) < rounds:
+            raise BenchFailed(f"{rung} calls in {rounds} rounds: who should, did not ring")
+        warm = await _warm(emulator, made.prepared, _variables(store))
+    # The first round fills the page cache.
+    return {name: values[1:] for name, values in times.items()}, warm
 
 
 def _lines(times: dict[str, list[float]], rounds: int) -> Iterator[Line]:
@@ -105,13 +120,16 @@ def _lines(times: dict[str, list[float]], rounds: int) -> Iterator[Line]:
     yield taken("worker", "worker to its first task, p50")
 
 
-@contextmanager
-def packages() -> Iterator[Packages]:
-    """All packages, built for this run."""
-    with tempfile.TemporaryDirectory(prefix="bide-bench-cold-") as folder:
-        root = Path(folder)
-        ours = our_package(root / "ours")
-        yield Packages(bare_package(root / "bare"), ours.plain, ours.prepared, supply(root / "supplied"))
+@asynccontextmanager
+async def _emulator() -> AsyncIterator[Emulator]:
+    """Nothing behind it: who asks for anything but an invocation is refused."""
+    account = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
+    async with Emulator(upstream="http://127.0.0.1:9", variables=account) as emulator:
+        yield emulator
+
+
+def _function(name: str, code: Path, handler: str, variables: dict[str, str]) -> Function:
+    return Function(name, handler, code, _MEMORY_MB, _TIMEOUT_S, variables)
 
 
 def _variables(store: Bed) -> dict[str, str]:
@@ -119,35 +137,33 @@ def _variables(store: Bed) -> dict[str, str]:
     return {"BIDE_REDIS_URL": store.url, "BIDE_PREFIX": PREFIX, "BIDE_API_KEY_HASHES": digest}
 
 
-def _ringing(store: Bed, endpoint: _Lambda) -> dict[str, str]:
-    store.clear()  # nobody is awake, nor about to be
-    return {
-        **_variables(store),
-        "BIDE_WAKE": "invoke",
-        "BIDE_DRAIN_FUNCTION": "bide-bench-drain",
-        "AWS_ENDPOINT_URL_LAMBDA": endpoint.url,
-        "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "bench",
-    }
+def _of_worker(store: Bed) -> dict[str, str]:
+    """Of one that leaves when it has nothing to do; in Lambda its handler is named there, too."""
+    return _variables(store) | {"BIDE_IDLE_SECONDS": "0", "BIDE_WORKERS_MIN": "0", "_HANDLER": _WORKER}
 
 
-def _first_answer(made: Packages, package: Path, variables: dict[str, str]) -> float:
-    with Environment(package, made.supplied, HTTP, variables) as environment:
-        began = environment.start()
-        answer = environment.answer(event())
-    _expect_accepted(answer.payload, package)
-    return (answer.arrived - began) * 1000
+async def _first_answer(emulator: Emulator, code: Path, variables: dict[str, str]) -> float:
+    """Milliseconds from the request to the answer of a fresh environment."""
+    emulator.deploy([_function("cold", code, _API, variables)])  # a new version has no environment yet
+    began = time.monotonic()
+    outcome = await emulator.dispatcher.invoke("cold", msgspec.json.encode(_event()))
+    took = time.monotonic() - began
+    answer: dict[str, Any] = msgspec.json.decode(outcome.payload)
+    if answer.get("statusCode") not in (200, 202):
+        raise BenchFailed(f"a first request was answered so: {answer}")
+    return took * 1000
 
 
-def _first_task(made: Packages, store: Bed) -> float:
-    """Until the first line of a task that waits for the worker."""
+async def _first_task(emulator: Emulator, code: Path, store: Bed) -> float:
+    """Milliseconds from the call to the first line of a task that waits for the worker."""
     store.clear()
     submitting = store.store()
     id = submitting.submit(submission("clock")).id
-    variables = _variables(store) | _LEAVES_AT_ONCE
-    with Environment(made.prepared, made.supplied, DRAIN, variables) as environment:
-        began = environment.start()
-        environment.answer({})
+    variables = _of_worker(store)
+    del variables["_HANDLER"]
+    emulator.deploy([_function("cold", code, _WORKER, variables)])
+    began = time.monotonic()
+    await emulator.dispatcher.invoke("cold", b"{}")
     result: Any = submitting.command("HGET", store.keys.slot(DEFAULT_QUEUE, ("results",))[0], id.key)
     submitting.client.close()
     if result is None:
@@ -155,27 +171,18 @@ def _first_task(made: Packages, store: Bed) -> float:
     return int(result) / 1e6 - began * 1000
 
 
-def _warm(made: Packages, store: Bed) -> list[float]:
-    with Environment(made.prepared, made.supplied, HTTP, _variables(store)) as environment:
-        environment.start()
-        environment.answer(event())
-        times = []
-        for _ in range(_WARM):
-            asked = time.monotonic()
-            times.append((environment.answer(event()).arrived - asked) * 1000)
+async def _warm(emulator: Emulator, code: Path, variables: dict[str, str]) -> list[float]:
+    """Milliseconds of each of many answers of one environment."""
+    await _first_answer(emulator, code, variables)
+    times, event = [], msgspec.json.encode(_event())
+    for _ in range(_WARM):
+        asked = time.monotonic()
+        await emulator.dispatcher.invoke("cold", event)
+        times.append((time.monotonic() - asked) * 1000)
     return times
 
 
-def imports(made: Packages, store: Bed, handler: str) -> list[tuple[int, str]]:
-    """Microseconds and name of every module that is loaded up to the first answer, in that order."""
-    variables, options = _variables(store) | _LEAVES_AT_ONCE, ("-X", "importtime")
-    with Environment(made.prepared, made.supplied, handler, variables, options=options) as environment:
-        environment.start()
-        environment.answer(event())
-    return [(int(took), name) for took, name in _IMPORT.findall(environment.printed.decode())]
-
-
-def event() -> dict[str, Any]:
+def _event() -> dict[str, Any]:
     """POST /v1/tasks, as API Gateway passes it on."""
     headers = {"Authorization": f"Bearer {_KEY}", "Content-Type": "application/json"}
     return {
@@ -198,66 +205,3 @@ def event() -> dict[str, Any]:
         "body": '{"name": "noop", "args": {"value": 1}}',
         "isBase64Encoded": False,
     }
-
-
-def _expect_accepted(payload: Any, package: Path) -> None:
-    if payload["statusCode"] not in (200, 202):
-        raise BenchFailed(f"{package.name} answered {payload['statusCode']}: {payload['body']}")
-
-
-class _Lambda(ThreadingHTTPServer):
-    """As much of Lambda's API as a wake needs: it accepts every call and counts them."""
-
-    daemon_threads = True
-    calls = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Accepting(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Lambda
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.calls += 1
-        self.send_response(202)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def _lambda() -> Iterator[_Lambda]:
-    with _Lambda(("127.0.0.1", 0), _Accepting) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def main() -> int:
-    from bench.report import printed
-
-    missed = 0
-    for line in measure(quick="--quick" in sys.argv):
-        print(printed(line), flush=True)
-        missed += not line.passed
-    with packages() as made, bed() as store:
-        for title, handler in (("first POST", HTTP), ("worker", DRAIN)):
-            rows = imports(made, store, handler)
-            print(f"\n{title}: {len(rows)} modules, {sum(took for took, _ in rows) / 1000:.1f} ms; longest:")
-            for took, name in sorted(rows, reverse=True)[:_SHOWN]:
-                print(f"{took / 1000:8.2f} ms  {name}")
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,11 +1,10 @@
-"""What the cold starts compare: deployment packages, built and unpacked."""
+"""What the cold starts compare: deployment packages."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import zipfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,7 +31,7 @@ def submit():
 
 
 class Ours(NamedTuple):
-    """This project's package, unpacked: as Chalice makes it, and prepared."""
+    """This project's package: as Chalice makes it, and prepared. Zip files."""
 
     plain: Path
     prepared: Path
@@ -46,7 +45,7 @@ def bare_package(folder: Path) -> Path:
     (project / "requirements.txt").touch()
     config = {"version": "2.0", "app_name": "bare", "stages": {_STAGE: {}}}
     (project / ".chalice" / "config.json").write_text(json.dumps(config))
-    return _unpacked(plain(project, _STAGE), folder / "bare")
+    return plain(project, _STAGE)
 
 
 def our_package(folder: Path) -> Ours:
@@ -61,13 +60,8 @@ def our_package(folder: Path) -> Ours:
         os.environ["PIP_NO_INDEX"] = "1"
         os.environ["PIP_FIND_LINKS"] = str(_WHEELHOUSE)
     try:
-        as_made = _unpacked(plain(project, _STAGE), folder / "plain")
-        return Ours(as_made, _unpacked(prepare(project, _STAGE), folder / "prepared"))
+        # A copy: preparing it writes into the file.
+        as_made = Path(shutil.copy(plain(project, _STAGE), folder / "plain.zip"))
+        return Ours(as_made, prepare(project, _STAGE))
     except PackageFailed as error:
         raise BenchFailed(str(error)) from error
-
-
-def _unpacked(file: Path, folder: Path) -> Path:
-    with zipfile.ZipFile(file) as opened:
-        opened.extractall(folder)
-    return folder
