@@ -24,7 +24,7 @@ _STEP_MS: Final = 50
 
 def watched(packages: Iterable[str]) -> list[Path]:
     """Files and folders whose change calls for new processes: ours, and those of the task packages."""
-    places = [_place(package) for package in packages]
+    places = [place(package) for package in packages]
     return [path for path in [*(ROOT / name for name in _OWN), *places] if path is not None and path.exists()]
 
 
@@ -73,7 +73,7 @@ async def _watch(
         on_change(sorted({Path(path) for _, path in batch}))
 
 
-def _place(package: str) -> Path | None:
+def place(package: str) -> Path | None:
     """Where a package or module is, found without importing it; None when it is nowhere."""
     for entry in sys.path:
         path = Path(entry or ".").resolve().joinpath(*package.split("."))

@@ -70,6 +70,10 @@ class Emulator:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="upstream")
         self._servers: list[tuple[Server, asyncio.Task[None]]] = []
         self._sources: set[asyncio.Task[None]] = set()
+        self._loaded: dict[object, asyncio.Task[None]] = {}
+        """The sources that `load` has set to work, by what it found."""
+        self._faces: dict[str, tuple[RestApiFace, str]] = {}
+        """API Gateway's faces and their URLs, by `<id of the API>/<stage>`."""
         self.url = ""
         """The Lambda endpoint, after `start`."""
 
@@ -88,7 +92,7 @@ class Emulator:
         for source in self._sources:
             source.cancel()
         if self._sources:
-            await asyncio.wait(self._sources)
+            await asyncio.wait(tuple(self._sources))
         if self._dispatcher is not None:
             await self._dispatcher.close()
         for server, _ in self._servers:
@@ -117,42 +121,73 @@ class Emulator:
         for function in functions:
             self.dispatcher.put(function)
 
-    async def serve_api(self, rest_api: RestApi, port: int = 0) -> str:
-        """Open API Gateway's face for one stage; returns its URL, which ends with the stage."""
-        listener = ports.listen(port)
+    async def serve_api(self, rest_api: RestApi, listener: socket.socket | None = None) -> str:
+        """Open API Gateway's face for one stage; returns its URL, which ends with the stage.
+
+        It is on a free port unless it gets a socket that listens. A stage that is served already keeps
+        its URL and gets the new routes.
+        """
+        key = f"{rest_api.id}/{rest_api.stage}"
+        if key in self._faces:
+            face, url = self._faces[key]
+            face.route(rest_api)
+            return url
+        listener = listener or ports.listen(0)
+        url = f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}/{rest_api.stage}"
         face = RestApiFace(rest_api, self.dispatcher, self.rules.gateway_s)
+        self._faces[key] = face, url
         await self._serve(
             listener, Application(face.answer, max_body_bytes=MAX_BODY_BYTES, too_large=TOO_LONG)
         )
-        return f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}/{rest_api.stage}"
+        return url
 
-    def run(self, source: Source) -> None:
-        """Let a source invoke functions until the emulator stops."""
+    def run(self, source: Source) -> asyncio.Task[None]:
+        """Let a source invoke functions until the emulator stops, or the returned task is cancelled."""
         task = asyncio.create_task(source.run())
         self._sources.add(task)
+        task.add_done_callback(self._sources.discard)
+        return task
 
-    async def load(self, account: Account, clients: Clients) -> dict[str, str]:
+    async def load(
+        self, account: Account, clients: Clients, listener: socket.socket | None = None
+    ) -> dict[str, str]:
         """Deploy what `discover` has found, and let its sources run; returns the URL of each API's stage.
 
-        The keys are `<id of the API>/<stage>`.
+        The keys are `<id of the API>/<stage>`; the first API is served on `listener` if given. Loading
+        again deploys what is new, and ends the sources that are no longer there.
         """
         self.deploy(account.functions)
         for name, rules in account.async_rules.items():
             self.deployed(name).events.rules = rules
         for name in account.loops_allowed:
             self.deployed(name).recursion_allowed = True
+        await self._run_sources(account, clients)
+        urls = {}
+        for api in account.rest_apis:
+            urls[f"{api.id}/{api.stage}"] = await self.serve_api(api, listener)
+            listener = None
+        return urls
+
+    async def _run_sources(self, account: Account, clients: Clients) -> None:
+        found = {*account.schedules, *account.queues, *account.streams}
+        for gone in self._loaded.keys() - found:
+            self._loaded.pop(gone).cancel()
         for schedule in account.schedules:
-            period_s = self.rules.schedule_period_s or schedule.period_s
-            self.run(ScheduleSource(self.dispatcher.accept, replace(schedule, period_s=period_s)))
+            if schedule not in self._loaded:
+                period_s = self.rules.schedule_period_s or schedule.period_s
+                ticking = ScheduleSource(self.dispatcher.accept, replace(schedule, period_s=period_s))
+                self._loaded[schedule] = self.run(ticking)
         for queue in account.queues:
-            self.run(QueueSource(clients("sqs"), self.dispatcher.invoke, queue))
+            if queue not in self._loaded:
+                polling = QueueSource(clients("sqs"), self.dispatcher.invoke, queue)
+                self._loaded[queue] = self.run(polling)
         for stream in account.streams:
-            source = StreamSource(
-                clients("kinesis"), self.dispatcher.invoke, stream, self.rules.stream_poll_s
-            )
-            self.run(source)
-            await source.reading.wait()
-        return {f"{api.id}/{api.stage}": await self.serve_api(api) for api in account.rest_apis}
+            if stream not in self._loaded:
+                source = StreamSource(
+                    clients("kinesis"), self.dispatcher.invoke, stream, self.rules.stream_poll_s
+                )
+                self._loaded[stream] = self.run(source)
+                await source.reading.wait()
 
     def deployed(self, name: str) -> Deployed:
         """A function as it stands: its chaos, its rules, its log. Raises NoSuchFunction."""

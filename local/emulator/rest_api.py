@@ -48,12 +48,16 @@ class RestApiFace:
     """Answers under `/<stage>/`; a request may take `timeout_s`."""
 
     def __init__(self, rest_api: RestApi, dispatcher: Dispatcher, timeout_s: float) -> None:
-        self._resources = rest_api.resources
-        self._routes = Routes(rest_api.resources)
+        self.route(rest_api)
         self._prefix = f"/{rest_api.stage}"
         self._api = Api(rest_api.id, rest_api.stage, rest_api.account, self._prefix)
         self._dispatcher = dispatcher
         self._timeout_s = timeout_s
+
+    def route(self, rest_api: RestApi) -> None:
+        """Take the routes of this stage, which has been deployed anew."""
+        self._resources = rest_api.resources
+        self._routes = Routes(rest_api.resources)
 
     async def answer(
         self, method: str, path: str, query: str, headers: Headers, body: bytes, source_ip: str

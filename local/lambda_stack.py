@@ -1,0 +1,201 @@
+"""The whole of Bide as it is deployed, on one machine: `make up MODE=lambda`.
+
+A store, an AWS on loopback, a real `chalice deploy` of a copy of this clone into it, and the
+emulator, which runs what was deployed. What was deployed before is gone with its AWS; the tasks
+are in the store, and stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from bide.errors import BideError
+from bide.settings import Settings
+from local.api_key import api_key
+from local.aws.running import AwsProcess, RunningAws
+from local.changes import Changes, in_words
+from local.children import ROOT
+from local.deploy import Stage
+from local.emulator.discovery import discover
+from local.emulator.emulator import Emulator
+from local.emulator.figures import Figures
+from local.emulator.function import Rules
+from local.first_look import first_look
+from local.lambda_figures import table
+from local.lambda_project import DeploymentFailed, LambdaProject
+from local.lambda_variables import STAGE, Variables
+from local.reload import watched
+from local.stack_store import StackStore
+
+_DRAIN_SECONDS: Final = 6.0
+"""How long workers may go on with their tasks, of the ten seconds that Ctrl-C has."""
+
+_LOOK_SECONDS: Final = 0.05
+
+_QUEUE: Final = {"VisibilityTimeout": "60", "MessageRetentionPeriod": "900"}
+"""As docs/deploying.md asks for."""
+
+
+class LambdaStack:
+    """Everything behind one listening socket. The caller has claimed the `data` folder."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        listener: socket.socket,
+        data: Path,
+        say: Callable[[str], None],
+        *,
+        rules: Rules | None = None,
+        api_concurrency: int | None = None,
+    ) -> None:
+        """settings, environ: as the user has set them; see `Variables` for what becomes of them.
+
+        rules: of the emulator. api_concurrency: how many environments the API may have, instead of what
+        the stage says. Raises SettingsError, NotDeployed, DeploymentFailed.
+        """
+        self._variables = Variables(Stage.read(ROOT, STAGE).variables, environ)
+        self._environ = environ
+        self._listener = listener
+        self._say = say
+        self._api_concurrency = api_concurrency
+        self._settings = self._variables.settings
+        self._folder = data / "lambda"
+        self._project = LambdaProject(self._folder / "project", self._settings.tasks)
+        self._store = StackStore(settings.redis_url, data / "store", say)
+        self._aws_process = AwsProcess()
+        self._aws: RunningAws | None = None
+        self._rules = replace(rules or Rules(), schedule_period_s=self._variables.tick_period_s)
+        self._changes = Changes()
+        self._duties: set[asyncio.Task[None]] = set()
+        self._last_figures: dict[str, Figures] = {}
+        self.key = api_key(environ, data)
+        """What a request has to bring: `Authorization: Bearer <key>`."""
+        self.url = ""
+        """Where the API is, the stage's prefix included, after `start`."""
+        self.redis_url = ""
+        self.emulator: Emulator
+        """After `start`."""
+
+    async def start(self) -> bool:
+        """Start everything; returns True. Raises StoreFailed, AwsFailed, DeploymentFailed."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.redis_url = await self._store.start()
+        aws = self._aws = await self._aws_process.start()
+        await asyncio.to_thread(self._prepare, aws)
+        self._say(f"deploying stage {STAGE} of a copy of this clone; at the first time it takes longer")
+        await self._project.deploy(self._environ, aws.environ)
+        self.emulator = Emulator(
+            upstream=aws.url,
+            variables=aws.environ,
+            rules=self._rules,
+            directory=_emptied(self._folder / "emulator"),
+        )
+        await self.emulator.start()
+        await self._load(aws, self._listener)
+        await asyncio.to_thread(first_look, self._settings, self.redis_url, aws.client("sqs"))
+        self._let(self._changes.watch(watched(self._settings.tasks)))
+        self._let(self._redeploy(aws))
+        self._let(self._look_again(aws))
+        return True
+
+    async def broken(self) -> str:
+        """Wait until the stack cannot go on; returns why."""
+        code = await self._aws_process.ended()
+        return (
+            f"the AWS on this machine (process {self._aws_process.pid}) ended with code {code}, and all "
+            "that was deployed went with it; the tasks are in the store"
+        )
+
+    async def stop(self) -> None:
+        """End everything, within ten seconds; workers may finish what they run for a while."""
+        for duty in self._duties:
+            duty.cancel()
+        if self._duties:
+            await asyncio.wait(tuple(self._duties))
+        if hasattr(self, "emulator"):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_SECONDS):
+                    while self._busy_workers():
+                        await asyncio.sleep(_LOOK_SECONDS)
+            self._last_figures = self.emulator.figures()
+            await self.emulator.stop()
+        await self._aws_process.stop()
+        await self._store.stop()
+
+    def kill(self) -> None:
+        """End everything at once; the emulator's processes end with this one."""
+        self._aws_process.kill()
+        self._store.kill()
+
+    def parting(self) -> str:
+        """What each function did, as a table; empty when there was none."""
+        return table(self._last_figures)
+
+    def _busy_workers(self) -> int:
+        return sum(
+            figures.busy for name, figures in self.emulator.figures().items() if name.endswith("-drain")
+        )
+
+    def _let(self, duty: Coroutine[Any, Any, None]) -> None:
+        """Have something done until the stack stops."""
+        task = asyncio.create_task(duty)
+        self._duties.add(task)
+        task.add_done_callback(self._duties.discard)
+
+    def _prepare(self, aws: RunningAws) -> None:
+        self._project.forget_deployment()
+        self._copy()
+        aws.client("sqs").create_queue(QueueName=self._settings.wake_queue, Attributes=_QUEUE)
+        if self._settings.wake_stream:
+            aws.client("kinesis").create_stream(StreamName=self._settings.wake_stream, ShardCount=1)
+
+    def _copy(self) -> None:
+        variables = self._variables.of_functions(self.redis_url, self.key)
+        self._project.copy(variables, self._api_concurrency)
+
+    async def _load(self, aws: RunningAws, listener: socket.socket | None) -> None:
+        """Run what is deployed now; the packages of what was deployed before are deleted."""
+        account = await asyncio.to_thread(discover, aws.client, self._project.zips)
+        urls = await self.emulator.load(account, aws.client, listener)
+        (self.url,) = urls.values()
+        self._project.forget({function.code for function in account.functions})
+
+    async def _redeploy(self, aws: RunningAws) -> None:
+        """Deploy again whenever the code has changed."""
+        while True:
+            changed = await self._changes.next()
+            try:
+                await asyncio.to_thread(self._copy)
+                await self._project.deploy(self._environ, aws.environ)
+                await self._load(aws, None)
+            except (DeploymentFailed, OSError) as error:
+                self._say(f"not deployed: {in_words(changed)}; what ran before goes on. {error}")
+            else:
+                self._say(
+                    f"deployed again: {in_words(changed)}; running workers finish with the code they have"
+                )
+
+    async def _look_again(self, aws: RunningAws) -> None:
+        """Look once more when the leases of workers that an earlier stack has lost are over."""
+        await asyncio.sleep(self._settings.lease_seconds + 1)
+        with contextlib.suppress(BideError):  # the store is away; the tick sees to it
+            await asyncio.to_thread(first_look, self._settings, self.redis_url, aws.client("sqs"))
+
+
+def _emptied(folder: Path) -> Path:
+    """The folder, without what a killed stack has left; code folders are read-only."""
+    if folder.exists():
+        for path in (folder, *folder.rglob("*")):
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o700)
+        shutil.rmtree(folder)
+    return folder
