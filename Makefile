@@ -8,8 +8,8 @@ PYTHON := .venv/bin/python
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: venv  ## run everything on this machine; PORT=8000 asks for a port
-	@$(PYTHON) -m local up --with-parent $(if $(PORT),--port $(PORT))
+up: venv  ## run everything on this machine; PORT=8000 asks for a port, MODE=lambda runs it as deployed
+	@$(PYTHON) -m local up --with-parent $(if $(PORT),--port $(PORT)) $(if $(MODE),--mode $(MODE))
 
 test: lint types  ## check style and types and run the tests; ARGS="-k name" goes to pytest
 	@$(PYTHON) -m pytest -n 2 $(ARGS)

@@ -21,6 +21,7 @@ from typing import Any, Final
 from local import ports, tether
 from local.children import ROOT
 from local.emulator.keeper import Keeper
+from local.failure import StackFailed
 from local.lambda_variables import STAGE
 from local.reload import place
 
@@ -46,12 +47,12 @@ _NOT_PASSED_ON: Final = ("BIDE_", "AWS_", "PIP_", "PYTHON")
 _TAIL_LINES: Final = 20
 
 
-class DeploymentFailed(Exception):
+class DeploymentFailed(StackFailed):
     """The project could not be deployed; the message says why."""
 
 
 class LambdaProject:
-    """The copy in `folder`. Packages that have been built stay there, and are taken again if nothing changed."""
+    """The copy in `folder`. Packages once built stay there, and are taken again if nothing changed."""
 
     def __init__(self, folder: Path, tasks: tuple[str, ...]) -> None:
         """tasks: packages of tasks, which are deployed wherever they are. Raises DeploymentFailed."""

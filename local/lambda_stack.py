@@ -21,18 +21,20 @@ from bide.settings import Settings
 from local.api_key import api_key
 from local.aws.running import AwsProcess, RunningAws
 from local.changes import Changes, in_words
-from local.children import ROOT
-from local.deploy import Stage
+from local.children import shown
 from local.emulator.discovery import discover
 from local.emulator.emulator import Emulator
 from local.emulator.figures import Figures
 from local.emulator.function import Rules
+from local.emulator.service import FIGURES_PATH
 from local.first_look import first_look
 from local.lambda_figures import table
+from local.lambda_mode import variables
 from local.lambda_project import DeploymentFailed, LambdaProject
-from local.lambda_variables import STAGE, Variables
+from local.lambda_variables import STAGE
 from local.reload import watched
 from local.stack_store import StackStore
+from local.words import count
 
 _DRAIN_SECONDS: Final = 6.0
 """How long workers may go on with their tasks, of the ten seconds that Ctrl-C has."""
@@ -60,9 +62,9 @@ class LambdaStack:
         """settings, environ: as the user has set them; see `Variables` for what becomes of them.
 
         rules: of the emulator. api_concurrency: how many environments the API may have, instead of what
-        the stage says. Raises SettingsError, NotDeployed, DeploymentFailed.
+        the stage says. Raises SettingsError, StackFailed.
         """
-        self._variables = Variables(Stage.read(ROOT, STAGE).variables, environ)
+        self._variables = variables(environ)
         self._environ = environ
         self._listener = listener
         self._say = say
@@ -86,7 +88,7 @@ class LambdaStack:
         """After `start`."""
 
     async def start(self) -> bool:
-        """Start everything; returns True. Raises StoreFailed, AwsFailed, DeploymentFailed."""
+        """Start everything; returns True. Raises StoreFailed, StackFailed."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.redis_url = await self._store.start()
         aws = self._aws = await self._aws_process.start()
@@ -136,9 +138,26 @@ class LambdaStack:
         self._aws_process.kill()
         self._store.kill()
 
+    def parts(self) -> str:
+        """What it consists of, for a person."""
+        names = self.emulator.figures()
+        return f"stage {STAGE}, {count(len(names), 'function')}, woken by {self._settings.wake}"
+
+    def addresses(self) -> str:
+        """Where else something can be looked at, for a person."""
+        return (
+            f"  what each function did:  curl {self.emulator.url}{FIGURES_PATH}\n"
+            f"  what it printed:         {shown(self._folder / 'emulator' / 'logs')}\n"
+            f"  the AWS it is in:        AWS_ENDPOINT_URL={self._url_of_aws()}\n"
+        )
+
     def parting(self) -> str:
         """What each function did, as a table; empty when there was none."""
-        return table(self._last_figures)
+        shown_table = table(self._last_figures)
+        return f"\n{shown_table}\n\n" if shown_table else ""
+
+    def _url_of_aws(self) -> str:
+        return self._aws.url if self._aws else ""
 
     def _busy_workers(self) -> int:
         return sum(

@@ -1,4 +1,4 @@
-"""What the functions of MODE=lambda are told: the stage's variables, then the user's, then what is so here."""
+"""What the functions of MODE=lambda are told: the stage's variables, the user's own, and what is so here."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from local.children import Role
 from local.reload import forget_bytecode, watched
 from local.stack_store import StackStore
 from local.supervisor import API, TICK, WORKER, Supervisor
+from local.words import count
 
 _GRACE_SECONDS: Final = 6.0
 """How long workers may go on with their tasks at most, of the ten seconds that Ctrl-C has."""
@@ -22,6 +23,9 @@ _GRACE_SECONDS: Final = 6.0
 
 class Stack:
     """Everything behind one listening socket. The caller has claimed the `data` folder."""
+
+    key: Final = ""
+    """The API key that requests need: none."""
 
     def __init__(
         self,
@@ -65,6 +69,24 @@ class Stack:
         complete = await self._supervisor.start()
         self._duties.append(asyncio.create_task(self._reload()))
         return complete
+
+    def parts(self) -> str:
+        """What it consists of, for a person."""
+        apis = count(self._settings.api_processes, "API process", "es")
+        return f"{apis}, {count(self._settings.workers_min, 'worker')}"
+
+    def addresses(self) -> str:
+        """Where else something can be looked at, for a person; nowhere."""
+        return ""
+
+    def parting(self) -> str:
+        """What is left to say when it has ended: nothing."""
+        return ""
+
+    async def broken(self) -> str:
+        """Wait until the stack cannot go on; it always can, since it replaces what ends."""
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
 
     async def stop(self) -> None:
         """Drain and end everything, within ten seconds."""

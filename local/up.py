@@ -11,16 +11,25 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bide.errors import SettingsError
 from bide.settings import Settings
-from bide_client.client import DEFAULT_URL
 from local import ports
-from local.children import shown
+from local.banner import banner
 from local.data import HOME, DataInUse, claim
+from local.failure import StackFailed
 from local.stack import Stack
 from local.store import StoreFailed
+
+if TYPE_CHECKING:
+    from local.lambda_stack import LambdaStack
+
+QUICK: Final = "quick"
+"""Processes of this clone, started again as it changes."""
+LAMBDA: Final = "lambda"
+"""What is deployed, as AWS would run it."""
+MODES: Final = (QUICK, LAMBDA)
 
 FIRST_PORT: Final = 8000
 """Where the search for a free port begins when none is asked for."""
@@ -35,20 +44,36 @@ INTERRUPTED: Final = 130
 _PARENT_SECONDS: Final = 0.5
 
 
-def up(port: int | None, environ: Mapping[str, str], *, with_parent: bool) -> int:
+def up(port: int | None, environ: Mapping[str, str], *, mode: str = QUICK, with_parent: bool) -> int:
     """Run the stack until a signal ends it, or its parent process if `with_parent`; returns the exit code."""
     try:
-        settings = Settings.from_environ(environ)
+        settings = _settings(mode, environ)
         listener = ports.listen_from(FIRST_PORT) if port is None else ports.listen(port)
         data = HOME / str(listener.getsockname()[1])
         with claim(data):
-            return asyncio.run(_run(settings, environ, listener, data, with_parent))
+            return asyncio.run(_run(mode, settings, environ, listener, data, with_parent))
     except (SettingsError, ports.PortTaken, DataInUse) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
-    except StoreFailed as error:
+    except (StoreFailed, StackFailed) as error:
         print(error, file=sys.stderr)
         return FAILED
+
+
+def _settings(mode: str, environ: Mapping[str, str]) -> Settings:
+    if mode == QUICK:
+        return Settings.from_environ(environ)
+    from local.lambda_mode import variables  # boto3 comes with it, which quick mode does without
+
+    return variables(environ).settings
+
+
+def _stack(mode: str, *arguments: Any) -> Stack | LambdaStack:
+    if mode == QUICK:
+        return Stack(*arguments)
+    from local.lambda_stack import LambdaStack
+
+    return LambdaStack(*arguments)
 
 
 def say(text: str) -> None:
@@ -58,29 +83,47 @@ def say(text: str) -> None:
 
 
 async def _run(
-    settings: Settings, environ: Mapping[str, str], listener: socket.socket, data: Path, with_parent: bool
+    mode: str,
+    settings: Settings,
+    environ: Mapping[str, str],
+    listener: socket.socket,
+    data: Path,
+    with_parent: bool,
 ) -> int:
-    stack = Stack(settings, environ, listener, data, say)
+    stack = _stack(mode, settings, environ, listener, data, say)
     ending = _endings(stack, with_parent)
     starting = asyncio.create_task(stack.start())
+    breaking: asyncio.Task[str] | None = None
     try:
-        either: set[asyncio.Future[Any]] = {starting, ending}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await _first(starting, ending)
         if starting.done():
             if not starting.result():
                 say("not everything has started; it is tried again, and at each change of the code")
             with contextlib.suppress(OSError):
-                print(_banner(stack.url, settings, environ, data), flush=True)
-        await ending
+                print(banner(stack, settings, environ, data), flush=True)
+            breaking = asyncio.create_task(stack.broken())
+            await _first(breaking, ending)
+            if breaking.done():
+                say(f"stopping: {breaking.result()}")
+                return FAILED
         say("stopping: what runs may finish; Ctrl-C again ends it at once")
     finally:
-        starting.cancel()
+        for task in (starting, breaking):
+            if task is not None:
+                task.cancel()
         await stack.stop()
+        with contextlib.suppress(OSError):
+            print(stack.parting(), end="", flush=True)
     say("stopped; the tasks are kept")
     return OK
 
 
-def _endings(stack: Stack, with_parent: bool) -> asyncio.Future[None]:
+async def _first(*futures: asyncio.Future[Any]) -> None:
+    """Wait until one of them is done."""
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _endings(stack: Stack | LambdaStack, with_parent: bool) -> asyncio.Future[None]:
     """A future that is done when the stack is to stop; a second signal ends this process at once."""
     loop = asyncio.get_running_loop()
     ending = loop.create_future()
@@ -104,22 +147,3 @@ def _endings(stack: Stack, with_parent: bool) -> asyncio.Future[None]:
     if with_parent:
         look_at_parent()
     return ending
-
-
-def _banner(url: str, settings: Settings, environ: Mapping[str, str], data: Path) -> str:
-    where = "the store at BIDE_REDIS_URL" if settings.redis_url else f"data in {shown(data)}"
-    address = "" if url == DEFAULT_URL and not environ.get("BIDE_URL") else f" --url {url}"
-    return f"""
-Bide is up: {url}
-({_count(settings.api_processes, "API process", "es")}, {_count(settings.workers_min, "worker")}, {where}; \
-Ctrl-C stops it)
-
-  curl {url}/v1/tasks -H 'Content-Type: application/json' -H 'Prefer: wait=5' \\
-    -d '{{"name": "echo", "args": {{"value": "hello"}}}}'
-
-  .venv/bin/bide{address} submit echo value=hello --wait
-"""
-
-
-def _count(number: int, noun: str, plural: str = "s") -> str:
-    return f"{number} {noun}{plural if number != 1 else ''}"

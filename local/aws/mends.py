@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from moto.apigateway.models import APIGatewayBackend
 from moto.awslambda import urls as lambda_urls
-from moto.awslambda.models import EventSourceMapping
+from moto.awslambda.models import EventSourceMapping, LambdaBackend
 from moto.awslambda.responses import LambdaResponse
 from moto.core.config import default_user_config
 from moto.kinesis.models import Stream
@@ -29,6 +29,7 @@ def install() -> None:
     default_user_config["lambda"] = {"use_docker": False}
     _take_swagger_documents()
     _keep_recursion_settings()
+    _take_new_rules_for_events()
     _leave_messages_to_whoever_polls()
 
 
@@ -93,6 +94,19 @@ def _function(response: Any) -> Any:
 def _recursion_of(response: Any) -> tuple[int, dict[str, str], str]:
     loop = getattr(_function(response), "recursive_loop", "Terminate")
     return 200, {"status": "200"}, json.dumps({"RecursiveLoop": loop})
+
+
+def _take_new_rules_for_events() -> None:
+    """PutFunctionEventInvokeConfig replaces what was there; moto would answer with the first for ever."""
+    backend: Any = LambdaBackend
+    put_config = backend.put_function_event_invoke_config
+
+    def put_function_event_invoke_config(self: Any, function_name: str, config: dict[str, Any]) -> Any:
+        response = put_config(self, function_name, config)
+        del self.get_function(function_name).event_invoke_config[:-1]
+        return response
+
+    backend.put_function_event_invoke_config = put_function_event_invoke_config
 
 
 def _leave_messages_to_whoever_polls() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from local import ports
 from local.children import Child, Role, spawn
+from local.failure import StackFailed
 
 REGION: Final = "eu-central-1"
 
@@ -20,7 +21,7 @@ _START_S: Final = 120.0
 _END_S: Final = 10.0
 
 
-class AwsFailed(Exception):
+class AwsFailed(StackFailed):
     """The AWS stand-in did not start."""
 
 

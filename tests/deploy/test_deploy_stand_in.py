@@ -65,6 +65,15 @@ def test_a_recursion_setting_that_makes_no_sense_is_refused(
     assert caught.value.response["Error"]["Code"] == code
 
 
+def test_rules_for_events_that_are_set_again_replace_the_first(deployed: Project) -> None:
+    client = deployed.aws.client("lambda")
+    for retries in (2, 1):
+        client.put_function_event_invoke_config(FunctionName="bide-dev", MaximumRetryAttempts=retries)
+        found = client.get_function_event_invoke_config(FunctionName="bide-dev")
+        assert found["MaximumRetryAttempts"] == retries
+    client.delete_function_event_invoke_config(FunctionName="bide-dev")
+
+
 def test_it_forgets_when_it_is_told_to(empty_aws: RunningAws) -> None:
     sqs = empty_aws.client("sqs")
     sqs.create_queue(QueueName=f"q-{secrets.token_hex(6)}")
