@@ -31,6 +31,7 @@ from local.first_look import first_look
 from local.lambda_figures import table
 from local.lambda_mode import variables
 from local.lambda_project import DeploymentFailed, LambdaProject
+from local.lambda_tasks import problems
 from local.lambda_variables import STAGE
 from local.reload import watched
 from local.stack_store import StackStore
@@ -93,7 +94,7 @@ class LambdaStack:
         self.redis_url = await self._store.start()
         aws = self._aws = await self._aws_process.start()
         await asyncio.to_thread(self._prepare, aws)
-        self._say(f"deploying stage {STAGE} of a copy of this clone; at the first time it takes longer")
+        self._say(f"deploying a copy of this clone: chalice deploy --stage {STAGE}")
         await self._project.deploy(self._environ, aws.environ)
         self.emulator = Emulator(
             upstream=aws.url,
@@ -187,6 +188,13 @@ class LambdaStack:
         urls = await self.emulator.load(account, aws.client, listener)
         (self.url,) = urls.values()
         self._project.forget({function.code for function in account.functions})
+        self._let(self._check_tasks())
+
+    async def _check_tasks(self) -> None:
+        """Say what keeps the tasks from being loaded; all functions have the same."""
+        first = next(iter(self.emulator.figures()))
+        for problem in await problems(self.emulator.deployed(first)):
+            self._say(f"not loaded: {problem}; nothing is served until that is mended, as in AWS")
 
     async def _redeploy(self, aws: RunningAws) -> None:
         """Deploy again whenever the code has changed."""

@@ -33,6 +33,8 @@ class Deployed:
     events: EventQueue
     figures: Figures
     output: Output
+    supplied: Path
+    """The folder of what Lambda supplies."""
     recursion_allowed: bool = False
     retired: list[Pool] = field(default_factory=list)
     """Pools of older versions that still have a process."""
@@ -70,10 +72,11 @@ class Dispatcher:
             old.pool.retire()
             old.retired = [*(pool for pool in old.retired if not pool.empty), old.pool]
             old.function, old.package, old.pool = function, package, pool
+            self._forget_packages()
             return old
         name = function.name
         events = EventQueue(lambda request: self._admit(self.find(name), request), self.rules, figures)
-        deployed = Deployed(function, package, pool, events, figures, output)
+        deployed = Deployed(function, package, pool, events, figures, output, self._supplied)
         self._functions[name] = deployed
         return deployed
 
@@ -136,6 +139,15 @@ class Dispatcher:
         for package in self._packages.values():
             package.remove()
         self._packages.clear()
+
+    def _forget_packages(self) -> None:
+        """Delete the code folders that nobody runs from any more."""
+        used = set()
+        for deployed in self._functions.values():
+            used.add(deployed.pool.code)
+            used |= {pool.code for pool in deployed.retired if not pool.empty}
+        for key in [key for key, package in self._packages.items() if package.folder not in used]:
+            self._packages.pop(key).remove()
 
     async def _close(self, deployed: Deployed) -> None:
         await deployed.events.close()

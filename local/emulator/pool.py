@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -87,6 +88,11 @@ class Pool:
             environment, timer = self._idle.pop()
             timer.cancel()
             environment.kill()
+
+    @property
+    def code(self) -> Path:
+        """The folder of the package that it runs."""
+        return self._place.code
 
     @property
     def empty(self) -> bool:
