@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,13 +39,21 @@ def claim(directory: Path) -> Iterator[None]:
         yield
 
 
+def delete(directory: Path) -> None:
+    """Delete a folder, and what is in it although nobody may write there, or nothing."""
+    if directory.exists():
+        for where, _, _ in os.walk(directory):
+            os.chmod(where, stat.S_IRWXU)
+        shutil.rmtree(directory)
+
+
 def forget() -> tuple[list[str], list[str]]:
     """Delete the data of every stack that does not run; returns what was deleted and what is in use."""
     deleted, in_use = [], []
     for directory in sorted(HOME.iterdir()) if HOME.is_dir() else []:
         try:
             with claim(directory):
-                shutil.rmtree(directory)
+                delete(directory)
             deleted.append(shown(directory))
         except DataInUse as reason:
             in_use.append(str(reason))

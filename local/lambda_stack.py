@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import socket
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
@@ -22,6 +21,7 @@ from local.api_key import api_key
 from local.aws.running import AwsProcess, RunningAws
 from local.changes import Changes, in_words
 from local.children import shown
+from local.data import delete
 from local.emulator.discovery import discover
 from local.emulator.emulator import Emulator
 from local.emulator.figures import Figures
@@ -30,7 +30,7 @@ from local.emulator.service import FIGURES_PATH
 from local.first_look import first_look
 from local.lambda_figures import table
 from local.lambda_mode import variables
-from local.lambda_project import DeploymentFailed, LambdaProject
+from local.lambda_project import LambdaProject
 from local.lambda_tasks import problems
 from local.lambda_variables import STAGE
 from local.reload import watched
@@ -91,16 +91,17 @@ class LambdaStack:
     async def start(self) -> bool:
         """Start everything; returns True. Raises StoreFailed, StackFailed."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(delete, self._folder / "emulator")  # of the run before; its logs too
         self.redis_url = await self._store.start()
         aws = self._aws = await self._aws_process.start()
         await asyncio.to_thread(self._prepare, aws)
-        self._say(f"deploying a copy of this clone: chalice deploy --stage {STAGE}")
+        self._say(f"packaging and deploying a copy of this clone: chalice deploy --stage {STAGE}")
         await self._project.deploy(self._environ, aws.environ)
         self.emulator = Emulator(
             upstream=aws.url,
             variables=aws.environ,
             rules=self._rules,
-            directory=_emptied(self._folder / "emulator"),
+            directory=self._folder / "emulator",
         )
         await self.emulator.start()
         await self._load(aws, self._listener)
@@ -129,6 +130,12 @@ class LambdaStack:
                 async with asyncio.timeout(_DRAIN_SECONDS):
                     while self._busy_workers():
                         await asyncio.sleep(_LOOK_SECONDS)
+            lost = self._busy_workers()
+            if lost:
+                again_s = self._settings.lease_seconds
+                self._say(
+                    f"{count(lost, 'worker')} ended amid tasks, which go on {again_s:g} s later if Bide is up"
+                )
             self._last_figures = self.emulator.figures()
             await self.emulator.stop()
         await self._aws_process.stop()
@@ -204,7 +211,7 @@ class LambdaStack:
                 await asyncio.to_thread(self._copy)
                 await self._project.deploy(self._environ, aws.environ)
                 await self._load(aws, None)
-            except (DeploymentFailed, OSError) as error:
+            except Exception as error:  # whatever it is, the next change may mend it
                 self._say(f"not deployed: {in_words(changed)}; what ran before goes on. {error}")
             else:
                 self._say(
@@ -216,13 +223,3 @@ class LambdaStack:
         await asyncio.sleep(self._settings.lease_seconds + 1)
         with contextlib.suppress(BideError):  # the store is away; the tick sees to it
             await asyncio.to_thread(first_look, self._settings, self.redis_url, aws.client("sqs"))
-
-
-def _emptied(folder: Path) -> Path:
-    """The folder, without what a killed stack has left; code folders are read-only."""
-    if folder.exists():
-        for path in (folder, *folder.rglob("*")):
-            if path.is_dir() and not path.is_symlink():
-                path.chmod(0o700)
-        shutil.rmtree(folder)
-    return folder

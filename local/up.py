@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import uvloop
+
 from bide.errors import SettingsError
 from bide.settings import Settings
 from local import ports
@@ -51,7 +53,9 @@ def up(port: int | None, environ: Mapping[str, str], *, mode: str = QUICK, with_
         listener = ports.listen_from(FIRST_PORT) if port is None else ports.listen(port)
         data = HOME / str(listener.getsockname()[1])
         with claim(data):
-            return asyncio.run(_run(mode, settings, environ, listener, data, with_parent))
+            running = _run(mode, settings, environ, listener, data, with_parent)
+            # In MODE=lambda this process answers every request; otherwise it only watches others.
+            return asyncio.run(running) if mode == QUICK else uvloop.run(running)
     except (SettingsError, ports.PortTaken, DataInUse) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
