@@ -23,16 +23,20 @@ from local.children import ROOT
 class StackProcess:
     """Starts on construction; `ready()` returns when it says that it is up. `end()` leaves nothing behind."""
 
-    def __init__(self, port: int | None = None, root: Path = ROOT, **environ: str) -> None:
+    def __init__(
+        self, port: int | None = None, root: Path = ROOT, mode: str = "quick", **environ: str
+    ) -> None:
         """`root` is the clone that it runs in; `environ` is added to the environment."""
         self.port = port or ports.free_port()
         self._data = root / ".bide" / str(self.port)
         self.url = f"http://{ports.LOOPBACK}:{self.port}"
+        self.headers: dict[str, str] = {}
+        """What each request brings."""
         self.lines: list[str] = []
         self._news = threading.Condition()
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BIDE_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "local", "up", "--port", str(self.port)],
+            [sys.executable, "-m", "local", "up", "--port", str(self.port), "--mode", mode],
             cwd=root,
             env={**clean, "PYTHONUNBUFFERED": "1", **environ},
             stdout=subprocess.PIPE,
@@ -80,12 +84,13 @@ class StackProcess:
         return requests.post(
             f"{self.url}/v1/tasks",
             json={"name": name, "args": args},
-            headers={"Prefer": f"wait={wait}"} if wait else {},
+            headers={**self.headers, **({"Prefer": f"wait={wait}"} if wait else {})},
             timeout=30,
         )
 
     def show(self, task: str) -> dict[str, Any]:
-        shown: dict[str, Any] = requests.get(f"{self.url}/v1/tasks/{task}", timeout=10).json()
+        url = f"{self.url}/v1/tasks/{task}"
+        shown: dict[str, Any] = requests.get(url, headers=self.headers, timeout=30).json()
         return shown
 
     def wait_until_running(self, task: str, timeout: float = 20.0) -> None:
@@ -126,6 +131,8 @@ class Package:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
+        self.folder = folder
+        """What has to be on the path."""
         self._folder = folder / name
         self._folder.mkdir()
         (self._folder / "__init__.py").touch()
