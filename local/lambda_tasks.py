@@ -13,6 +13,7 @@ from typing import Final
 
 from local import tether
 from local.emulator.dispatcher import Deployed
+from local.package import CODE_FOLDER
 
 _LOAD: Final = """\
 import os, sys
@@ -56,4 +57,5 @@ async def problems(deployed: Deployed) -> list[str]:
     lines = printed.decode(errors="replace").splitlines()
     if process.returncode:
         lines += complaint.decode(errors="replace").splitlines()[-1:]
-    return [line.replace(f"{code}/", "") for line in lines]
+    # Bytecode names the folder that it will be in on AWS.
+    return [line.replace(f"{code}/", "").replace(f"{CODE_FOLDER}/", "") for line in lines]
