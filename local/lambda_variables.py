@@ -28,7 +28,7 @@ class Variables:
     """The user's environment over a stage's variables. Raises SettingsError when made."""
 
     stage: Mapping[str, str]
-    environ: Mapping[str, str]
+    user: Mapping[str, str]
 
     def __post_init__(self) -> None:
         if self.settings.wake == "none":
@@ -57,7 +57,7 @@ class Variables:
 
     def _merged(self) -> dict[str, str]:
         known = [_variable(field.name) for field in fields(Settings)]
-        said = {name: self.environ[name] for name in known if self.environ.get(name, "").strip()}
+        said = {name: self.user[name] for name in known if self.user.get(name, "").strip()}
         kept = dict(self.stage)
         for name in _ELSEWHERE:
             kept.pop(_variable(name), None)
@@ -68,7 +68,7 @@ class Variables:
         return with_stream if Settings.from_environ(with_stream).wake == "kinesis" else merged
 
     def _said(self, name: str) -> bool:
-        return bool(self.environ.get(_variable(name), "").strip())
+        return bool(self.user.get(_variable(name), "").strip())
 
 
 def _variable(name: str) -> str:

@@ -118,6 +118,7 @@ def test_a_killed_environment_is_replaced(stack: LambdaProcess) -> None:
     until(lambda: not stack.figures(DRAIN)["busy"])
     for environment in stack.environments():
         environment.kill()
+    until(lambda: not stack.figures("bide-dev")["environments"])
     assert stack.done(stack.submit("echo", value=2).json()["id"])["result"] == 2
 
 

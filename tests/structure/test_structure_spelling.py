@@ -20,12 +20,22 @@ OF_THE_CLIENT = {"BIDE_URL", "BIDE_KEY"}
 
 MAY_READ = {
     Path("bide_client/client.py"): OF_THE_CLIENT,
-    # Whether the command that it prints has to name the server.
-    Path("local/up.py"): {"BIDE_URL"},
+    # Whether the command that it prints has to name the server, and the key.
+    Path("local/banner.py"): OF_THE_CLIENT,
+    # The user's own key is taken where one is needed.
+    Path("local/api_key.py"): {"BIDE_KEY"},
 }
 MAY_SET = {
     # What quick mode's children are told.
     Path("local/stack.py"): {"BIDE_LOCAL", "BIDE_REDIS_URL", "BIDE_GRACE_SECONDS"},
+    # What the functions of MODE=lambda are told.
+    Path("local/lambda_variables.py"): {
+        "BIDE_REDIS_URL",
+        "BIDE_API_KEY_HASHES",
+        "BIDE_DRAIN_FUNCTION",
+        "BIDE_WAKE_QUEUE",
+        "BIDE_WAKE_STREAM",
+    },
     # The demo runs the shipped tasks, whatever the user's own are.
     Path("local/demo.py"): {"BIDE_TASKS"},
 }
