@@ -161,7 +161,8 @@ class Settings:
         "BIDE_TICK_SECONDS",
         1.0,
         variables.seconds(0.05, 3600),
-        "How often quick mode runs the tick; with `make up MODE=lambda` it is each minute, as in AWS, unless set.",
+        "How often quick mode runs the tick; with `make up MODE=lambda` it is each minute, as in AWS, "
+        "unless set.",
     )
     retention_seconds: int = _setting(
         "BIDE_RETENTION_SECONDS",
