@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -57,6 +58,20 @@ def test_a_new_version_gets_new_environments(emulator: EmulatorThread) -> None:
     assert answer(emulator, "count")[1] == 100
     until(lambda: not psutil.pid_exists(pid))
     assert emulator.figures("count").invocations == 2
+
+
+def test_the_code_of_an_old_version_is_kept_while_it_runs_and_deleted_then(emulator: EmulatorThread) -> None:
+    def deploy(number: int) -> Path:
+        emulator.deploy("count", COUNT.replace("calls += 1", f"calls += {number}"))
+        return emulator.do(lambda: emulator.emulator.deployed("count").package.folder)
+
+    first = deploy(1)
+    pid, _ = answer(emulator, "count")
+    second = deploy(2)
+    until(lambda: not psutil.pid_exists(pid))
+    third = deploy(3)
+    assert (first.exists(), second.exists(), third.exists()) == (False, False, True)
+    assert answer(emulator, "count")[1] == 3
 
 
 def test_an_idle_environment_is_frozen_with_all_that_it_has_started(emulator: EmulatorThread) -> None:

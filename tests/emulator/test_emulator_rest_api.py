@@ -90,6 +90,14 @@ def test_a_request_becomes_a_proxy_event_with_its_stage(face: Face) -> None:
     assert context["accountId"] == "123456789012"
 
 
+def test_a_stage_that_is_deployed_again_keeps_its_address_and_has_new_routes(face: Face) -> None:
+    again = RestApi("api1", "api", "123456789012", {"/things": {"GET": "show"}})
+    url = face.emulator.call(face.emulator.emulator.serve_api(again))
+    assert urlsplit(url) == face.url
+    assert face.ask("GET", "/api/things").status == 202
+    assert face.ask("GET", "/api/items/a").status == 403
+
+
 def test_the_functions_headers_come_back(face: Face) -> None:
     headers = [(name.lower(), value) for name, value in face.ask("GET", "/api/").headers]
     assert ("location", "/there") in headers

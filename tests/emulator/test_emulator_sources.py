@@ -7,6 +7,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from emulator_thread import EmulatorThread, client_of, until
 from moto.server import ThreadedMotoServer
 
 from local import ports
-from local.emulator.discovery import CodeMissing, discover
+from local.emulator.discovery import Account, CodeMissing, discover
 from local.emulator.function import ACCOUNT, REGION, AsyncRules, Function, Rules
 from local.emulator.queues import QueueMapping, QueueSource
 from local.emulator.schedules import Schedule, ScheduleSource, UnknownExpression, period_s
@@ -362,6 +363,36 @@ def test_an_account_runs_with_all_that_invokes_it(start: Start, tmp_path: Path, 
         urllib.request.urlopen(request, timeout=60)
     kinds = {"detail-type", "Records", "resource"}
     until(lambda: kinds <= {kind for event in collector.events for kind in event})
+
+
+def test_an_account_that_is_loaded_again_runs_each_source_once_and_ends_those_that_went(
+    start: Start, tmp_path: Path, fresh_url: str
+) -> None:
+    emulator = start(Rules(stream_poll_s=0.02), upstream=fresh_url)
+    collector = Collector(emulator, tmp_path)
+    deployment = Deployment(fresh_url, emulator.zip(COLLECT), **collector.environment)
+    account = discover(deployment.clients, [emulator.emulator.deployed("collect").function.code])
+
+    def load(changed: Account) -> None:
+        emulator.call(emulator.emulator.load(changed, deployment.clients))
+
+    def put(text: str, *, heard: bool) -> None:
+        deployment.stream.put(text)
+        if heard:
+            until(lambda: text in said())
+
+    def said() -> list[str]:
+        return [base64.b64decode(record["kinesis"]["data"]).decode() for record in collector.records()]
+
+    load(account)
+    load(account)
+    put("one", heard=True)
+    put("two", heard=True)
+    load(replace(account, streams=()))
+    put("three", heard=False)
+    load(account)
+    put("four", heard=True)
+    assert said() == ["one", "two", "four"]
 
 
 # --- the endpoint behind ----------------------------------------------------------------------
