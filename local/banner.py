@@ -26,8 +26,7 @@ def banner(stack: Started, settings: Settings, environ: Mapping[str, str], data:
     """Several lines. What needs an address or a key has it."""
     where = "the store at BIDE_REDIS_URL" if settings.redis_url else f"data in {shown(data)}"
     address = "" if stack.url == DEFAULT_URL and not environ.get("BIDE_URL") else f" --url {stack.url}"
-    given = stack.key == environ.get("BIDE_KEY", "").strip()
-    key = "" if not stack.key or given else f"BIDE_KEY={stack.key} "
+    key = f"BIDE_KEY={stack.key} " if stack.key else ""
     authorization = f" -H 'Authorization: Bearer {stack.key}'" if stack.key else ""
     addresses = stack.addresses()
     return f"""

@@ -20,8 +20,8 @@ OF_THE_CLIENT = {"BIDE_URL", "BIDE_KEY"}
 
 MAY_READ = {
     Path("bide_client/client.py"): OF_THE_CLIENT,
-    # Whether the command that it prints has to name the server, and the key.
-    Path("local/banner.py"): OF_THE_CLIENT,
+    # Whether the command that it prints has to name the server.
+    Path("local/banner.py"): {"BIDE_URL"},
     # The user's own key is taken where one is needed.
     Path("local/api_key.py"): {"BIDE_KEY"},
 }
