@@ -73,6 +73,8 @@ class Departure(StrEnum):
     """It has lived for as long as it may; its successor has been started."""
     STOPPED = "stopped"
     """Somebody has ended it."""
+    LOST = "lost"
+    """Its process was seen to die."""
 
 
 class Decision(NamedTuple):

@@ -176,7 +176,8 @@ class Lane:
         messages = [message for message, _ in sent]
         lived_ms = self._host.unreported_ms()
         leasing = self._leasing
-        room = self._room.reserve(BATCH) if leasing else 0
+        # One that may not lease reserves nothing: giving it back would call for another turn at once.
+        room = self._room.reserve(BATCH) if leasing and self.admitted else 0
         free = room + self._room.free if leasing else -1
         isolate = leasing and self._host.isolation.reserve()
         self._denied_isolation = leasing and not isolate

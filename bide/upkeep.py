@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from bide.autoscaler import decide
+from bide.autoscaler import Departure, decide
 from bide.errors import Superseded
 from bide.replies import Need, Upkeep
 from bide.store import Store
@@ -37,6 +37,13 @@ class Caretaker:
     def __init__(self, store: Store, waker: Waker) -> None:
         self._store = store
         self._waker = waker
+
+    def lose(self, worker: str) -> None:
+        """Take a worker off every slot's lists whose process has died. Its leases end by themselves."""
+        for slot in self._store.slots():
+            need = self._store.retire(slot, worker, 0, 0, Departure.LOST, forced=True)
+            if need is not None:
+                self._waker.answer(slot, need)
 
     def look(
         self,

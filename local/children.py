@@ -53,6 +53,8 @@ class Child:
         self.process = process
         self.ready = asyncio.Event()
         self.stopped = asyncio.Event()
+        self.name = ""
+        """What the store knows a worker by, once it is ready."""
         self.failed = False
         """It has reported that it cannot start."""
         self.leaving = False
@@ -86,6 +88,7 @@ class Child:
             while line := await self._reports.readline():
                 report = _decode(line)
                 if isinstance(report, Ready):
+                    self.name = report.name
                     self.ready.set()
                 elif isinstance(report, Stopped):
                     self.stopped.set()

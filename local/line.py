@@ -24,6 +24,9 @@ from local.tether import ORPHANED
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The child can do its work: the tick does, API processes and workers wait for `serve`."""
 
+    name: str = ""
+    """What the store knows a worker by."""
+
 
 class Problems(msgspec.Struct, frozen=True, tag=True):
     """What of the user's code could not be loaded, each as `file:line: message`; empty when all was."""
@@ -70,7 +73,7 @@ DRAIN: Final = "drain"
 """Command to an API process: accept no more, answer what comes on open connections, then end."""
 
 LOOK: Final = "look"
-"""Command to the tick: run now, not only when it is time."""
+"""Command to the tick: run now, not only when it is time. A worker's name may follow, which has died."""
 
 CANNOT_START: Final = 3
 """Exit code of a child that could not start and has reported why."""

@@ -188,7 +188,7 @@ class Supervisor:
             self._say(f"{name} {child.pid} {_ending(code)}{another}")
         self._heal(name)
         if name == WORKER:
-            self._look()  # it had not taken its leave, so it may have had work
+            self._look(child.name)  # it had not taken its leave, so it may have had work
 
     def _heal(self, name: str) -> None:
         for _ in range(self._wanted[name] - len(self.children(name)) - len(self._coming[name])):
@@ -215,11 +215,11 @@ class Supervisor:
         """Workers that are on their way or have not left."""
         return len(self._coming[WORKER]) + sum(not c.stopped.is_set() for c in self.children(WORKER))
 
-    def _look(self) -> None:
-        """Have the tick look at once for what the worker that has gone may not have seen."""
+    def _look(self, lost: str = "") -> None:
+        """Have the tick look at once for what the worker that has gone may not have seen; `lost` has died."""
         self._woken_again = False
         for tick in self.children(TICK):
-            tick.command(LOOK)
+            tick.command(f"{LOOK} {lost}".strip())
 
     def _bring(self, name: str) -> None:
         pause = _PAUSES[max(0, min(self._died_young[name] - 1, len(_PAUSES) - 1))]

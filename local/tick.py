@@ -28,6 +28,10 @@ _PERIODS: Final = 2
 """What is due within so many periods gets an alarm; the next tick sees the rest in time."""
 
 
+Turns = queue.SimpleQueue[list[str] | None]
+"""Each a look, with the names of workers that have died; None ends it."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--line", type=int, required=True, help="descriptor of the line to the supervisor")
@@ -37,14 +41,16 @@ def main() -> None:
         settings = Settings.from_environ(os.environ)
         store = Store(connect(settings.redis_url), Keys(settings.prefix), Clock(), limits=settings.limits)
         caretaker = Caretaker(store, Waker(store, LineWake(line)))
-    turns: queue.SimpleQueue[bool] = queue.SimpleQueue()  # its put may be called in a signal handler
-    signal.signal(signal.SIGTERM, lambda *_: turns.put(False))
-    line.watch(lambda command: turns.put(True) if command == LOOK else None)
+    turns: Turns = queue.SimpleQueue()  # its put may be called in a signal handler
+    signal.signal(signal.SIGTERM, lambda *_: turns.put(None))
+    line.watch(lambda command: turns.put(command.split()[1:]) if command.startswith(LOOK) else None)
     line.report(Ready())
-    is_store_away = False
-    is_first, goes_on = True, True
-    while goes_on:
+    is_store_away, is_first = False, True
+    lost: list[str] | None = []
+    while lost is not None:
         try:
+            for worker in lost:
+                caretaker.lose(worker)
             within_ms = round(_PERIODS * settings.tick_seconds * 1000)
             caretaker.look(within_ms, every_alarm=True, afresh=is_first)
             is_store_away, is_first = False, False
@@ -52,15 +58,15 @@ def main() -> None:
             if not is_store_away:  # once, not at each tick
                 print(f"tick: waiting for the store: {error}", file=sys.stderr, flush=True)
             is_store_away = True
-        goes_on = _next_turn(turns, settings.tick_seconds)
+        lost = _next_turn(turns, settings.tick_seconds)
 
 
-def _next_turn(turns: queue.SimpleQueue[bool], seconds: float) -> bool:
-    """Wait for a turn out of time, or until it is time; False when there is none any more."""
+def _next_turn(turns: Turns, seconds: float) -> list[str] | None:
+    """Wait for a turn out of time, or until it is time; None when there is none any more."""
     try:
         return turns.get(timeout=seconds)
     except queue.Empty:
-        return True
+        return []
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ async def _work(worker: Worker, line: Line) -> None:
 
     line.watch(lambda command: loop.call_soon_threadsafe(permitted.set) if command == SERVE else None)
     loop.add_signal_handler(signal.SIGTERM, stop)
-    line.report(Ready())
+    line.report(Ready(worker.name))
     await permitted.wait()  # before it is replaced, the generation before this one has the places
     await worker.run()
     line.report(Stopped())  # whoever needs a worker from now on needs another one

@@ -198,6 +198,15 @@ def test_workers_beyond_those_that_are_kept_leave_when_it_is_over(
     assert stack.submit("echo", value="kept", wait=20).json()["result"] == "kept"
 
 
+def test_workers_that_are_killed_again_and_again_make_room_for_others(start: Start) -> None:
+    stack = start(BIDE_WORKERS_MIN="1", BIDE_WORKERS_MAX="1", BIDE_TICK_SECONDS="3600").ready()
+    for turn in range(3):
+        assert stack.submit("echo", value=turn, wait=20).json()["result"] == turn
+        (worker,) = workers(stack)
+        worker.kill()
+        assert gone([worker], 20)
+
+
 def test_the_tick_makes_up_for_a_lost_wake(start: Start) -> None:
     stack = start(**ON_DEMAND, BIDE_TICK_SECONDS="0.2").ready()
     until_done(stack, submit_unheard(stack))

@@ -102,6 +102,7 @@ class Stage:
         """wish: what else zygote.py understands."""
         settings = {
             "workers_min": 0,
+            "workers_max": 1_000,
             "lease_seconds": 0.6,
             "grace_seconds": 1.0,
             "idle_seconds": 0.3,

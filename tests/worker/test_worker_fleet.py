@@ -28,6 +28,12 @@ def departures(stage: Stage) -> list[str]:
     return [reason for reason, workers in decisions(stage) if workers < 0]
 
 
+def exchanges(stage: Stage) -> list[int]:
+    """How many each worker has made."""
+    ledgers = stage.store.fields(stage.store.keys.slot("default", ("ledgers",))[0])
+    return [msgspec.msgpack.decode(packed)[1] for packed in ledgers.values()]
+
+
 def first_exchange(stage: Stage, workers: int) -> None:
     """Wait until so many have made themselves known."""
     rows = stage.store.keys.slot("default", ("workers",))[0]
@@ -167,6 +173,8 @@ def test_a_worker_too_many_goes_on_when_another_leaves(stage: Stage) -> None:
     first_exchange(stage, 1)
     stage.start_worker(workers_max=1)
     first_exchange(stage, 2)
+    time.sleep(1)
+    assert max(exchanges(stage)) < 20, "it asks again now and then"
     stage.end(first)
     assert stage.until(stage.submit("succeed", name="s")).run.state is State.SUCCEEDED
 
