@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from bench import (
+    classic,
     cold,
     dense,
     drain,
@@ -42,6 +43,7 @@ BENCHMARKS: Final[dict[str, Callable[[bool], Iterator[Line]]]] = {
     "cold": cold.measure,
     "scaling": scaling.measure,
     "peers": peers.measure,
+    "classic": classic.measure,
 }
 
 LONG: Final = {"sparse": "it takes eleven minutes"}
