@@ -22,6 +22,7 @@ from bench.errors import BenchFailed
 from bench.line import Goal, Line, at_least, at_most
 from bench.peer_environment import NotInstalled, peer_environment
 from bench.probe import PER_SECOND, Probed, probed
+from bench.running_lambda import running_lambda
 from bench.running_stack import running_stack
 from bench.sample import median, percentile, spread
 from local import tether
@@ -32,6 +33,8 @@ MANY: Final = 1_000
 """Clients in quick mode."""
 FEW: Final = 50
 """Clients in Lambda mode, and threads of the Flask server."""
+API_ENVIRONMENTS: Final = 8
+"""At most, in Lambda mode."""
 
 ROUNDS: Final = 3
 LATEST_MS: Final = 50.0
@@ -67,7 +70,9 @@ class Outcome(NamedTuple):
     def answers_ms(self) -> list[float]:
         """When each submission was accepted; of those that never were, when everybody gave up."""
         latest_ms = self.visits.seconds * 1000
-        return [latest_ms if visit.answered_ms is None else visit.answered_ms for visit in self.visits.clients]
+        return [
+            latest_ms if visit.answered_ms is None else visit.answered_ms for visit in self.visits.clients
+        ]
 
     @property
     def last_s(self) -> float:
@@ -96,10 +101,13 @@ def measure(quick: bool) -> Iterator[Line]:
     seconds, many = (2.0, 200) if quick else (10.0, MANY)
     rounds = 1 if quick else ROUNDS
     yield from _run(Contender("Bide, quick mode", many, rounds, _quick_mode, True), seconds)
+    yield from _run(Contender("Bide, Lambda mode", FEW, rounds, _lambda_mode, True), seconds)
     try:
         with peer_environment("flask") as python:
             for clients in (many, FEW):
-                contender = Contender(f"Flask, {clients:,} clients", clients, 1, lambda: _flask(python), False)
+                contender = Contender(
+                    f"Flask, {clients:,} clients", clients, 1, lambda: _flask(python), False
+                )
                 yield from _run(contender, seconds)
     except NotInstalled as error:
         raise BenchFailed(f"Flask could not be installed: {error}") from error
@@ -133,11 +141,11 @@ def _lines(contender: Contender, seconds: float, outcomes: list[Outcome]) -> Ite
     probes = [outcome.probed.latencies_ms for outcome in outcomes]
     failures = [failure for outcome in outcomes for failure in outcome.probed.failures]
     unfinished = done < clients
-    bound = "at least: who had no answer when everybody gave up, counts as answered then" if unfinished else ""
+    bound = (
+        "at least: who had no answer when everybody gave up, counts as answered then" if unfinished else ""
+    )
 
-    def line(
-        name: str, values: list[float], unit: str, goal: Goal | None = None, note: str = ""
-    ) -> Line:
+    def line(name: str, values: list[float], unit: str, goal: Goal | None = None, note: str = "") -> Line:
         return Line(
             "classic", name, median(values), unit, goal if held else None,
             spread(values) if len(values) > 1 else None, note, contender.name,
@@ -179,6 +187,13 @@ async def _quick_mode() -> AsyncIterator[Site]:
     with bed() as store:
         async with running_stack(store, "bench.tasks") as url:
             yield Site(url)
+
+
+@asynccontextmanager
+async def _lambda_mode() -> AsyncIterator[Site]:
+    with bed() as store:
+        async with running_lambda(store, api_concurrency=API_ENVIRONMENTS) as stack:
+            yield Site(stack.url, stack.key)
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ class Reply(NamedTuple):
 
 
 class Address:
-    """What a URL tells a connection. `path` is its own, without a slash at the end, before that of a request."""
+    """What a URL tells a connection. `path` comes before that of a request, and ends without a slash."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)

@@ -26,7 +26,8 @@ CONNECTIONS: Final = 32
 
 _ECHO: Final = '{"name":"echo","args":{"value":%d}}'
 _REQUEST: Final = (
-    "POST %s/v1/tasks HTTP/1.1\r\nHost: %s\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+    "POST %s/v1/tasks HTTP/1.1\r\nHost: %s\r\n%s"
+    "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 )
 _CHUNK: Final = 64 * 1024
 _PATIENCE_SECONDS: Final = 10.0
