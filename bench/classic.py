@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -19,14 +20,16 @@ import msgspec
 from bench.bed import bed
 from bench.clients import OVER_SECONDS, Visits
 from bench.errors import BenchFailed
+from bench.keep_alive import Address, Connection
 from bench.line import Goal, Line, at_least, at_most
 from bench.peer_environment import NotInstalled, peer_environment
 from bench.probe import PER_SECOND, Probed, probed
-from bench.running_lambda import running_lambda
+from bench.running_lambda import API, at_rest, running_lambda
 from bench.running_stack import running_stack
 from bench.sample import median, percentile, spread
 from local import tether
 from local.children import ROOT
+from local.lambda_stack import LambdaStack
 from local.ports import LOOPBACK
 
 MANY: Final = 1_000
@@ -45,6 +48,13 @@ _SPARE_SECONDS: Final = 30.0
 _START_SECONDS: Final = 20.0
 _SETTLE_SECONDS: Final = 1.0
 
+_LEAVES_SOON: Final = {"BIDE_IDLE_SECONDS": "0.1"}
+"""So that no worker is awake when the next round begins."""
+_FIRST_RING_MS: Final = 100.0
+"""An environment that takes longer to ring has loaded boto3 for it, and will not again."""
+_QUICK_RINGS: Final = 20
+_MOST_RINGS: Final = 200
+
 
 class Site(NamedTuple):
     """Where the clients go."""
@@ -53,6 +63,8 @@ class Site(NamedTuple):
     key: str = ""
     inline: bool = False
     """Whether the answer to a job is its result."""
+    note: str = ""
+    """What state it is in."""
 
 
 class Outcome(NamedTuple):
@@ -114,11 +126,10 @@ def measure(quick: bool) -> Iterator[Line]:
 
 
 def _run(contender: Contender, seconds: float) -> Iterator[Line]:
-    outcomes = asyncio.run(_rounds(contender, seconds))
-    yield from _lines(contender, seconds, outcomes)
+    yield from _lines(contender, seconds, *asyncio.run(_rounds(contender, seconds)))
 
 
-async def _rounds(contender: Contender, seconds: float) -> list[Outcome]:
+async def _rounds(contender: Contender, seconds: float) -> tuple[list[Outcome], str]:
     cap = _CAP_SECONDS if seconds * contender.clients / FEW > _CAP_SECONDS else seconds + _SPARE_SECONDS
     async with contender.serve() as site:
         await _visit(site, contender.clients, 0.0, _CAP_SECONDS)  # warm up
@@ -128,10 +139,10 @@ async def _rounds(contender: Contender, seconds: float) -> list[Outcome]:
             async with probed(site.url, "/healthz") as found:
                 visits = await _visit(site, contender.clients, seconds, cap)
             outcomes.append(Outcome(visits, found))
-    return outcomes
+    return outcomes, site.note
 
 
-def _lines(contender: Contender, seconds: float, outcomes: list[Outcome]) -> Iterator[Line]:
+def _lines(contender: Contender, seconds: float, outcomes: list[Outcome], note: str) -> Iterator[Line]:
     clients, held = contender.clients, contender.held
     done = min(outcome.done for outcome in outcomes)
     visits = [visit for outcome in outcomes for visit in outcome.visits.clients]
@@ -157,7 +168,9 @@ def _lines(contender: Contender, seconds: float, outcomes: list[Outcome]) -> Ite
         f"{len(outcomes)} rounds, the worst one" + (f"; first problem: {problems[0]}" if problems else ""),
     )  # fmt: skip
     yield line("answer, p50", [percentile(values, 50) for values in answers], "ms", note=bound)
-    yield line("answer, p99", [percentile(values, 99) for values in answers], "ms", at_most(LATEST_MS), bound)
+    yield line(
+        "answer, p99", [percentile(values, 99) for values in answers], "ms", at_most(LATEST_MS), bound or note
+    )
     yield line(
         "throttled", [len(again)], "", note=f"answered {', '.join(sorted(set(again)))} first" if again else ""
     )
@@ -173,8 +186,8 @@ def _lines(contender: Contender, seconds: float, outcomes: list[Outcome]) -> Ite
     )  # fmt: skip
     last = [outcome.last_s for outcome in outcomes]
     if unfinished and done:
-        note = f"extrapolated: {done:,} of {clients:,} had their result after {last[0]:.1f} s"
-        yield line("last result", [last[0] * clients / done], "s", note=note)
+        estimate = f"extrapolated: {done:,} of {clients:,} had their result after {last[0]:.1f} s"
+        yield line("last result", [last[0] * clients / done], "s", note=estimate)
     else:
         yield line("last result", last, "s")
 
@@ -192,8 +205,41 @@ async def _quick_mode() -> AsyncIterator[Site]:
 @asynccontextmanager
 async def _lambda_mode() -> AsyncIterator[Site]:
     with bed() as store:
-        async with running_lambda(store, api_concurrency=API_ENVIRONMENTS) as stack:
-            yield Site(stack.url, stack.key)
+        async with running_lambda(store, _LEAVES_SOON, api_concurrency=API_ENVIRONMENTS) as stack:
+            site = Site(stack.url, stack.key)
+            await _visit(site, FEW, 0.0, _CAP_SECONDS)
+            first_ms = await _ring_all(stack)
+            yield site._replace(
+                note=f"no worker awake; every environment of the API has rung before, which at the first "
+                f"time took up to {first_ms:.0f} ms"
+            )
+            if (most := stack.emulator.account(API).most_busy) > API_ENVIRONMENTS:
+                raise BenchFailed(f"{most} environments of the API were at work")
+
+
+async def _ring_all(stack: LambdaStack) -> float:
+    """Have each environment of the API start a worker once; returns the milliseconds of the longest time.
+
+    The latest used one gets the next request. So let all of them answer at once, which mixes them, and
+    see whose turn it is to ring, until that has long been none for which it was the first time.
+    """
+    connections = [await Connection.open(Address(stack.url)) for _ in range(API_ENVIRONMENTS)]
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {stack.key}"}
+    body = b'{"name":"pause","args":{"seconds":0,"value":0}}'
+    longest_ms, quick = 0.0, 0
+    for _ in range(_MOST_RINGS):
+        await asyncio.gather(*(each.ask("GET", "/v1/server", headers) for each in connections))
+        await at_rest(stack)
+        rang = time.monotonic()
+        await connections[0].ask("POST", "/v1/tasks", headers, body)
+        took_ms = (time.monotonic() - rang) * 1000
+        longest_ms = max(longest_ms, took_ms)
+        quick = quick + 1 if took_ms < _FIRST_RING_MS else 0
+        if quick == _QUICK_RINGS:
+            break
+    for connection in connections:
+        connection.close()
+    return longest_ms
 
 
 @asynccontextmanager
