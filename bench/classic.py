@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
+import uvloop
 
 from bench.bed import bed
 from bench.clients import OVER_SECONDS, Visits
@@ -126,7 +127,7 @@ def measure(quick: bool) -> Iterator[Line]:
 
 
 def _run(contender: Contender, seconds: float) -> Iterator[Line]:
-    yield from _lines(contender, seconds, *asyncio.run(_rounds(contender, seconds)))
+    yield from _lines(contender, seconds, *uvloop.run(_rounds(contender, seconds)))
 
 
 async def _rounds(contender: Contender, seconds: float) -> tuple[list[Outcome], str]:

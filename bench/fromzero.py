@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import uvloop
 
 from bench.bed import Bed, bed, submission
 from bench.errors import BenchFailed
@@ -60,11 +61,11 @@ class Start(NamedTuple):
 def measure(quick: bool) -> Iterator[Line]:
     rounds = 5 if quick else 20
     with bed() as store:
-        zero, cold, warm = asyncio.run(_starts(store, rounds))
+        zero, cold, warm = uvloop.run(_starts(store, rounds))
         yield from _lines(zero, cold, warm)
     with bed() as store:
         seconds = 5.0 if quick else 20.0
-        steady = asyncio.run(_steady(store, seconds))
+        steady = uvloop.run(_steady(store, seconds))
     delays = steady.first_line
     note = f"{len(delays):,} submissions over HTTP, {RATE}/s at random for {seconds:g} s, one worker awake"
     for name, values in (
