@@ -54,7 +54,7 @@ def billed(benchmark: str, run: Billed, percent: float, what: str) -> Iterator[L
     )  # fmt: skip
     yield Line(
         benchmark, "on Lambda, API besides, of waited time", bill.api_ms / waited_ms * 100, "%",
-        note=f"{bill.requests:,} requests, {bill.api_ms / max(1, bill.requests):.1f} ms each, starts included",
+        note=f"{bill.requests:,} requests, {bill.api_ms / max(1, bill.requests):.1f} ms each, with starts",
     )  # fmt: skip
     workload = Workload(
         tasks=run.tasks,

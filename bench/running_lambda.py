@@ -121,5 +121,5 @@ def evict(stack: LambdaStack, name: str = DRAIN) -> None:
 
 
 def _complain(text: str) -> None:
-    if not text.startswith("deploying"):
+    if not text.startswith("packaging and deploying"):
         print(f"stack: {text}", file=sys.stderr, flush=True)
