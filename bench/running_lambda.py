@@ -16,10 +16,8 @@ from bench.errors import BenchFailed
 from bide.errors import SettingsError
 from bide.settings import Settings
 from local import ports
-from local.aws.running import AwsFailed
-from local.deploy import NotDeployed
 from local.emulator.figures import Figures
-from local.lambda_project import DeploymentFailed
+from local.failure import StackFailed
 from local.lambda_stack import LambdaStack
 from local.lambda_variables import STAGE
 
@@ -102,7 +100,7 @@ async def running_lambda(
                 yield stack
             finally:
                 await stack.stop()
-        except (SettingsError, NotDeployed, DeploymentFailed, AwsFailed) as error:
+        except (SettingsError, StackFailed) as error:
             raise BenchFailed(str(error)) from error
 
 
