@@ -269,7 +269,7 @@ async def _visit(site: Site, clients: int, seconds: float, patience_s: float) ->
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.clients", site.url,
         "--clients", str(clients), "--seconds", str(seconds), "--patience", str(patience_s),
-        "--key", site.key, *(["--inline"] if site.inline else []),
+        f"--key={site.key}", *(["--inline"] if site.inline else []),
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, preexec_fn=tether.die_with_parent(),
     )  # fmt: skip
     try:

@@ -19,7 +19,7 @@ import uvloop
 from bench.bed import Bed, bed, submission
 from bench.errors import BenchFailed
 from bench.keep_alive import Address, Connection
-from bench.line import Line, at_most
+from bench.line import Goal, Line, at_most
 from bench.load import CONNECTIONS
 from bench.running_lambda import API, DRAIN, Meter, at_rest, evict, running_lambda
 from bench.running_stack import generate
@@ -30,6 +30,7 @@ from local.lambda_stack import LambdaStack
 
 RATE: Final = 50
 """Submissions a second in steady load."""
+STRETCHES: Final = 3
 
 _WARM_UP: Final = 6
 """Rounds that do not count: an environment of the API that has rung once has boto3 loaded."""
@@ -64,21 +65,8 @@ def measure(quick: bool) -> Iterator[Line]:
         zero, cold, warm = uvloop.run(_starts(store, rounds))
         yield from _lines(zero, cold, warm)
     with bed() as store:
-        seconds = 5.0 if quick else 20.0
-        steady = uvloop.run(_steady(store, seconds))
-    delays = steady.first_line
-    note = f"{len(delays):,} submissions over HTTP, {RATE}/s at random for {seconds:g} s, one worker awake"
-    for name, values in (
-        ("submit to first line, p50", delays),
-        ("submit to its answer, p50", steady.answered),
-        ("the API's handler, p50", steady.handler),
-    ):
-        yield Line("fromzero", f"steady load: {name}", median(values), "ms", note=note)
-        note = ""
-    yield Line(
-        "fromzero", "steady load: submit to first line, p99", percentile(delays, 99), "ms", at_most(20)
-    )
-    yield Line("fromzero", "steady load: submit to its answer, p99", percentile(steady.answered, 99), "ms")
+        stretches, seconds = (1, 5.0) if quick else (STRETCHES, 20.0)
+        yield from _steady_lines(uvloop.run(_steady(store, stretches, seconds)), seconds)
 
 
 def _lines(zero: list[Start], cold: list[Start], warm: list[Start]) -> Iterator[Line]:
@@ -91,8 +79,8 @@ def _lines(zero: list[Start], cold: list[Start], warm: list[Start]) -> Iterator[
     ratios = [ours.first_line / theirs.first_line for ours, theirs in zip(zero, cold, strict=True)]
     yield Line(
         "fromzero", "submit to first line, against the worker's cold start",
-        median(of(zero, "first_line")) / median(of(cold, "first_line")), "x", at_most(1.3), spread(ratios),
-        f"medians of {len(zero)} rounds in turn; no worker environment there, the API warm",
+        median(ratios), "x", at_most(1.3), spread(ratios),
+        f"{len(zero)} rounds in turn; no worker environment there, the API warm",
     )  # fmt: skip
     yield printed("from zero, submit to first line, p50", of(zero, "first_line"))
     yield printed(
@@ -105,6 +93,21 @@ def _lines(zero: list[Start], cold: list[Start], warm: list[Start]) -> Iterator[
     yield printed("from zero: submission answered, p50", of(zero, "answered"), "rings, and waits for that")
     yield printed("of it: the API's handler", of(zero, "handler"), "with its call of Lambda")
     yield printed("submit to first line, a frozen environment, p50", of(warm, "first_line"))
+
+
+def _steady_lines(steady: list[Steady], seconds: float) -> Iterator[Line]:
+    def line(name: str, of: str, percent: float, goal: Goal | None = None, note: str = "") -> Line:
+        values = [percentile(getattr(stretch, of), percent) for stretch in steady]
+        name = f"steady load: {name}, p{percent:g}"
+        return Line("fromzero", name, median(values), "ms", goal, spread(values), note)
+
+    count = sum(len(stretch.first_line) for stretch in steady)
+    what = f"{count:,} over HTTP, {RATE}/s at random, {len(steady)} x {seconds:g} s, one worker awake"
+    yield line("submit to first line", "first_line", 50, note=what)
+    yield line("submit to first line", "first_line", 99, at_most(20))
+    yield line("submit to its answer", "answered", 50)
+    yield line("submit to its answer", "answered", 99)
+    yield line("the API's handler", "handler", 50)
 
 
 async def _starts(store: Bed, rounds: int) -> tuple[list[Start], list[Start], list[Start]]:
@@ -214,30 +217,38 @@ class Steady(NamedTuple):
     handler: list[float]
 
 
-async def _steady(store: Bed, seconds: float) -> Steady:
+async def _steady(store: Bed, stretches: int, seconds: float) -> list[Steady]:
+    """So many stretches of it, through which the same worker stays awake."""
     async with running_lambda(store, api_concurrency=CONNECTIONS) as stack:
-        first = 0
+        count = 0
         for rate, warm_up_s in ((2, 1.0), (4 * RATE, _WARM_UP_SECONDS)):
-            first += len((await generate(stack.url, *_load(stack, first, rate, warm_up_s))).accepted)
-            await asyncio.to_thread(store.wait_for_results, first, _RESULT_SECONDS, 0.05)
-        meter, handled = Meter(stack), len(_handler_ms(stack))
-        load = await generate(stack.url, *_load(stack, first, RATE, seconds))
-        count = first + len(load.accepted)
-        await asyncio.to_thread(store.wait_for_results, count, _RESULT_SECONDS, 0.05)
+            count += len((await generate(stack.url, *_load(stack, count, rate, warm_up_s))).accepted)
+            await asyncio.to_thread(store.wait_for_results, count, _RESULT_SECONDS, 0.05)
+        meter = Meter(stack)
+        found = []
+        for _ in range(stretches):
+            handled = len(_handler_ms(stack))
+            load = await generate(stack.url, *_load(stack, count, RATE, seconds))
+            count += len(load.accepted)
+            await asyncio.to_thread(store.wait_for_results, count, _RESULT_SECONDS, 0.05)
+            found.append((load, _handler_ms(stack)[handled:]))
         busy, left = stack.emulator.account(DRAIN).busy, meter.read().drains
         if (busy, left) != (1, 0):
             raise BenchFailed(f"one worker was to stay awake, but {busy} were there and {left} left")
-        handler = _handler_ms(stack)[handled:]
-    found: Any = store.client.hvals(store.keys.slot(DEFAULT_QUEUE, ("results",))[0])
-    began = dict(msgspec.json.decode(result) for result in found)
+    results: Any = store.client.hvals(store.keys.slot(DEFAULT_QUEUE, ("results",))[0])
+    began = dict(msgspec.json.decode(result) for result in results)
     if sorted(began) != list(range(count)):
         raise BenchFailed("a task that was submitted has a wrong result")
-    delays = [
-        began[number] / 1e6 - since * 1000 for number, since in zip(load.accepted, load.since, strict=True)
+    return [
+        Steady(
+            [began[number] / 1e6 - at * 1000 for number, at in zip(load.accepted, load.since, strict=True)],
+            list(load.latencies_ms),
+            handler,
+        )
+        for load, handler in found
     ]
-    return Steady(delays, list(load.latencies_ms), handler)
 
 
 def _load(stack: LambdaStack, first: int, rate: float, seconds: float) -> tuple[str, ...]:
     wanted = ("--rate", str(rate), "--seconds", str(seconds), "--first", str(first))
-    return (*wanted, "--body", _STAMP, "--key", stack.key)
+    return (*wanted, "--body", _STAMP, f"--key={stack.key}")

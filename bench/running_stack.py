@@ -65,7 +65,7 @@ async def generate(url: str, *arguments: str) -> Load:
 
 async def submit(url: str, body: str, count: int, first: int = 0, key: str = "") -> Load:
     """Submit so many tasks as fast as they are accepted; `%d` in `body` is each one's number."""
-    wanted = ("--count", str(count), "--first", str(first), "--body", body, "--key", key)
+    wanted = ("--count", str(count), "--first", str(first), "--body", body, f"--key={key}")
     return await generate(url, "--seconds", f"{_SUBMIT_SECONDS:g}", *wanted)
 
 
