@@ -44,7 +44,8 @@ ROUNDS: Final = 3
 LATEST_MS: Final = 50.0
 """What a submission, or the probe, may take."""
 
-_CAP_SECONDS: Final = 60.0
+_CAP_SECONDS: Final = 55.0
+"""When everybody gives up; not a multiple of the jobs' time, at which some have just had their answer."""
 _SPARE_SECONDS: Final = 30.0
 _START_SECONDS: Final = 20.0
 _SETTLE_SECONDS: Final = 1.0
