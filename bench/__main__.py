@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from bench import (
+    classic,
     cold,
     dense,
     drain,
+    fromzero,
     http,
     peers,
     replay,
@@ -40,8 +42,10 @@ BENCHMARKS: Final[dict[str, Callable[[bool], Iterator[Line]]]] = {
     "dense": dense.measure,
     "sparse": sparse.measure,
     "cold": cold.measure,
+    "fromzero": fromzero.measure,
     "scaling": scaling.measure,
     "peers": peers.measure,
+    "classic": classic.measure,
 }
 
 LONG: Final = {"sparse": "it takes eleven minutes"}

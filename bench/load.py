@@ -26,7 +26,8 @@ CONNECTIONS: Final = 32
 
 _ECHO: Final = '{"name":"echo","args":{"value":%d}}'
 _REQUEST: Final = (
-    "POST /v1/tasks HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+    "POST %s/v1/tasks HTTP/1.1\r\nHost: %s\r\n%s"
+    "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 )
 _CHUNK: Final = 64 * 1024
 _PATIENCE_SECONDS: Final = 10.0
@@ -42,6 +43,8 @@ class Load(msgspec.Struct, frozen=True):
     accepted: tuple[int, ...]
     """The number that each accepted submission carried."""
     latencies_ms: tuple[float, ...]
+    since: tuple[float, ...]
+    """When each of them arrived, by time.monotonic()."""
     refused: tuple[str, ...]
     """Status lines of other answers than 202."""
 
@@ -82,15 +85,18 @@ class _Connection:
 class _Generator:
     """Sends numbered submissions, from `first` on."""
 
-    def __init__(self, url: str, first: int, body: str) -> None:
+    def __init__(self, url: str, first: int, body: str, key: str) -> None:
         parts = urlsplit(url)
         self._host = parts.netloc
+        self._path = parts.path.rstrip("/")
+        self._authorization = f"Authorization: Bearer {key}\r\n" if key else ""
         self._idle = deque(_Connection(parts.hostname or "", parts.port or 80) for _ in range(CONNECTIONS))
         self._busy: list[_Connection] = []
         self._next = first
         self._body = body
         self.accepted: list[int] = []
         self.latencies_ms: list[float] = []
+        self.since: list[float] = []
         self.refused: list[str] = []
 
     def run(self, seconds: float, arrivals: Iterator[float] | None, count: int | None) -> float:
@@ -99,7 +105,7 @@ class _Generator:
         arrivals: seconds from the start, growing; None for as soon as a connection is free.
         count: submit no more than these.
         """
-        started = time.perf_counter()
+        started = time.monotonic()
         end = started + seconds
         last = None if count is None else self._next + count
         waiting: deque[float] = deque()
@@ -110,7 +116,7 @@ class _Generator:
                 waiting.append(coming)
                 coming = started + next(arrivals)
             while self._idle and self._next != last and (waiting or (arrivals is None and now < end)):
-                self._submit(waiting.popleft() if waiting else time.perf_counter())
+                self._submit(waiting.popleft() if waiting else time.monotonic())
             if self._next == last:
                 end = min(end, now)
             if not self._busy and not waiting and now >= end:
@@ -119,14 +125,15 @@ class _Generator:
                 raise TimeoutError(f"{len(self._busy)} submissions without an answer")
             pause = min(coming, end) - now if now < end else 1.0
             readable, _, _ = select.select(self._busy, (), (), max(0.0, pause))
-            now = time.perf_counter()
+            now = time.monotonic()
             for connection in readable:
                 self._receive(connection, now)
 
     def _submit(self, since: float) -> None:
         connection = self._idle.popleft()  # each in turn: they belong to several processes
         body = self._body % self._next
-        connection.send((_REQUEST % (self._host, len(body), body)).encode("ascii"), self._next, since)
+        request = _REQUEST % (self._path, self._host, self._authorization, len(body), body)
+        connection.send(request.encode("ascii"), self._next, since)
         self._next += 1
         self._busy.append(connection)
 
@@ -137,6 +144,7 @@ class _Generator:
         if status.startswith(b"HTTP/1.1 202"):
             self.accepted.append(connection.number)
             self.latencies_ms.append((now - connection.since) * 1000)
+            self.since.append(connection.since)
         else:
             self.refused.append(status.decode("latin-1"))
         self._busy.remove(connection)
@@ -160,15 +168,22 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first submission")
     parser.add_argument("--count", type=int, help="submissions in all; without it as many as the time allows")
     parser.add_argument("--body", default=_ECHO, help="a submission, with %%d for its number")
+    parser.add_argument("--key", default="", help="an API key")
     arguments = parser.parse_args()
-    generator = _Generator(arguments.url, arguments.first, arguments.body)
+    generator = _Generator(arguments.url, arguments.first, arguments.body, arguments.key)
     gc.disable()  # a collection would be counted as the server's
     arrivals = _poisson(arguments.rate) if arguments.rate else None
     try:
         seconds = generator.run(arguments.seconds, arrivals, arguments.count)
     except OSError as error:  # TimeoutError too
         sys.exit(f"load: {error}; was the code changed meanwhile?")
-    load = Load(seconds, tuple(generator.accepted), tuple(generator.latencies_ms), tuple(generator.refused))
+    load = Load(
+        seconds,
+        tuple(generator.accepted),
+        tuple(generator.latencies_ms),
+        tuple(generator.since),
+        tuple(generator.refused),
+    )
     sys.stdout.buffer.write(msgspec.json.encode(load))
 
 

@@ -63,9 +63,9 @@ async def generate(url: str, *arguments: str) -> Load:
     return load
 
 
-async def submit(url: str, body: str, count: int, first: int = 0) -> Load:
+async def submit(url: str, body: str, count: int, first: int = 0, key: str = "") -> Load:
     """Submit so many tasks as fast as they are accepted; `%d` in `body` is each one's number."""
-    wanted = ("--count", str(count), "--first", str(first), "--body", body)
+    wanted = ("--count", str(count), "--first", str(first), "--body", body, f"--key={key}")
     return await generate(url, "--seconds", f"{_SUBMIT_SECONDS:g}", *wanted)
 
 

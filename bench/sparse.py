@@ -1,4 +1,8 @@
-"""A task that polls for a minute, every half minute: workers come for each poll, and leave."""
+"""A task that polls for a minute, every half minute: workers come for each poll, and leave.
+
+In quick mode and on the emulator, side by side: both are idle nearly all the time, and
+half a poll apart.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import uvloop
+
 from bench.bed import Bed, bed
+from bench.billing import Billed, billed
 from bench.dense import EVERY, check_values, gone, watch_body
 from bench.line import Line, at_most
 from bench.roll import Roll, roll
+from bench.running_lambda import Meter, at_rest, running_lambda
 from bench.running_stack import running_stack, submit
 from bide.reads import Reads
 from bide.settings import DEFAULT_QUEUE, Settings
@@ -20,6 +28,9 @@ TASKS: Final = 20
 SECONDS: Final = 60.0
 APART: Final = 30.0
 _SPARE_SECONDS: Final = 30.0
+_OUT_OF_STEP_SECONDS: Final = EVERY / 2
+_BILLED_PERCENT: Final = 2
+"""On Lambda, where a worker need not be started for each poll."""
 
 _SAMPLE_SECONDS: Final = 0.25
 _IDLE_SECONDS: Final = Settings().idle_seconds
@@ -45,8 +56,8 @@ class Samples:
 def measure(quick: bool) -> Iterator[Line]:
     tasks = 4 if quick else TASKS
     samples = Samples()
-    with bed() as store, roll() as workers:
-        asyncio.run(_run(store, workers, samples, tasks))
+    with bed() as store, bed() as lambda_store, roll() as workers:
+        run = uvloop.run(_both(store, lambda_store, workers, samples, tasks))
         totals = Reads(store.store()).totals()
     waited = tasks * SECONDS
     what = f"{tasks} tasks of {SECONDS:g} s, one every {APART:g} s, polled every {EVERY:g} s"
@@ -70,16 +81,42 @@ def measure(quick: bool) -> Iterator[Line]:
         "sparse", "worker processes started", workers.starts, "",
         note=f"{workers.billed_s() / max(1, workers.starts):.2f} s each, {totals.polls} polls",
     )  # fmt: skip
+    yield from billed("sparse", run, _BILLED_PERCENT, what)
+
+
+async def _both(store: Bed, lambda_store: Bed, workers: Roll, samples: Samples, tasks: int) -> Billed:
+    async with asyncio.TaskGroup() as group:
+        run = group.create_task(_run_on_lambda(lambda_store, tasks))
+        group.create_task(_run(store, workers, samples, tasks))
+    return run.result()
+
+
+async def _run_on_lambda(store: Bed, tasks: int) -> Billed:
+    async with running_lambda(store) as stack:
+        await asyncio.sleep(_OUT_OF_STEP_SECONDS)
+        meter, before = Meter(stack), store.commands()
+        await _submit(stack.url, tasks, stack.key)
+        await asyncio.to_thread(store.wait_for_results, tasks, SECONDS + _SPARE_SECONDS, 0.25)
+        await at_rest(stack)
+        bill, commands = meter.read(), store.commands() - before
+        check_values(store, tasks)
+    totals = Reads(store.store()).totals()
+    return Billed(bill, totals, commands, tasks, SECONDS, tasks * APART)
+
+
+async def _submit(url: str, tasks: int, key: str = "") -> None:
+    """One task after another."""
+    started = time.monotonic()
+    for value in range(tasks):
+        await asyncio.sleep(max(0.0, started + value * APART - time.monotonic()))
+        await submit(url, watch_body(SECONDS, EVERY), 1, first=value, key=key)
 
 
 async def _run(store: Bed, workers: Roll, samples: Samples, tasks: int) -> None:
     async with running_stack(store, "bench.tasks", BIDE_WORKERS_MIN="0") as url:
         looking = asyncio.create_task(_look(store, workers, samples))
         try:
-            started = time.monotonic()
-            for value in range(tasks):
-                await asyncio.sleep(max(0.0, started + value * APART - time.monotonic()))
-                await submit(url, watch_body(SECONDS, EVERY), 1, first=value)
+            await _submit(url, tasks)
             await asyncio.to_thread(store.wait_for_results, tasks, SECONDS + _SPARE_SECONDS, 0.25)
         finally:
             looking.cancel()

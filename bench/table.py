@@ -20,6 +20,11 @@ _END: Final = "<!-- bench:end -->"
 _MARKED: Final = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
 
 
+_VERDICTS: Final = {"pass": "✓", "MISS": "**missed**", "": ""}
+_MARKS: Final = {"extrapolated": "~", "at least": "≥ "}
+"""What a note begins with, for a value that was not measured as such."""
+
+
 class NoMarkers(Exception):
     """The document has no place for the table."""
 
@@ -28,7 +33,9 @@ def table(results: Report) -> str:
     """The table in Markdown, one of the systems that were compared, and a line about the machine."""
     rows = ["| | goal | measured | |", "|---|---|---|---|"]
     rows += [_row(line) for line in results.lines if not line.of]
-    rows += _comparison([line for line in results.lines if line.of])
+    compared = [line for line in results.lines if line.of]
+    for benchmark in dict.fromkeys(line.benchmark for line in compared):
+        rows += _comparison([line for line in compared if line.benchmark == benchmark])
     machine, versions = results.machine, results.versions
     source = (
         f"Measured {results.date[:10]} by `make bench` on {machine.cores} cores of {machine.cpu} "
@@ -39,20 +46,19 @@ def table(results: Report) -> str:
 
 
 def _row(line: Line) -> str:
-    verdict = {"pass": "✓", "MISS": "**missed**", "": ""}[line.verdict]
+    verdict = _VERDICTS[line.verdict]
     goal = line.shown_goal.replace(">=", "≥").replace("<=", "≤")
     return f"| {line.benchmark}: {line.name} | {goal} | {line.shown_value} | {verdict} |"
 
 
 def _comparison(lines: Sequence[Line]) -> list[str]:
     """A row for each system, a column for each thing that was measured of it."""
-    if not lines:
-        return []
     names = list(dict.fromkeys(line.name for line in lines))
     cells: dict[str, dict[str, str]] = {}
     for line in lines:
-        estimated = "~" if line.note.startswith("extrapolated") else ""
-        cells.setdefault(line.of, {})[line.name] = estimated + line.shown_value
+        bound = next((mark for word, mark in _MARKS.items() if line.note.startswith(word)), "")
+        verdict = _VERDICTS[line.verdict]
+        cells.setdefault(line.of, {})[line.name] = f"{bound}{line.shown_value} {verdict}".rstrip()
     head = ["", f"| {lines[0].benchmark} | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     rows = [f"| {of} | {' | '.join(found.get(name, '') for name in names)} |" for of, found in cells.items()]
     return head + rows

@@ -20,6 +20,12 @@ async def clock() -> int:
 
 
 @task
+async def stamp(value: int) -> tuple[int, int]:
+    """The argument, and when the body began, as `clock` has it."""
+    return value, time.monotonic_ns()
+
+
+@task
 async def pause(ctx: Context, seconds: float, value: int) -> int:
     """Wait, and return the argument."""
     await ctx.sleep(seconds)

@@ -51,3 +51,16 @@ def test_systems_that_are_compared_get_a_table_of_their_own() -> None:
     rows = table.table(msgspec.structs.replace(report.load(), lines=lines)).splitlines()
     assert rows[3] == "| peers | wall | CPU |"
     assert rows[5:7] == ["| Bide | 10.9 s | 1.2 s |", "| Other | ~3,521 s |  |"]
+
+
+def test_each_comparison_has_its_own_table_with_verdicts_and_bounds() -> None:
+    lines = (
+        Line("peers", "wall", 10.9, "s", of="Bide"),
+        Line("classic", "answer, p99", 5.1, "ms", at_most(50), of="Bide"),
+        Line("classic", "answer, p99", 60_009.0, "ms", note="at least: nobody had one", of="Other"),
+        Line("classic", "probe, p99", 71.0, "ms", at_most(50), of="Bide"),
+    )
+    rows = table.table(msgspec.structs.replace(report.load(), lines=lines)).splitlines()
+    assert rows[3:6] == ["| peers | wall |", "|---|---|", "| Bide | 10.9 s |"]
+    assert rows[7] == "| classic | answer, p99 | probe, p99 |"
+    assert rows[9:11] == ["| Bide | 5.1 ms ✓ | 71 ms **missed** |", "| Other | ≥ 60,009 ms |  |"]
