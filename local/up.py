@@ -115,7 +115,11 @@ async def _run(
         for task in (starting, breaking):
             if task is not None:
                 task.cancel()
-        await stack.stop()
+        try:
+            await stack.stop()
+        except BaseException:
+            stack.kill()  # a part that lived on would keep this process from ending
+            raise
         with contextlib.suppress(OSError):
             print(stack.parting(), end="", flush=True)
     say("stopped; the tasks are kept")
