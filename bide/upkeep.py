@@ -11,6 +11,9 @@ from bide.replies import Need, Upkeep
 from bide.store import Store
 from bide.wake import Waker
 
+START_MS: Final = 10_000
+"""How long workers that were started are counted on; lua/_fleet.lua has it, too."""
+
 _FULL: Final = 100
 """Tasks of a kind that one call sees to; a slot that had so many is asked again."""
 
@@ -105,6 +108,9 @@ class Caretaker:
         return count
 
     def _set_alarm(self, slot: str, upkeep: Upkeep, within_ms: int, *, every_alarm: bool) -> None:
+        if upkeep.seen.ready and upkeep.seen.starting:
+            # Whoever was to start them may have died: then this is known when they count no more.
+            self._waker.answer(slot, Need(alarm_ms=self._store.now_ms() + START_MS + 1))
         due_ms = upkeep.next_due_ms if every_alarm else upkeep.alarm_ms
         if due_ms > 0 and due_ms - self._store.now_ms() <= within_ms:
             self._waker.answer(slot, Need(alarm_ms=due_ms))

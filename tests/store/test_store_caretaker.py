@@ -48,10 +48,21 @@ def test_a_wake_that_got_lost_is_made_good(
     submit: Submit, caretaker: Caretaker, wake: Recorder, clock: HandClock
 ) -> None:
     submit()  # and whoever it told to start a worker never did
-    assert caretaker.look(HOUR_MS).started == 0, "one may be on its way"
     clock.pass_ms(START_TTL_MS + 1)
     report = caretaker.look(HOUR_MS)
     assert (report.started, report.complete, wake.started) == (1, True, [1])
+
+
+def test_a_start_that_is_counted_on_is_looked_after_when_it_counts_no_more(
+    submit: Submit, caretaker: Caretaker, wake: Recorder, clock: HandClock
+) -> None:
+    """So a wake that got lost is made good within one period, whenever the tick comes."""
+    submit()
+    assert caretaker.look(HOUR_MS).started == 0, "one may be on its way"
+    assert wake.alarms == [START_TTL_MS + 1]
+    clock.pass_ms(START_TTL_MS + 1)
+    assert caretaker.look(HOUR_MS).started == 1
+    assert wake.alarms == [START_TTL_MS + 1]
 
 
 def test_a_start_by_somebody_gone_is_not_waited_for(
