@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -56,12 +58,23 @@ def our_package(folder: Path) -> Ours:
     project = folder / "project"
     shutil.copytree(ROOT, project, symlinks=True, ignore=_LEFT_OUT)
     shutil.copy(ROOT / "bench" / "tasks.py", project / "workers" / "tasks" / "bench_tasks.py")
-    if _WHEELHOUSE.is_dir():
-        os.environ["PIP_NO_INDEX"] = "1"
-        os.environ["PIP_FIND_LINKS"] = str(_WHEELHOUSE)
     try:
-        # A copy: preparing it writes into the file.
-        as_made = Path(shutil.copy(plain(project, _STAGE), folder / "plain.zip"))
-        return Ours(as_made, prepare(project, _STAGE))
+        with _wheels_at_hand():
+            # A copy: preparing it writes into the file.
+            as_made = Path(shutil.copy(plain(project, _STAGE), folder / "plain.zip"))
+            return Ours(as_made, prepare(project, _STAGE))
     except PackageFailed as error:
         raise BenchFailed(str(error)) from error
+
+
+@contextmanager
+def _wheels_at_hand() -> Iterator[None]:
+    """Have pip look into the wheelhouse alone, if there is one; other benchmarks install other things."""
+    before = dict(os.environ)
+    if _WHEELHOUSE.is_dir():
+        os.environ |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(_WHEELHOUSE)}
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
