@@ -35,11 +35,11 @@ def test_a_readme_without_a_place_for_the_table_is_refused() -> None:
 
 
 def test_only_what_stands_between_the_markers_changes() -> None:
-    before = "above <!-- bench:begin -->old<!-- bench:end --> below <!-- other -->"
+    before = "above <!-- bench:begin -->OUTDATED<!-- bench:end --> below <!-- other -->"
     after = with_table(before, report.load())
     assert after.startswith("above <!-- bench:begin -->\n|")
     assert after.endswith("<!-- bench:end --> below <!-- other -->")
-    assert "old" not in after
+    assert "OUTDATED" not in after
 
 
 def test_systems_that_are_compared_get_a_table_of_their_own() -> None:
