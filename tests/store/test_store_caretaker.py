@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hand_clock import START_MS, HandClock
+from hand_clock import START_MS as BEGAN_MS
+from hand_clock import HandClock
 from scripted_worker import Hire
 from submissions import Submit, submission
 
+from bide import scripts
 from bide.autoscaler import Limits
 from bide.store import Store
-from bide.upkeep import Caretaker
+from bide.upkeep import START_MS, Caretaker
 from bide.wake import Waker
 
 HOUR_MS = 3_600_000
-START_TTL_MS = 10_000
 
 
 class Recorder:
@@ -48,7 +49,7 @@ def test_a_wake_that_got_lost_is_made_good(
     submit: Submit, caretaker: Caretaker, wake: Recorder, clock: HandClock
 ) -> None:
     submit()  # and whoever it told to start a worker never did
-    clock.pass_ms(START_TTL_MS + 1)
+    clock.pass_ms(START_MS + 1)
     report = caretaker.look(HOUR_MS)
     assert (report.started, report.complete, wake.started) == (1, True, [1])
 
@@ -59,10 +60,10 @@ def test_a_start_that_is_counted_on_is_looked_after_when_it_counts_no_more(
     """So a wake that got lost is made good within one period, whenever the tick comes."""
     submit()
     assert caretaker.look(HOUR_MS).started == 0, "one may be on its way"
-    assert wake.alarms == [START_TTL_MS + 1]
-    clock.pass_ms(START_TTL_MS + 1)
+    assert wake.alarms == [START_MS + 1]
+    clock.pass_ms(START_MS + 1)
     assert caretaker.look(HOUR_MS).started == 1
-    assert wake.alarms == [START_TTL_MS + 1]
+    assert wake.alarms == [START_MS + 1]
 
 
 def test_a_start_by_somebody_gone_is_not_waited_for(
@@ -72,6 +73,11 @@ def test_a_start_by_somebody_gone_is_not_waited_for(
     assert caretaker.look(HOUR_MS, afresh=True).started == 1
     assert caretaker.look(HOUR_MS).started == 0
     assert wake.started == [1]
+
+
+def test_the_caretaker_and_the_scripts_count_on_a_start_for_as_long() -> None:
+    fleet = (scripts.FOLDER / "_fleet.lua").read_text(encoding="utf-8")
+    assert f"local START_MS = {START_MS} " in fleet
 
 
 def test_what_has_become_due_gets_a_worker(
@@ -122,7 +128,7 @@ def test_an_alarm_that_somebody_gone_has_set_is_set_afresh(
     store: Store, submit: Submit, caretaker: Caretaker, wake: Recorder
 ) -> None:
     submit(delay_ms=40_000)
-    store.arm("default", START_MS + 40_000)
+    store.arm("default", BEGAN_MS + 40_000)
     caretaker.look(60_000)
     assert wake.alarms == []
     caretaker.look(60_000, every_alarm=True)
@@ -147,7 +153,7 @@ def test_a_look_that_runs_out_of_time_is_gone_on_with_by_the_next(
     for queue in queues:
         store.submit(submission(queue=queue, delay_ms=1))
     for _ in range(40):
-        store.clock.pass_ms(START_TTL_MS + 1)
+        store.clock.pass_ms(START_MS + 1)
         calls = itertools.count()
         assert not caretaker.look(HOUR_MS, goes_on=lambda calls=calls: next(calls) < 1).complete
     seen = [store.tick(queue, store.begin_turn()).seen for queue in queues]

@@ -286,10 +286,13 @@ def test_only_the_latest_turn_has_a_say(found: Found) -> None:
 
 def test_a_turn_goes_past_those_of_a_record_that_was_lost(found: Found) -> None:
     fleet = found()
-    fleet.store.tick("default", fleet.store.begin_turn())
+    before = fleet.store.begin_turn()
+    fleet.store.tick("default", before)
     fleet.store.command("DEL", *fleet.store.keys.server(("epochs",)))
     fleet.clock.pass_ms(10)
-    fleet.store.tick("default", fleet.store.begin_turn())
+    after = fleet.store.begin_turn()
+    assert after > before
+    assert fleet.store.tick("default", after).seen.ready == 0, "it has the say"
 
 
 def test_each_decision_is_kept_with_its_reason(found: Found) -> None:
