@@ -203,7 +203,8 @@ class Settings:
 
     def has_own_places(self, queue: str) -> bool:
         """Whether the queue's tasks have places of their own in each worker."""
-        return dict(self.queue_limits).get(queue, self._other_limits._replace(concurrency=0)).concurrency > 0
+        own = dict(self.queue_limits).get(queue)
+        return own is not None and own.concurrency > 0
 
     @cached_property
     def _other_limits(self) -> Limits:
