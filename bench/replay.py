@@ -28,7 +28,7 @@ from bide.state import State
 
 STEPS: Final = 200
 
-_SPEC: Final = Spec("climb", f'{{"steps":{STEPS}}}', "default", 0, "")
+_SPEC: Final = Spec("climb", "default", args=f'{{"steps":{STEPS}}}')
 
 
 class Ground:

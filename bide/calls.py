@@ -12,13 +12,16 @@ from bide.errors import (
     Closed,
     IdempotencyConflict,
     InboxFull,
+    NotUnique,
     RateLimited,
     StoreUnavailable,
     Superseded,
     TaskFinished,
+    TaskNotFinished,
     TaskNotFound,
     Unregistered,
 )
+from bide.ids import TaskId
 from bide.keys import Keys
 
 
@@ -56,13 +59,13 @@ class Calls:
 
     def slot_script(self, name: str, slot: str, *args: Any) -> Any:
         """Run a script of one slot; what it refuses is raised."""
-        return self.script(name, self.keys_of(name, slot), *args)
+        return self.script(name, self.keys_of(name, slot), *args, slot=slot)
 
-    def script(self, name: str, keys: Sequence[str], *args: Any) -> Any:
+    def script(self, name: str, keys: Sequence[str], *args: Any, slot: str = "") -> Any:
         """Run a script on these keys; what it refuses is raised."""
         reply = scripts.load(name).run(self.client, keys, *args)
         if type(reply) is list and reply and type(reply[0]) is bytes and reply[0] in _REFUSALS:
-            raise _REFUSALS[reply[0]](*reply[1:])
+            raise _REFUSALS[reply[0]](slot, *reply[1:])
         return reply
 
     def command(self, *args: Any) -> Any:
@@ -81,12 +84,15 @@ def read_time(reply: Sequence[bytes | int]) -> tuple[int, int]:
 
 
 _REFUSALS: Final[dict[bytes, Callable[..., Exception]]] = {
-    b"SUPERSEDED": Superseded,
-    b"UNREGISTERED": Unregistered,
-    b"CLOSED": lambda reason, retry_after: Closed(reason.decode(), int(retry_after)),
-    b"IDEMPOTENCY_CONFLICT": IdempotencyConflict,
-    b"RATE_LIMITED": RateLimited,
-    b"INBOX_FULL": InboxFull,
-    b"TASK_NOT_FOUND": TaskNotFound,
-    b"TASK_FINISHED": lambda state: TaskFinished(state.decode()),
+    b"SUPERSEDED": lambda _: Superseded(),
+    b"UNREGISTERED": lambda _: Unregistered(),
+    b"CLOSED": lambda _, reason, retry_after: Closed(reason.decode(), int(retry_after)),
+    b"IDEMPOTENCY_CONFLICT": lambda _: IdempotencyConflict(),
+    b"NOT_UNIQUE": lambda slot, key: NotUnique(str(TaskId(slot, key))),
+    b"RATE_LIMITED": lambda _, retry_after_ms: RateLimited(retry_after_ms),
+    b"INBOX_FULL": lambda _: InboxFull(),
+    b"TASK_NOT_FOUND": lambda _: TaskNotFound(),
+    b"TASK_FINISHED": lambda _, state: TaskFinished(state.decode()),
+    b"TASK_NOT_FINISHED": lambda _, state: TaskNotFinished(state.decode()),
 }
+"""By the word that a script returns; called with the slot and what follows the word."""

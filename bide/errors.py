@@ -14,6 +14,8 @@
     │   ├── IdempotencyConflict  IDEMPOTENCY_CONFLICT
     │   ├── TaskNotFound         TASK_NOT_FOUND
     │   ├── TaskFinished         TASK_FINISHED
+    │   ├── TaskNotFinished      TASK_NOT_FINISHED
+    │   ├── NotUnique            NOT_UNIQUE
     │   ├── UnknownTask          UNKNOWN_TASK
     │   ├── UnknownQueue         UNKNOWN_QUEUE
     │   ├── InvalidArguments     INVALID_ARGUMENTS
@@ -146,6 +148,27 @@ class TaskFinished(Refused):
     def __init__(self, state: str) -> None:
         self.state = state
         super().__init__(f"The task has already finished: it is {state}.")
+
+
+class TaskNotFinished(Refused):
+    """The task has not finished yet."""
+
+    code = "TASK_NOT_FINISHED"
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        super().__init__(f"The task has not finished yet: it is {state}. Cancel it first, or wait.")
+
+
+class NotUnique(Refused):
+    """Another task with this unique value has not finished yet."""
+
+    code = "NOT_UNIQUE"
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        """Its id."""
+        super().__init__(f"The task {task} has the same unique value, and has not finished yet.")
 
 
 class UnknownTask(Refused):

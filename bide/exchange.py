@@ -12,7 +12,7 @@ import msgspec
 
 from bide.autoscaler import Seen
 from bide.ids import TaskId
-from bide.records import Run, Spec
+from bide.records import Run, Spec, read_run, read_spec
 
 BATCH: Final = 100
 """Messages, and leases, that one exchange carries at most."""
@@ -150,8 +150,6 @@ class ExchangeReply:
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack_spec = msgspec.msgpack.Decoder(Spec).decode
-_unpack_run = msgspec.msgpack.Decoder(Run).decode
 _unpack_inbox = msgspec.msgpack.Decoder(Inbox).decode
 
 
@@ -167,8 +165,8 @@ def split_ids(joined: bytes) -> tuple[bytes, ...]:
 
 def _read_spec(packed: bytes) -> Spec | None:
     try:
-        return _unpack_spec(packed)
-    except msgspec.MsgspecError:
+        return read_spec(packed)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 
@@ -185,7 +183,7 @@ def read_reply(slot: str, reply: list[Any], expires_at: float) -> ExchangeReply:
     fields = iter(flat)
     leases = tuple(
         Lease(
-            TaskId(slot, key), _unpack_run(run), _read_spec(spec), isolated == 1, expires_at,
+            TaskId(slot, key), read_run(run), _read_spec(spec), isolated == 1, expires_at,
             tuple(journal), read_events(inbox),
         )
         for key, spec, run, isolated, journal, inbox in zip(*[fields] * 6, strict=True)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 SLOT_KEYS: Final = (
-    "meta", "specs", "runs", "results", "ready", "isolated", "due", "leased", "done", "ends",
-    "journal", "inbox", "progress", "watched", "idempotency", "listeners", "bell", "workers", "ledgers",
-    "signals", "stats", "starting", "decisions",
+    "meta", "specs", "runs", "ready", "isolated", "due", "leased", "done", "ends", "dead", "log", "journal",
+    "inbox", "progress", "watched", "idempotency", "uniques", "attempts", "lines", "revived", "listeners",
+    "bell", "workers", "ledgers", "signals", "stats", "starting", "decisions",
 )  # fmt: skip
 """Names of the keys that each queue's slot has."""
 

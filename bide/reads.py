@@ -15,12 +15,10 @@ from bide.errors import TaskNotFound
 from bide.exchange import Event, read_events
 from bide.ids import TaskId
 from bide.poller import Poller, Watcher, read_watcher
-from bide.records import Decided, Run, Spec, TaskView, Totals
+from bide.records import Decided, TaskView, Totals, first_run, read_run, read_spec
 from bide.store import Store
 from bide.tally import Tally, tally
 
-_spec = msgspec.msgpack.Decoder(Spec).decode
-_run = msgspec.msgpack.Decoder(Run).decode
 _decided = msgspec.msgpack.Decoder(Decided).decode
 
 
@@ -64,10 +62,11 @@ class Reads:
         reply = script.run(self._store.client, self._store.keys.slot(id.slot, script.keys), id.key)
         if not reply:
             raise TaskNotFound
-        spec = _spec(reply[0])
+        spec = read_spec(reply[0])
         if spec.tenant != tenant:
             raise TaskNotFound
-        return TaskView(str(id), id.slot, spec, _run(reply[1]), reply[2], id.submitted_ms, reply[3])
+        run = read_run(reply[1]) if reply[1] else first_run(spec, id.submitted_ms)
+        return TaskView(str(id), id.slot, spec, run, id.submitted_ms, reply[2])
 
     def totals(self) -> Totals:
         """What all tasks of all queues came to. One round trip a queue."""

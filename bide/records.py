@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any, Final
+
 import msgspec
 
 from bide.state import State
 
 
 class Spec(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What was submitted; never changes. Stored in `specs`, MessagePack, in this order."""
+    """What was submitted; never changes. Stored in `specs`; `pack_spec` and lua/_run.lua say how."""
 
     name: str
-    args: str
-    """A JSON object."""
     tenant: str
-    run_at_ms: int
+    max_attempts: int = 1
+    """0 for a poller."""
+    retention_ms: int = 0
+    """How long it is kept once it has finished."""
+    priority: int = 0
+    """From 0 to 9; 9 is leased first."""
+    run_at_ms: int = 0
     """When the submitter wanted it to start; 0 is at once."""
-    idempotency: str
+    expires_ms: int = 0
+    """When it expires unless it has started; 0 is never."""
+    deadline_ms: int = 0
+    """When it fails unless it has finished; 0 is never."""
+    idempotency: str = ""
     """Field of `idempotency` that answers repeats of this submission; empty without a key."""
+    unique: str = ""
+    """Field of `uniques` that holds off others until it has finished; empty without a value."""
+    tags: str = ""
+    """With spaces between."""
+    args: str = ""
+    """A JSON object."""
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """How far a task has come. Stored in `runs`, MessagePack, in this order; see lua/_run.lua."""
+    """How far a task has come. Stored in `runs`, MessagePack, in this order; see lua/_run.lua.
+
+    Of a task that nothing has happened to, none is stored: `read_task` makes the first.
+    """
 
     state: State
     attempt: int = 0
@@ -35,6 +55,14 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     started_ms: int = 0
     """First start; 0 before it."""
     finished_ms: int = 0
+    outcome: str = ""
+    """JSON: the result of a succeeded task, else the latest Failure; empty when there is none."""
+    billed_us: int = 0
+    """Its active share of its workers' time, in microseconds."""
+    waited_ms: int = 0
+    """Time in waits, hot or parked, as far as they have ended."""
+    replays: int = 0
+    polls: int = 0
     due_ms: int = 0
     """When a scheduled, waiting or retrying task becomes ready; 0 otherwise, and without a time."""
     cancelling: int = 0
@@ -55,18 +83,75 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """1 when its next lease goes on with its attempt, instead of beginning one."""
     active_ms: int = 0
     """Of this attempt's timeout, spent before it was last parked."""
-    billed_us: int = 0
-    """Its active share of its workers' time, in microseconds."""
-    waited_ms: int = 0
-    """Time in waits, hot or parked, as far as they have ended."""
-    replays: int = 0
-    polls: int = 0
     exits: int = 0
     """1 when a parked task has something to run before it may end."""
+    priority: int = 0
+    """The spec's, until it has finished."""
+    since_ms: int = 0
+    """When it last became ready, until it has finished."""
+    began_ms: int = 0
+    """When its latest attempt began, until it has finished."""
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack_spec = msgspec.msgpack.Decoder(Spec).decode
+_unpack_run = msgspec.msgpack.Decoder(Run).decode
+
+_PLACE: Final = 4
+"""Bytes of the task's page in the log, which come first in a value of `specs`."""
+
+
+def pack_spec(spec: Spec) -> bytes:
+    """What follows the place in a value of `specs`: the length of the head, the head, the arguments.
+
+    The head: a MessagePack array of all fields but the arguments, without those at its end that say nothing.
+    """
+    return _packed_head(*msgspec.structs.astuple(spec)[:-1]) + spec.args.encode()
+
+
+@lru_cache(maxsize=1024)
+def _packed_head(*fields: Any) -> bytes:
+    """The same for most submissions of a task."""
+    kept = list(fields)
+    while not kept[-1]:
+        del kept[-1]
+    head = _pack(kept)
+    return len(head).to_bytes(2, "big") + head
+
+
+def read_spec(value: bytes) -> Spec:
+    """The spec in a value of `specs`; without arguments if they were left out.
+
+    Raises msgspec.MsgspecError, UnicodeDecodeError.
+    """
+    begin = _PLACE + 2
+    end = begin + int.from_bytes(value[_PLACE:begin], "big")
+    spec = _unpack_spec(value[begin:end])
+    msgspec.structs.force_setattr(spec, "args", value[end:].decode())
+    return spec
+
+
+read_run: Final = _unpack_run
+"""The run in a value of `runs`. Raises msgspec.MsgspecError."""
+
+
+def first_run(spec: Spec, submitted_ms: int) -> Run:
+    """The run of a task that nothing has happened to yet; as `first_run` in lua/_run.lua."""
+    due_ms = spec.run_at_ms
+    return Run(
+        State.SCHEDULED if due_ms else State.READY,
+        max_attempts=spec.max_attempts,
+        retention_ms=spec.retention_ms,
+        due_ms=due_ms,
+        expires_ms=spec.expires_ms,
+        deadline_ms=spec.deadline_ms,
+        priority=spec.priority,
+        since_ms=0 if due_ms else submitted_ms,
+    )
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why an attempt failed. Stored in `results` as JSON, and shown as the task's `error`."""
+    """Why an attempt failed. Stored as the run's outcome, in JSON, and shown as the task's `error`."""
 
     code: str
     message: str
@@ -80,8 +165,6 @@ class TaskView(msgspec.Struct, frozen=True):
     queue: str
     spec: Spec
     run: Run
-    outcome: bytes
-    """JSON: the result of a succeeded task, else the latest Failure; empty when there is none."""
     submitted_ms: int
     progress: bytes = b""
     """JSON: `{"fraction", "message"}`, what the task last said of itself; empty when it has not."""

@@ -11,7 +11,9 @@ A script's header is its contract, in comments at its top:
     -- Fence: ...
     -- Cost: ...
 
-`--- include _name` splices lua/_name.lua in, once. tests/store/test_store_headers.py
+`--- include _name` splices lua/_name.lua in, once. Lines `--- fields A B` number names from 1, as
+the fields of an array; the numbers replace the names in what follows. (Lua knows no constants, and
+no more than 200 locals a function.) tests/store/test_store_headers.py
 holds every header against the body, the transition table and `errors.py`.
 """
 
@@ -32,6 +34,9 @@ from bide.errors import ScriptError
 FOLDER: Final = Path(__file__).parent / "lua"
 
 _INCLUDE: Final = re.compile(r"^--- include (_\w+)$", re.MULTILINE)
+_FIELDS: Final = re.compile(r"(?:^--- fields [A-Z_ ]+\n)+", re.MULTILINE)
+_WORD: Final = re.compile(r"--.*|'[^'\n]*'|\b[A-Z][A-Z_]+\b")
+"""A comment, a text or a name of a field."""
 _KEY: Final = re.compile(r"^-- KEYS\[(\d+)\] (\w+): \S", re.MULTILINE)
 _ARG: Final = re.compile(r"^-- ARGV\[(\d+)(?:\.\.\.)?\] (\w+): \S", re.MULTILINE)
 
@@ -85,6 +90,17 @@ def _expand(name: str, seen: set[str]) -> str:
     return _INCLUDE.sub(lambda match: _expand(match[1], seen), text)
 
 
+def _number_fields(source: str) -> str:
+    """The source with numbers in place of the fields' names."""
+    numbers: dict[str, str] = {}
+    for block in _FIELDS.findall(source):
+        names = block.replace("--- fields ", "").split()
+        numbers |= {name: str(number) for number, name in enumerate(names, 1)}
+    if not numbers:
+        return source
+    return _WORD.sub(lambda word: numbers.get(word[0], word[0]), _FIELDS.sub("", source))
+
+
 def _numbered(pattern: re.Pattern[str], header: str, what: str, name: str) -> tuple[str, ...]:
     found = [(int(number), label) for number, label in pattern.findall(header)]
     if [number for number, _ in found] != list(range(1, len(found) + 1)):
@@ -100,7 +116,7 @@ def read_header(source: str) -> str:
 @cache
 def load(name: str) -> Script:
     """The script lua/<name>.lua; read and expanded once per process."""
-    source = _expand(name, set())
+    source = _number_fields(_expand(name, set()))
     header = read_header(source)
     return Script(
         name=name,

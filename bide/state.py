@@ -28,9 +28,11 @@ class State(StrEnum):
 
     @property
     def done(self) -> bool:
-        """Whether the state is terminal: it never changes again."""
-        return not TRANSITIONS[self]
+        """Whether the state is terminal: it changes only if somebody has a failed task retried."""
+        return self in _TERMINAL
 
+
+_TERMINAL: Final = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED})
 
 TRANSITIONS: Final = MappingProxyType(
     {

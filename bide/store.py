@@ -9,11 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from itertools import chain
 from typing import Final
-
-import msgspec
 
 from bide import scripts
 from bide.autoscaler import Departure, Limits, Reason, Seen
@@ -24,10 +21,9 @@ from bide.errors import Superseded, Unregistered
 from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, split_ids
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
-from bide.records import Run, Spec
+from bide.records import Spec, pack_spec
 from bide.replies import Accepted, Cancelled, Need, Sent, Upkeep
 from bide.scripts import AsyncClient
-from bide.state import State
 from bide.submission import Submission
 
 UNLIMITED: Final = Limits(minimum=0, maximum=1_000, concurrency=100)
@@ -35,13 +31,8 @@ UNLIMITED: Final = Limits(minimum=0, maximum=1_000, concurrency=100)
 FORGET_MS: Final = 3_600_000
 """How long the store remembers a silent worker's last exchange."""
 
-_pack = msgspec.msgpack.Encoder().encode
-
-
-@lru_cache(maxsize=1024)
-def _packed_ready(max_attempts: int, retention_ms: int) -> bytes:
-    """The record of most submissions, the same for all of a task's."""
-    return _pack(Run(State.READY, max_attempts=max_attempts, retention_ms=retention_ms))
+_BAND: Final = 2**49
+"""What a priority takes of the line; see lua/_ready.lua."""
 
 
 def _digest(of: bytes) -> str:
@@ -71,7 +62,7 @@ class Store(Calls):
     def submit(self, submission: Submission, *, rate_limit: int = 0) -> Accepted:
         """Accept a task. `rate_limit` is per second, tenant and queue; 0 is none.
 
-        Raises Closed, RateLimited, IdempotencyConflict.
+        Raises Closed, RateLimited, IdempotencyConflict, NotUnique.
         """
         now_ms = self.now_ms()
         id = new_id(submission.queue, now_ms, self._random_bytes)
@@ -81,25 +72,16 @@ class Store(Calls):
         expires_ms = submission.expires_ms and now_ms + submission.expires_ms
         deadline_ms = submission.deadline_ms and now_ms + submission.deadline_ms
         ends_ms = min(expires_ms or deadline_ms, deadline_ms or expires_ms)
-        key = submission.idempotency_key
-        field = f"{submission.tenant}\0{key}" if key else ""
-        spec = Spec(submission.name, submission.args, submission.tenant, due_ms, field)
-        if due_ms or ends_ms:
-            run = _pack(
-                Run(
-                    State.SCHEDULED if due_ms else State.READY,
-                    max_attempts=submission.max_attempts,
-                    retention_ms=submission.retention_ms,
-                    due_ms=due_ms,
-                    expires_ms=expires_ms,
-                    deadline_ms=deadline_ms,
-                )
-            )
-        else:
-            run = _packed_ready(submission.max_attempts, submission.retention_ms)
+        tenant, key, unique = submission.tenant, submission.idempotency_key, submission.unique
+        spec = Spec(
+            submission.name, tenant, submission.max_attempts, submission.retention_ms, submission.priority,
+            due_ms, expires_ms, deadline_ms, f"{tenant}\0{key}" if key else "",
+            f"{tenant}\0{unique}" if unique else "", " ".join(submission.tags), submission.args,
+        )  # fmt: skip
         arguments = (
-            now_ms, id.key, _pack(spec), run, due_ms, ends_ms, field, submission.fingerprint,
-            f"rate/{submission.tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
+            now_ms, id.key, pack_spec(spec), (9 - submission.priority) * _BAND, due_ms, ends_ms,
+            spec.idempotency, submission.fingerprint, spec.unique,
+            f"rate/{tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
         )  # fmt: skip
         try:
             reply = self.slot_script("submit", submission.queue, *arguments)
@@ -132,6 +114,10 @@ class Store(Calls):
         if reply[1]:
             self._ring(id.slot, reply[1].decode())
         return Cancelled(False, Need(reply[2]))
+
+    def erase(self, id: TaskId, tenant: str) -> None:
+        """Forget a finished task. Raises TaskNotFound, TaskNotFinished."""
+        self.slot_script("erase", id.slot, id.key, tenant)
 
     def _ring(self, slot: str, worker: str) -> None:
         """Wake one worker. A hint: its heartbeat brings a cancel in any case, only later."""

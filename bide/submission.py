@@ -22,6 +22,11 @@ class Submission:
     idempotency_key: str = ""
     fingerprint: bytes = b""
     """16 bytes of a hash over the request: the same key must come with the same one."""
+    priority: int = 0
+    """From 0 to 9; 9 is leased first."""
+    unique: str = ""
+    """Held by one unfinished task of the tenant and queue at a time; empty for none."""
+    tags: tuple[str, ...] = ()
     expires_ms: int = 0
     """From now until it expires unless it has started; 0 is never."""
     deadline_ms: int = 0

@@ -14,6 +14,9 @@ DAY_MS: Final = 86_400_000
 DAYS: Final = 31
 """Days that are told apart, today's included; what is older is in the sums alone. See lua/_stats.lua."""
 
+GAUGE: Final = "now/"
+"""What the fields of `stats` begin with that tell how many tasks are in a state now."""
+
 _unpack_day = msgspec.msgpack.Decoder(dict[str, int]).decode
 
 
@@ -40,7 +43,7 @@ def tally(slots: Mapping[str, Mapping[bytes, bytes]], now_ms: int) -> Tally:
             name = field.decode()
             if name[:1] == "d" and name[1:].isdigit():
                 by_day[int(name[1:])] = _totals(_unpack_day(value))
-            else:
+            elif not name.startswith(GAUGE):
                 folded[name] = int(value)
         queues[slot] = _sum([_totals(folded), *by_day.values()])
         for day, totals in by_day.items():

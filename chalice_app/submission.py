@@ -13,8 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from bide.definition import Definition
 from bide.errors import UnknownQueue
 from bide.ids import TaskId
-from bide.records import Run, Spec, TaskView
-from bide.state import State
+from bide.records import Spec, TaskView, first_run
 from bide.submission import Submission
 from chalice_app.errors import FieldError, InvalidFields
 from chalice_app.limits import MAX_DELAY_SECONDS, MAX_NAME_LENGTH, MAX_QUEUE_LENGTH
@@ -79,12 +78,18 @@ def accepted_view(submission: Submission, id: TaskId) -> TaskView:
     """The task as `Store.submit` has just recorded it, without asking the store again."""
     submitted_ms = id.submitted_ms
     due_ms = submission.run_at_ms or (submission.delay_ms and submitted_ms + submission.delay_ms)
-    if due_ms <= submitted_ms:
-        due_ms = 0
-    state = State.SCHEDULED if due_ms else State.READY
-    run = Run(state, max_attempts=submission.max_attempts, due_ms=due_ms)
-    spec = Spec(submission.name, submission.args, submission.tenant, due_ms, "")
-    return TaskView(str(id), id.slot, spec, run, b"", submitted_ms)
+    spec = Spec(
+        submission.name,
+        submission.tenant,
+        max_attempts=submission.max_attempts,
+        priority=submission.priority,
+        run_at_ms=due_ms if due_ms > submitted_ms else 0,
+        expires_ms=submission.expires_ms and submitted_ms + submission.expires_ms,
+        unique=submission.unique,
+        tags=" ".join(submission.tags),
+        args=submission.args,
+    )
+    return TaskView(str(id), id.slot, spec, first_run(spec, submitted_ms), submitted_ms)
 
 
 def _run_at_ms(body: SubmissionBody, run_at: datetime, services: Services) -> int:

@@ -67,7 +67,8 @@ def task_json(view: TaskView, now_ms: int, tariff: Tariff, *, traceback: bool) -
         not for everybody with a key.
     """
     spec, run = view.spec, view.run
-    outcome = Raw(view.outcome) if view.outcome else None
+    told = run.outcome.encode()
+    outcome = Raw(told) if told else None
     succeeded = run.state is State.SUCCEEDED
     return _encode(
         TaskJson(
@@ -78,7 +79,7 @@ def task_json(view: TaskView, now_ms: int, tariff: Tariff, *, traceback: bool) -
             done=run.state.done,
             args=Raw(spec.args.encode()),
             result=outcome if succeeded else None,
-            error=None if succeeded else outcome if traceback else _without_traceback(view.outcome),
+            error=None if succeeded else outcome if traceback else _without_traceback(told),
             attempt=run.attempt,
             max_attempts=run.max_attempts,
             submitted_at=time_text(view.submitted_ms),

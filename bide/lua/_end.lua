@@ -2,7 +2,7 @@
 -- A running one is ended by its worker; it is looked at again, in case that worker dies.
 -- Transition: scheduled -> expired, ready -> expired, scheduled -> failed, ready -> failed,
 --   waiting -> failed, retrying -> failed
--- Uses: _run, _writes, _finish, runs, ready, isolated, due, ends.
+-- Uses: _run, _writes, _finish, ready, isolated, due, ends.
 local AGAIN_MS = 5000
 local DEADLINE_EXCEEDED = cjson.encode({
   code = 'DEADLINE_EXCEEDED',
@@ -12,8 +12,8 @@ local DEADLINE_EXCEEDED = cjson.encode({
 local function end_overdue(now_ms, limit)
   local ids = redis.call('ZRANGE', ends, '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, limit)
   if #ids == 0 then return 0 end
-  for i, record in ipairs(redis.call('HMGET', runs, unpack(ids))) do
-    local id, run = ids[i], cmsgpack.unpack(record)
+  for i, run in ipairs(load_runs(ids)) do
+    local id = ids[i]
     local is_late = run[DEADLINE] > 0 and run[DEADLINE] <= now_ms
     if run[STATE] == 'running' or (run[STARTED] > 0 and not is_late) then
       collect(writes.unended, id)

@@ -1,6 +1,14 @@
 -- Ends a task: its terminal state, its outcome and its place in `done`, together. What it
 -- needed to go on, its journal and its unread events, goes.
--- Uses: _run, _writes, _journal.
+-- Uses: _run, _writes, _journal, _done, dead.
+local shelves, failures = {}, {}
+
+collect(also, function()
+  for shelf, ids in pairs(shelves) do shelve(shelf, ids) end
+  flush_one('ZADD', dead, failures)
+  shelves, failures = {}, {}
+end)
+
 local function finish(id, run, state, outcome, now_ms)
   if run[PARKED] > 0 then
     local waited_ms = math.max(0, now_ms - run[PARKED])
@@ -10,10 +18,17 @@ local function finish(id, run, state, outcome, now_ms)
   if run[EXPIRES] + run[DEADLINE] > 0 then collect(writes.unended, id) end
   if run[JOURNAL] > 0 then collect_fields(writes.unjournal, id, run[JOURNAL]) end
   if run[INBOX] > 0 then collect(writes.uninbox, id) end
-  run[STATE], run[FINISHED], run[WORKER], run[DUE] = state, math.max(now_ms, run[STARTED]), '', 0
+  enter(run, state)
+  run[FINISHED], run[WORKER], run[DUE] = math.max(now_ms, run[STARTED]), '', 0
+  if outcome ~= '' then run[OUTCOME] = outcome end
   run[PARKED], run[AWAITS], run[JOURNAL], run[INBOX], run[RESUMES] = 0, '', 0, 0, 0
-  collect(writes.runs, id, cmsgpack.pack(run))
-  collect(writes.done, now_ms + run[RETENTION], id)
-  if outcome ~= '' then collect(writes.results, id, outcome) end
+  -- What the spec says, and what nobody asks of a task that is over: such records are many.
+  run[PRIORITY], run[EXPIRES], run[DEADLINE], run[SINCE], run[BEGAN] = 0, 0, 0, 0, 0
+  run[ACTIVE], run[EXITS] = 0, 0
+  keep(id, run)
+  local shelf = shelf_of(run)
+  shelves[shelf] = shelves[shelf] or {}
+  collect(shelves[shelf], id)
+  if state == 'failed' then collect(failures, run[FINISHED], id) end
   count(state, 1)
 end

@@ -50,7 +50,7 @@ local function deliver(run, id, name, body, key, body_digest, now_ms)
     collect(writes.undue, id)
     line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
   else
-    collect(writes.runs, id, cmsgpack.pack(run))
+    keep(id, run)
   end
   return 'OK'
 end

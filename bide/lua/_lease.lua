@@ -1,4 +1,4 @@
--- Hands ready tasks to a worker, first in first out.
+-- Hands ready tasks to a worker: by priority, then first in first out.
 -- Transition: ready -> running
 -- Uses: _run, _writes, _journal, meta, runs, specs, ready, isolated, journal, inbox.
 
@@ -22,9 +22,8 @@ local function read_journals(ids, records)
 end
 
 -- Appends to `leases` six values a task: id, spec, run, 1 for an isolated one, journal, inbox.
--- packed: the records again, as they are stored.
-local function describe(leases, ids, records, packed, is_isolated)
-  local bodies = redis.call('HMGET', specs, unpack(ids))
+-- packed: the records again, as they are stored; bodies: the values of `specs`.
+local function describe(leases, ids, bodies, records, packed, is_isolated)
   local journals = read_journals(ids, records)
   for i, id in ipairs(ids) do
     local run, n = records[i], #leases
@@ -34,30 +33,25 @@ local function describe(leases, ids, records, packed, is_isolated)
   end
 end
 
--- When a task was submitted: the first six bytes of its id. Callers' readings of the store's time
--- differ by a little, and no task shall seem to start before it was submitted.
-local function submitted_ms(id)
-  local ms = 0
-  for i = 1, 6 do ms = ms * 256 + string.byte(id, i) end
-  return ms
-end
-
 local function lease(leases, ids, worker, expires_ms, now_ms, is_isolated)
   if #ids == 0 then return end
-  local records = redis.call('HMGET', runs, unpack(ids))
+  local records, bodies = redis.call('HMGET', runs, unpack(ids)), redis.call('HMGET', specs, unpack(ids))
   local fence, packed = redis.call('HINCRBY', meta, 'fence', #ids) - #ids, {}
   for i, id in ipairs(ids) do
-    local run = cmsgpack.unpack(records[i])
-    run[STATE], run[WORKER], run[FENCE] = 'running', worker, fence + i
+    local run = records[i] and read_run(records[i]) or first_run(id, read_spec(bodies[i]))
+    enter(run, 'running')
+    run[WORKER], run[FENCE] = worker, fence + i
     -- One that was parked goes on with its attempt; any other begins one.
-    if run[RESUMES] == 0 then run[ATTEMPT], run[ACTIVE] = run[ATTEMPT] + 1, 0 end
+    if run[RESUMES] == 0 then run[ATTEMPT], run[ACTIVE], run[BEGAN] = run[ATTEMPT] + 1, 0, now_ms end
     run[RESUMES] = 0
+    -- Callers' readings of the store's time differ by a little, and no task shall seem to start before
+    -- it was submitted.
     if run[STARTED] == 0 then run[STARTED] = math.max(now_ms, submitted_ms(id)) end
-    records[i], packed[i] = run, cmsgpack.pack(run)
+    records[i], packed[i] = run, pack_run(run)
     collect(writes.runs, id, packed[i])
     collect(writes.leased, expires_ms, id)
   end
-  describe(leases, ids, records, packed, is_isolated)
+  describe(leases, ids, bodies, records, packed, is_isolated)
   flush()
 end
 

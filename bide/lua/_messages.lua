@@ -10,7 +10,7 @@ function VERBS.journal(run, id, fence, position, entry, event)
   collect(writes.journal, journal_field(id, position), entry)
   if position > run[JOURNAL] then
     run[JOURNAL] = position
-    collect(writes.runs, id, cmsgpack.pack(run))
+    keep(id, run)
   end
   if event ~= '0' then take_event(id, tonumber(event)) end
   return true
@@ -27,7 +27,7 @@ function VERBS.deliver(run, id, polls, billed_us, body, name, now_ms)
   if run and run[FINISHED] == 0 and deliver(run, id, name, body, name .. ' ', '', now_ms) == 'OK' then
     run[POLLS], run[BILLED] = run[POLLS] + polls, run[BILLED] + billed_us
     count('polls', polls)
-    collect(writes.runs, id, cmsgpack.pack(run))
+    keep(id, run)
   end
   return true
 end
@@ -45,7 +45,7 @@ local function hear(first, now_ms)
   for n, record in ipairs(redis.call('HMGET', runs, unpack(ids))) do
     local i, id = first + (n - 1) * 6, ids[n]
     -- A lease may be settled twice here: handed back, and through after all. The first counts.
-    local run = seen[id] or record and cmsgpack.unpack(record) or nil
+    local run = seen[id] or record and read_run(record) or nil
     local fence, verb, number, body, extra =
       tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
     local counted

@@ -3,7 +3,11 @@
 -- Transition: waiting -> ready
 -- Uses: _run, _writes, isolated.
 
--- seq: its place in the line, from the counter `seq`.
+-- Where a task stands in the line: those of a higher priority first, then as they came.
+-- seq: from the counter `seq`.
+local BAND = 562949953421312 -- 2^49: ten of them fit the integers of a score
+local function place(run, seq) return (9 - run[PRIORITY]) * BAND + seq end
+
 local function line_up(id, run, seq, now_ms)
   if run[PARKED] > 0 then
     local waited_ms = math.max(0, now_ms - run[PARKED])
@@ -12,12 +16,13 @@ local function line_up(id, run, seq, now_ms)
       count('waited_ms', waited_ms)
     end
   end
-  run[STATE], run[WORKER], run[DUE], run[PARKED], run[AWAITS] = 'ready', '', 0, 0, ''
-  collect(writes.runs, id, cmsgpack.pack(run))
+  enter(run, 'ready')
+  run[WORKER], run[DUE], run[PARKED], run[AWAITS], run[SINCE] = '', 0, 0, '', now_ms
+  keep(id, run)
   local next_attempt = run[ATTEMPT] + 1 - run[RESUMES]
   if next_attempt > 1 and next_attempt >= run[MAX_ATTEMPTS] and run[MAX_ATTEMPTS] > 0 then
-    redis.call('ZADD', isolated, seq, id)
+    redis.call('ZADD', isolated, place(run, seq), id)
   else
-    collect(writes.ready, seq, id)
+    collect(writes.ready, place(run, seq), id)
   end
 end

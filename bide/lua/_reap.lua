@@ -17,7 +17,7 @@ local function reap(now_ms, limit)
   local seq = redis.call('HINCRBY', meta, 'seq', #ids) - #ids
   local fence = redis.call('HINCRBY', meta, 'fence', #ids) - #ids
   for i, id in ipairs(ids) do
-    local run = cmsgpack.unpack(records[i])
+    local run = read_run(records[i])
     if run[WORKER] ~= holders[#holders] then holders[#holders + 1] = run[WORKER] end
     run[FENCE] = fence + i
     collect(writes.unleased, id)

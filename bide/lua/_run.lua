@@ -1,6 +1,71 @@
--- A run record, packed: the fields of `Run` in bide/records.py, in its order.
-local STATE, ATTEMPT, MAX_ATTEMPTS, FENCE, WORKER = 1, 2, 3, 4, 5
-local RETENTION, STARTED, FINISHED, DUE, CANCELLING = 6, 7, 8, 9, 10
-local EXPIRES, DEADLINE, JOURNAL, INBOX, AWAITS = 11, 12, 13, 14, 15
-local PARKED, RESUMES, ACTIVE, BILLED, WAITED = 16, 17, 18, 19, 20
-local REPLAYS, POLLS, EXITS = 21, 22, 23
+-- A task's records. What never changes stands in `specs`, packed: its place in `log` (4 bytes), the length
+-- of the head (2 bytes), the head: an array of the fields of `Spec` in bide/records.py, and the arguments
+-- (JSON). How far it came stands in `runs`, from its first change on: the fields of `Run` there, in its
+-- order, without those at the end that say nothing.
+-- Uses: specs, runs.
+--- fields STATE ATTEMPT MAX_ATTEMPTS FENCE WORKER RETENTION STARTED FINISHED OUTCOME BILLED WAITED REPLAYS
+--- fields POLLS DUE CANCELLING EXPIRES DEADLINE JOURNAL INBOX AWAITS PARKED RESUMES ACTIVE EXITS PRIORITY
+--- fields SINCE BEGAN
+local RUN_FIELDS, RUN_TEXTS = BEGAN, { [WORKER] = true, [OUTCOME] = true, [AWAITS] = true }
+
+--- fields SPEC_NAME SPEC_TENANT SPEC_MAX_ATTEMPTS SPEC_RETENTION SPEC_PRIORITY SPEC_DUE SPEC_EXPIRES
+--- fields SPEC_DEADLINE SPEC_IDEMPOTENCY SPEC_UNIQUE SPEC_TAGS
+local SPEC_TEXTS = { [SPEC_IDEMPOTENCY] = true, [SPEC_UNIQUE] = true, [SPEC_TAGS] = true }
+
+local function padded(record, fields, texts)
+  for i = #record + 1, fields do record[i] = texts[i] and '' or 0 end
+  return record
+end
+
+-- The head of a value of `specs`.
+local function read_spec(value)
+  local _, head = cmsgpack.unpack_one(value, 6)
+  return padded(head, SPEC_TAGS, SPEC_TEXTS)
+end
+
+local function read_run(record) return padded(cmsgpack.unpack(record), RUN_FIELDS, RUN_TEXTS) end
+
+local function pack_run(run)
+  local last, kept = RUN_FIELDS, {}
+  while run[last] == 0 or run[last] == '' do last = last - 1 end
+  for i = 1, last do kept[i] = run[i] end
+  return cmsgpack.pack(kept)
+end
+
+-- When a task was submitted: the first six bytes of its id.
+local function submitted_ms(id)
+  local high, low = struct.unpack('>I2I4', id)
+  return high * 4294967296 + low
+end
+
+-- The run of a task that nothing has happened to yet.
+local function first_run(id, head)
+  local run = padded({ head[SPEC_DUE] > 0 and 'scheduled' or 'ready' }, RUN_FIELDS, RUN_TEXTS)
+  run[MAX_ATTEMPTS], run[RETENTION], run[PRIORITY] = head[SPEC_MAX_ATTEMPTS], head[SPEC_RETENTION], head[SPEC_PRIORITY]
+  run[DUE], run[EXPIRES], run[DEADLINE] = head[SPEC_DUE], head[SPEC_EXPIRES], head[SPEC_DEADLINE]
+  if run[DUE] == 0 then run[SINCE] = submitted_ms(id) end
+  return run
+end
+
+-- The runs of these tasks, in order; false for one that is not there.
+local function load_runs(ids)
+  local loaded, missing, places = {}, {}, {}
+  for i, record in ipairs(redis.call('HMGET', runs, unpack(ids))) do
+    loaded[i] = record and read_run(record)
+    if not record then missing[#missing + 1], places[#places + 1] = ids[i], i end
+  end
+  if #missing > 0 then
+    for n, value in ipairs(redis.call('HMGET', specs, unpack(missing))) do
+      loaded[places[n]] = value and first_run(missing[n], read_spec(value))
+    end
+  end
+  return loaded
+end
+
+-- The run of a task, and its spec's head; nil when there is no such task.
+local function load_task(id)
+  local value = redis.call('HGET', specs, id)
+  if not value then return nil end
+  local head, record = read_spec(value), redis.call('HGET', runs, id)
+  return record and read_run(record) or first_run(id, head), head
+end

@@ -31,9 +31,10 @@ local function park(run, id, delay_ms, awaits, now_ms)
     line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
     return
   end
-  run[STATE], run[DUE] = 'waiting', delay_ms >= 0 and now_ms + delay_ms or 0
+  enter(run, 'waiting')
+  run[DUE] = delay_ms >= 0 and now_ms + delay_ms or 0
   if run[DUE] > 0 then collect(writes.due, run[DUE], id) end
-  collect(writes.runs, id, cmsgpack.pack(run))
+  keep(id, run)
 end
 
 -- run: the task's record, or nil. state: to enter, or `polled` for a poller after its round.
@@ -67,10 +68,11 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
   end
   run[WORKER], run[RESUMES] = '', 0
   if state == 'retrying' then
-    if body ~= '' then collect(writes.results, id, body) end
-    run[STATE], run[DUE] = 'retrying', now_ms + delay_ms
+    enter(run, 'retrying')
+    run[DUE] = now_ms + delay_ms
+    if body ~= '' then run[OUTCOME] = body end
     collect(writes.due, run[DUE], id)
-    collect(writes.runs, id, cmsgpack.pack(run))
+    keep(id, run)
   else -- handed back: the attempt has not happened
     run[ATTEMPT] = run[ATTEMPT] - 1
     line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)

@@ -32,3 +32,15 @@ local function add_to_day(now_ms, counts)
   for total, n in pairs(counts) do sums[total] = (sums[total] or 0) + n end
   redis.call('HSET', stats, field, cmsgpack.pack(sums))
 end
+
+-- Gauges: how many tasks of the slot are in a state now, in the field `now/<state>`. `ready` and `running`
+-- have indexes that tell.
+local function add_to_gauge(gauges, state, n)
+  if state ~= 'ready' and state ~= 'running' then gauges[state] = (gauges[state] or 0) + n end
+end
+
+local function add_to_gauges(gauges)
+  for state, n in pairs(gauges) do
+    if n ~= 0 then redis.call('HINCRBY', stats, 'now/' .. state, n) end
+  end
+end

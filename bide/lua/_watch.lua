@@ -5,8 +5,9 @@
 -- Uses: _run, _writes, _ready, meta, specs, due, watched.
 
 local function new_poller(id, name)
-  redis.call('HSET', specs, id, cmsgpack.pack({ '~' .. name, cjson.encode({}), '~', 0, '' }))
-  return { 'waiting', 0, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0 }
+  local head = cmsgpack.pack({ '~' .. name, '~', 0 })
+  redis.call('HSET', specs, id, struct.pack('>I4I2', 0, #head) .. head .. cjson.encode({}))
+  return padded({ 'waiting' }, RUN_FIELDS, RUN_TEXTS)
 end
 
 -- The members that begin so: one, or none.
@@ -27,7 +28,7 @@ local function watch(run, id, name, member, every_ms, now_ms)
     run[DUE] = math.max(now_ms, run[PARKED] + every_ms)
     collect(writes.due, run[DUE], id)
   end
-  collect(writes.runs, id, cmsgpack.pack(run))
+  keep(id, run)
   return run
 end
 

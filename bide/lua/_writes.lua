@@ -1,22 +1,35 @@
 -- Collects the writes of one step, so that a hundred records cost a handful of commands.
--- Uses: runs, results, ready, due, leased, done, ends, journal, inbox, stats.
+-- Uses: _run, runs, ready, due, leased, ends, journal, inbox, stats.
 --- include _stats
 local function no_writes()
   return {
-    runs = {}, results = {}, ready = {}, due = {}, undue = {}, done = {}, leased = {}, unleased = {}, ends = {},
-    unended = {}, journal = {}, unjournal = {}, uninbox = {}, stats = {},
+    runs = {}, ready = {}, due = {}, undue = {}, leased = {}, unleased = {}, ends = {}, unended = {},
+    journal = {}, unjournal = {}, uninbox = {}, stats = {}, gauges = {},
   }
 end
 local writes = no_writes()
+local also = {} -- what an include has to do with each flush
 
 local function collect(list, first, second)
   list[#list + 1] = first
   if second ~= nil then list[#list + 1] = second end
 end
 
+local function keep(id, run) collect(writes.runs, id, pack_run(run)) end
+
 -- Adds to one of the slot's totals.
 local function count(total, n)
   if n ~= 0 then writes.stats[total] = (writes.stats[total] or 0) + n end
+end
+
+-- Moves a task to a state, and keeps how many are there. Those that are ready or running are told by
+-- their indexes; a poller is no task.
+local function enter(run, state)
+  if run[MAX_ATTEMPTS] > 0 then
+    add_to_gauge(writes.gauges, run[STATE], -1)
+    add_to_gauge(writes.gauges, state, 1)
+  end
+  run[STATE] = state
 end
 
 -- `unpack` takes some 8,000 values; journals may have more.
@@ -28,11 +41,9 @@ end
 
 local function flush()
   flush_one('HSET', runs, writes.runs)
-  flush_one('HSET', results, writes.results)
   flush_one('ZADD', ready, writes.ready)
   flush_one('ZADD', due, writes.due)
   flush_one('ZREM', due, writes.undue) -- parked and made ready by one exchange
-  flush_one('ZADD', done, writes.done)
   flush_one('ZREM', leased, writes.unleased)
   flush_one('ZADD', leased, writes.leased)
   flush_one('ZREM', ends, writes.unended)
@@ -41,5 +52,7 @@ local function flush()
   flush_one('HDEL', journal, writes.unjournal) -- written and finished by one exchange
   flush_one('HDEL', inbox, writes.uninbox)
   add_to_day(tonumber(ARGV[1]), writes.stats) -- the store's time, in every script
+  add_to_gauges(writes.gauges)
   writes = no_writes()
+  for _, flush_more in ipairs(also) do flush_more() end
 end

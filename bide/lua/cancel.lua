@@ -5,13 +5,13 @@
 -- KEYS[1] meta: the counter `seq`
 -- KEYS[2] specs: what was submitted
 -- KEYS[3] runs: how far it came
--- KEYS[4] results: outcomes
--- KEYS[5] ready: tasks to lease
--- KEYS[6] isolated: ready tasks that must not share a worker
--- KEYS[7] due: tasks that wait for their time
--- KEYS[8] leased: running tasks by the end of their lease
--- KEYS[9] done: finished tasks by the end of their retention
--- KEYS[10] ends: unfinished tasks by the time that ends them
+-- KEYS[4] ready: tasks to lease
+-- KEYS[5] isolated: ready tasks that must not share a worker
+-- KEYS[6] due: tasks that wait for their time
+-- KEYS[7] leased: running tasks by the end of their lease
+-- KEYS[8] done: finished tasks by the end of their retention
+-- KEYS[9] ends: unfinished tasks by the time that ends them
+-- KEYS[10] dead: failed tasks by when they failed
 -- KEYS[11] journal: what tasks have done
 -- KEYS[12] inbox: events that were not read
 -- KEYS[13] stats: totals
@@ -32,12 +32,12 @@
 -- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state)
 -- Fence: none; the worker's own settle of the cancel is fenced
 -- Cost: 22 commands, O(log n)
-local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local journal, inbox, stats, signals = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
-local listeners, bell = KEYS[15], KEYS[16]
-local workers, ledgers, starting, decisions = KEYS[17], KEYS[18], KEYS[19], KEYS[20]
+local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local due, leased, done, ends, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local journal, inbox, stats, signals, listeners = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local bell, workers, ledgers, starting, decisions = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
 --- include _run
+--- include _done
 --- include _writes
 --- include _journal
 --- include _finish
@@ -45,19 +45,17 @@ local workers, ledgers, starting, decisions = KEYS[17], KEYS[18], KEYS[19], KEYS
 --- include _ring
 --- include _awake
 --- include _fleet
-local SPEC_TENANT = 3
 local now_ms, id = tonumber(ARGV[1]), ARGV[2]
 
-local record, spec = redis.call('HGET', runs, id), redis.call('HGET', specs, id)
-if not record or cmsgpack.unpack(spec)[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end
+local run, head = load_task(id)
+if not run or head[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end
 
-local run = cmsgpack.unpack(record)
 if run[STATE] == 'cancelled' then return { 'CANCELLED' } end
 if run[FINISHED] > 0 then return { 'TASK_FINISHED', run[STATE] } end
 if run[STATE] == 'running' then
   if run[CANCELLING] == 0 then
     run[CANCELLING] = 1
-    redis.call('HSET', runs, id, cmsgpack.pack(run))
+    redis.call('HSET', runs, id, pack_run(run))
     redis.call('HSET', signals, run[WORKER], (redis.call('HGET', signals, run[WORKER]) or '') .. id)
   end
   return { 'REQUESTED', run[WORKER], 0 }
@@ -71,7 +69,7 @@ if run[EXITS] == 1 and run[RESUMES] == 1 then
     ring(now_ms, 1)
   elseif run[CANCELLING] == 0 then
     run[CANCELLING] = 1
-    redis.call('HSET', runs, id, cmsgpack.pack(run))
+    redis.call('HSET', runs, id, pack_run(run))
   end
   return { 'REQUESTED', '', summon(now_ms, 'cancelled', see(now_ms), tonumber(ARGV[4]), tonumber(ARGV[5])) }
 end

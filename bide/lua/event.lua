@@ -3,22 +3,20 @@
 -- KEYS[1] meta: the counter `seq`, and the alarm
 -- KEYS[2] specs: what was submitted
 -- KEYS[3] runs: how far it came
--- KEYS[4] results: outcomes
--- KEYS[5] ready: tasks to lease
--- KEYS[6] isolated: ready tasks that must not share a worker
--- KEYS[7] due: tasks that wait for their time
--- KEYS[8] leased: running tasks by the end of their lease
--- KEYS[9] done: finished tasks by the end of their retention
--- KEYS[10] ends: unfinished tasks by the time that ends them
--- KEYS[11] journal: what tasks have done
--- KEYS[12] inbox: events that were not read
--- KEYS[13] stats: totals
--- KEYS[14] listeners: workers that block on the bell
--- KEYS[15] bell: doorbell tokens
--- KEYS[16] workers: when each worker was last heard of
--- KEYS[17] ledgers: what the fleet counts on each worker for
--- KEYS[18] starting: workers that were started
--- KEYS[19] decisions: what was decided, and why
+-- KEYS[4] ready: tasks to lease
+-- KEYS[5] isolated: ready tasks that must not share a worker
+-- KEYS[6] due: tasks that wait for their time
+-- KEYS[7] leased: running tasks by the end of their lease
+-- KEYS[8] ends: unfinished tasks by the time that ends them
+-- KEYS[9] journal: what tasks have done
+-- KEYS[10] inbox: events that were not read
+-- KEYS[11] stats: totals
+-- KEYS[12] listeners: workers that block on the bell
+-- KEYS[13] bell: doorbell tokens
+-- KEYS[14] workers: when each worker was last heard of
+-- KEYS[15] ledgers: what the fleet counts on each worker for
+-- KEYS[16] starting: workers that were started
+-- KEYS[17] decisions: what was decided, and why
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] tenant: who sends; another tenant's task is not found
@@ -32,11 +30,10 @@
 -- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state), IDEMPOTENCY_CONFLICT, INBOX_FULL
 -- Fence: none; a lease that is under way reads the event when it ends
 -- Cost: 20 commands, O(log n)
-local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local journal, inbox, stats = KEYS[11], KEYS[12], KEYS[13]
-local listeners, bell = KEYS[14], KEYS[15]
-local workers, ledgers, starting, decisions = KEYS[16], KEYS[17], KEYS[18], KEYS[19]
+local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local due, leased, ends, journal, inbox = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local stats, listeners, bell, workers, ledgers = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local starting, decisions = KEYS[16], KEYS[17]
 --- include _run
 --- include _writes
 --- include _ready
@@ -44,12 +41,10 @@ local workers, ledgers, starting, decisions = KEYS[16], KEYS[17], KEYS[18], KEYS
 --- include _ring
 --- include _awake
 --- include _fleet
-local SPEC_TENANT = 3
 local now_ms, id = tonumber(ARGV[1]), ARGV[2]
 
-local record, spec = redis.call('HGET', runs, id), redis.call('HGET', specs, id)
-if not record or cmsgpack.unpack(spec)[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end
-local run = cmsgpack.unpack(record)
+local run, head = load_task(id)
+if not run or head[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end
 if run[FINISHED] > 0 then return { 'TASK_FINISHED', run[STATE] } end
 local answer = deliver(run, id, ARGV[4], ARGV[5], ARGV[6], ARGV[7], now_ms)
 flush()

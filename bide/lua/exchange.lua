@@ -7,26 +7,31 @@
 -- KEYS[1] meta: counters `seq` and `fence`
 -- KEYS[2] specs: what was submitted
 -- KEYS[3] runs: how far it came
--- KEYS[4] results: outcomes
--- KEYS[5] ready: tasks to lease
--- KEYS[6] isolated: ready tasks that must not share a worker
--- KEYS[7] due: tasks that wait for their time
--- KEYS[8] leased: running tasks by the end of their lease
--- KEYS[9] done: finished tasks by the end of their retention
--- KEYS[10] ends: unfinished tasks by the time that ends them
--- KEYS[11] journal: what tasks have done
--- KEYS[12] inbox: events that were not read
--- KEYS[13] progress: what tasks say of themselves
--- KEYS[14] watched: who waits for shared pollers
--- KEYS[15] idempotency: submissions by their key
--- KEYS[16] listeners: workers that block on the bell
--- KEYS[17] bell: doorbell tokens
--- KEYS[18] workers: when each worker was last heard of
--- KEYS[19] ledgers: what each worker's last exchange lost and leased, and its free places
--- KEYS[20] signals: ids to cancel, by worker
--- KEYS[21] stats: totals
--- KEYS[22] starting: workers that were started
--- KEYS[23] decisions: what was decided, and why
+-- KEYS[4] ready: tasks to lease
+-- KEYS[5] isolated: ready tasks that must not share a worker
+-- KEYS[6] due: tasks that wait for their time
+-- KEYS[7] leased: running tasks by the end of their lease
+-- KEYS[8] done: finished tasks by the end of their retention
+-- KEYS[9] ends: unfinished tasks by the time that ends them
+-- KEYS[10] dead: failed tasks by when they failed
+-- KEYS[11] log: every task, in order
+-- KEYS[12] journal: what tasks have done
+-- KEYS[13] inbox: events that were not read
+-- KEYS[14] progress: what tasks say of themselves
+-- KEYS[15] watched: who waits for shared pollers
+-- KEYS[16] idempotency: submissions by their key
+-- KEYS[17] uniques: who holds a unique value
+-- KEYS[18] attempts: attempts that ended
+-- KEYS[19] lines: tasks' logs
+-- KEYS[20] revived: ids in `done` of tasks that were retried
+-- KEYS[21] listeners: workers that block on the bell
+-- KEYS[22] bell: doorbell tokens
+-- KEYS[23] workers: when each worker was last heard of
+-- KEYS[24] ledgers: what each worker's last exchange lost and leased, and its free places
+-- KEYS[25] signals: ids to cancel, by worker
+-- KEYS[26] stats: totals
+-- KEYS[27] starting: workers that were started
+-- KEYS[28] decisions: what was decided, and why
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] worker: who asks
 -- ARGV[3] boot: which start of that worker, growing
@@ -51,12 +56,14 @@
 -- Errors: SUPERSEDED (a later exchange or boot of this worker was seen; nothing was done)
 -- Fence: each settle, and each entry, counts only for its task's latest fence; each lease gets a new one
 -- Cost: 23 commands and about 5 per task settled and 4 per task leased, batched
-local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local journal, inbox, progress, watched, idempotency = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
-local listeners, bell, workers, ledgers, signals = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
-local stats, starting, decisions = KEYS[21], KEYS[22], KEYS[23]
+local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local due, leased, done, ends, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local log, journal, inbox, progress, watched = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local idempotency, uniques, attempts, lines, revived = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
+local listeners, bell, workers, ledgers, signals = KEYS[21], KEYS[22], KEYS[23], KEYS[24], KEYS[25]
+local stats, starting, decisions = KEYS[26], KEYS[27], KEYS[28]
 --- include _run
+--- include _done
 --- include _writes
 --- include _journal
 --- include _finish
@@ -68,6 +75,8 @@ local stats, starting, decisions = KEYS[21], KEYS[22], KEYS[23]
 --- include _promote
 --- include _reap
 --- include _end
+--- include _log
+--- include _erase
 --- include _prune
 --- include _lease
 --- include _ring
@@ -108,11 +117,14 @@ local admitted = again and ledger[ADMITTED] or admit(ledger, is_new, free < 0, s
 if admitted == 0 then capacity = 0 end
 if again then
   local last_ids = ledger[LEASED_IDS]
-  local records = #last_ids > 0 and redis.call('HMGET', runs, unpack(last_ids)) or {}
+  local records, bodies = {}, {}
+  if #last_ids > 0 then
+    records, bodies = redis.call('HMGET', runs, unpack(last_ids)), redis.call('HMGET', specs, unpack(last_ids))
+  end
   for i, record in ipairs(records) do
-    local run = record and cmsgpack.unpack(record)
+    local run = record and read_run(record)
     if run and run[STATE] == 'running' and run[WORKER] == worker then
-      describe(leases, { last_ids[i] }, { run }, { record }, i <= ledger[ISOLATED] and 1 or 0)
+      describe(leases, { last_ids[i] }, { bodies[i] }, { run }, { record }, i <= ledger[ISOLATED] and 1 or 0)
     end
   end
 elseif capacity > 0 then

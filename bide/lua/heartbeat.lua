@@ -1,9 +1,10 @@
 -- Renews the leases that a worker names, and tells it which of them it has lost or should cancel.
 -- Transition: none
 -- KEYS[1] meta: whether somebody is awake
--- KEYS[2] runs: how far each task came
--- KEYS[3] leased: running tasks by the end of their lease
--- KEYS[4] workers: when each worker was last heard of
+-- KEYS[2] specs: what was submitted
+-- KEYS[3] runs: how far each task came
+-- KEYS[4] leased: running tasks by the end of their lease
+-- KEYS[5] workers: when each worker was last heard of
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] worker: who asks
 -- ARGV[3] lease_ms: how long the leases last from now
@@ -12,7 +13,7 @@
 -- Errors: none
 -- Fence: only leases with the task's latest fence are renewed
 -- Cost: 4 commands
-local meta, runs, leased, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local meta, specs, runs, leased, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 --- include _run
 local now_ms = tonumber(ARGV[1])
 redis.call('ZADD', workers, now_ms, ARGV[2])
@@ -23,7 +24,7 @@ for i = 4, #ARGV, 2 do
   ids[#ids + 1], fences[#fences + 1] = ARGV[i], tonumber(ARGV[i + 1])
 end
 for i, record in ipairs(redis.call('HMGET', runs, unpack(ids))) do
-  local run = record and cmsgpack.unpack(record)
+  local run = record and read_run(record)
   if run and run[FENCE] == fences[i] and run[STATE] == 'running' then
     renewed[#renewed + 1] = now_ms + tonumber(ARGV[3])
     renewed[#renewed + 1] = ids[i]

@@ -2,14 +2,13 @@
 -- Transition: none
 -- KEYS[1] specs: what was submitted
 -- KEYS[2] runs: how far it came
--- KEYS[3] results: outcomes
--- KEYS[4] progress: what tasks say of themselves
+-- KEYS[3] progress: what tasks say of themselves
 -- ARGV[1] id: 16 bytes
--- Returns: {spec, run, outcome or '', progress or ''}, or {} when there is no such task
+-- Returns: {spec, run or '' for a task that nothing has happened to, progress or ''}, or {} when there is no
+--   such task
 -- Errors: none
 -- Fence: none, reads only
--- Cost: 4 commands
-local run = redis.call('HGET', KEYS[2], ARGV[1])
-if not run then return {} end
-local function value(key) return redis.call('HGET', key, ARGV[1]) or '' end
-return { redis.call('HGET', KEYS[1], ARGV[1]), run, value(KEYS[3]), value(KEYS[4]) }
+-- Cost: 3 commands
+local spec = redis.call('HGET', KEYS[1], ARGV[1])
+if not spec then return {} end
+return { spec, redis.call('HGET', KEYS[2], ARGV[1]) or '', redis.call('HGET', KEYS[3], ARGV[1]) or '' }

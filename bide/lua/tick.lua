@@ -6,25 +6,30 @@
 -- KEYS[1] meta: counters `seq` and `fence`
 -- KEYS[2] specs: what was submitted
 -- KEYS[3] runs: how far it came
--- KEYS[4] results: outcomes
--- KEYS[5] ready: tasks to lease
--- KEYS[6] isolated: ready tasks that must not share a worker
--- KEYS[7] due: tasks that wait for their time
--- KEYS[8] leased: running tasks by the end of their lease
--- KEYS[9] done: finished tasks by the end of their retention
--- KEYS[10] ends: unfinished tasks by the time that ends them
--- KEYS[11] journal: what tasks have done
--- KEYS[12] inbox: events that were not read
--- KEYS[13] progress: what tasks say of themselves
--- KEYS[14] idempotency: submissions by their key
--- KEYS[15] listeners: workers that block on the bell
--- KEYS[16] bell: doorbell tokens
--- KEYS[17] workers: when each worker was last heard of
--- KEYS[18] ledgers: what each worker's last exchange leased, and its free places
--- KEYS[19] signals: ids to cancel, by worker
--- KEYS[20] stats: totals
--- KEYS[21] starting: workers that were started
--- KEYS[22] decisions: what was decided, and why
+-- KEYS[4] ready: tasks to lease
+-- KEYS[5] isolated: ready tasks that must not share a worker
+-- KEYS[6] due: tasks that wait for their time
+-- KEYS[7] leased: running tasks by the end of their lease
+-- KEYS[8] done: finished tasks by the end of their retention
+-- KEYS[9] ends: unfinished tasks by the time that ends them
+-- KEYS[10] dead: failed tasks by when they failed
+-- KEYS[11] log: every task, in order
+-- KEYS[12] journal: what tasks have done
+-- KEYS[13] inbox: events that were not read
+-- KEYS[14] progress: what tasks say of themselves
+-- KEYS[15] idempotency: submissions by their key
+-- KEYS[16] uniques: who holds a unique value
+-- KEYS[17] attempts: attempts that ended
+-- KEYS[18] lines: tasks' logs
+-- KEYS[19] revived: ids in `done` of tasks that were retried
+-- KEYS[20] listeners: workers that block on the bell
+-- KEYS[21] bell: doorbell tokens
+-- KEYS[22] workers: when each worker was last heard of
+-- KEYS[23] ledgers: what each worker's last exchange leased, and its free places
+-- KEYS[24] signals: ids to cancel, by worker
+-- KEYS[25] stats: totals
+-- KEYS[26] starting: workers that were started
+-- KEYS[27] decisions: what was decided, and why
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] forget_ms: how long a silent worker's rows are kept
 -- ARGV[3] epoch: of the autoscaler that asks
@@ -36,12 +41,14 @@
 -- Errors: SUPERSEDED (a later autoscaler was here; nothing was done)
 -- Fence: the epoch; reaping moves the tasks' fence on
 -- Cost: 20 commands and about 6 per task, batched; at most 100 of each kind
-local meta, specs, runs, results, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local isolated, due, leased, done, ends = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local journal, inbox, progress, idempotency = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
-local listeners, bell, workers, ledgers, signals = KEYS[15], KEYS[16], KEYS[17], KEYS[18], KEYS[19]
-local stats, starting, decisions = KEYS[20], KEYS[21], KEYS[22]
+local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local due, leased, done, ends, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local log, journal, inbox, progress, idempotency = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local uniques, attempts, lines, revived, listeners = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
+local bell, workers, ledgers, signals, stats = KEYS[21], KEYS[22], KEYS[23], KEYS[24], KEYS[25]
+local starting, decisions = KEYS[26], KEYS[27]
 --- include _run
+--- include _done
 --- include _writes
 --- include _journal
 --- include _finish
@@ -49,6 +56,8 @@ local stats, starting, decisions = KEYS[20], KEYS[21], KEYS[22]
 --- include _promote
 --- include _reap
 --- include _end
+--- include _log
+--- include _erase
 --- include _prune
 --- include _ring
 --- include _awake

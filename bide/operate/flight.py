@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from bide.ids import TaskId
-from bide.records import Run, Spec
+from bide.records import Run, Spec, read_run, read_spec
 from bide.state import State
 from bide.store import Store
 
@@ -19,9 +19,6 @@ MAX_ENTRIES: Final = 1_000
 """Journal entries that one read asks for; no journal holds more."""
 
 _IN_FLIGHT: Final = (State.READY, State.RUNNING, State.RETRYING, State.WAITING)
-
-_unpack_run = msgspec.msgpack.Decoder(Run).decode
-_unpack_spec = msgspec.msgpack.Decoder(Spec).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ def _pages(store: Store, slot: str) -> Iterator[dict[bytes, Run]]:
 def _journaled(packed: bytes) -> Run | None:
     """The record of a task in flight with a journal; None for any other, and for a poller's."""
     try:
-        run = _unpack_run(packed)
+        run = read_run(packed)
     except msgspec.MsgspecError:
         return None  # its worker will find it as unreadable as this does
     return run if run.journal and run.max_attempts and run.state in _IN_FLIGHT else None
@@ -100,6 +97,6 @@ def _field(id: bytes, position: int) -> bytes:
 
 def _spec(packed: bytes | None) -> Spec | None:
     try:
-        return _unpack_spec(packed or b"")
-    except msgspec.MsgspecError:
+        return read_spec(packed or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None

@@ -13,8 +13,8 @@ T = 1_800_000_000_000
 
 
 def _task(state: State, *, run_at_ms: int = 0, **run: int) -> TaskView:
-    spec = Spec("echo", "{}", "default", run_at_ms, "")
-    return TaskView("default~x", "default", spec, Run(state, **run), b"", T)
+    spec = Spec("echo", "default", run_at_ms=run_at_ms, args="{}")
+    return TaskView("default~x", "default", spec, Run(state, **run), T)
 
 
 @pytest.mark.parametrize("state", [State.SCHEDULED, State.RETRYING])

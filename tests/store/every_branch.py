@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from hand_clock import HandClock
@@ -15,6 +16,7 @@ from bide.errors import Refused, ScriptError
 from bide.exchange import Usage
 from bide.gate import Gatekeeper
 from bide.ids import TaskId
+from bide.listing import NEWEST, Filter, Listing, Position
 from bide.reads import Reads
 from bide.store import FORGET_MS, Store
 from bide.tally import DAY_MS, DAYS
@@ -27,6 +29,7 @@ def play(store: Store, hire: Hire, clock: HandClock) -> None:
     """Run it, on an empty store."""
     _gate(store)
     _submissions(store, hire)
+    _kept_and_erased(store, hire)
     _a_busy_worker(store, hire, clock)
     _neglect(store, hire, clock, hire("janitor").exchange)
     _neglect(store, hire, clock, lambda: store.tick("default", 0))
@@ -67,6 +70,36 @@ def _submissions(store: Store, hire: Hire) -> None:
     early = store.submit(submission(delay_ms=1_000)).id
     store.cancel(early, "")
     Reads(store).task(early, "")
+    store.cancel(store.submit(submission()).id, "")
+    store.cancel(store.submit(submission()).id, "")
+
+
+def _kept_and_erased(store: Store, hire: Hire) -> None:
+    """More than a page of the log; tasks on the open page and on a full one are erased."""
+    store.submit(submission(unique="one"))
+    _refused(store, unique="one")
+    ids = [store.submit(submission(tags=("a",), idempotency_key=str(n), unique=str(n))).id for n in range(30)]
+    with contextlib.suppress(Refused):
+        store.erase(ids[0], "")
+        raise AssertionError("this was to be refused")
+    for id in ids:
+        store.cancel(id, "")
+    hire_failed = [settle(lease, "failed") for lease in hire("failing").lease(2)]
+    hire("failing", boot=2).exchange(*hire_failed)
+    position: Position | None = {"default": NEWEST}
+    while position is not None:
+        position = Listing(store).page("", Filter(), 1, position).next
+    list(Listing(store).all("", ["default"], Filter(state="failed")))
+    for id in ids:
+        _say_something(store, id)
+        store.erase(id, "")
+
+
+def _say_something(store: Store, id: TaskId) -> None:
+    """As if the task had logged two lines."""
+    (lines,) = store.keys.slot("default", ("lines",))
+    numbered = {id.key + n.to_bytes(4, "big"): b"line" for n in (1, 2)}
+    store.command("HSET", lines, id.key, (2).to_bytes(4, "big"), *chain.from_iterable(numbered.items()))
 
 
 def _take_tokens(store: Store) -> None:
@@ -109,8 +142,15 @@ def _neglect(store: Store, hire: Hire, clock: HandClock, upkeep: Callable[[], ob
     store.cancel(asked, "")
     store.submit(submission(delay_ms=5))
     key = f"of {upkeep}"
-    done = store.submit(submission(idempotency_key=key, fingerprint=b"f" * 16, retention_ms=1)).id
+    keyed: dict[str, Any] = {"idempotency_key": key, "fingerprint": b"f" * 16, "unique": key}
+    done = store.submit(submission(**keyed, retention_ms=1)).id
     store.cancel(done, "")
+    _say_something(store, done)
+    revived = store.keys.slot("default", ("revived",))[0]
+    for times in (1, 2):
+        again = store.submit(submission(retention_ms=1)).id
+        store.cancel(again, "")
+        store.command("HSET", revived, again.key, times)
     _take_tokens(store)
     clock.pass_ms(LEASE_MS)
     upkeep()
@@ -185,11 +225,12 @@ def _last_attempts(store: Store, hire: Hire, clock: HandClock) -> None:
 
 
 def _ends(store: Store, hire: Hire, clock: HandClock) -> None:
-    for upkeep in (lambda: store.tick("default", 0), hire("ender").exchange):
-        store.submit(submission(expires_ms=5))
+    ender = hire("ender").exchange
+    for number, upkeep in enumerate((lambda: store.tick("default", 0), ender) * 2):
+        store.submit(submission(expires_ms=5, retention_ms=86_400_000))  # on one shelf, all of them
         store.submit(submission(expires_ms=5, deadline_ms=9))
         waiting = store.submit(submission(deadline_ms=5)).id
-        worker = hire(f"parker {upkeep}")
+        worker = hire(f"parker {number}")
         leases = worker.lease(isolate=False)
         worker.exchange(
             *(park(lease) if lease.id == waiting else settle(lease, "succeeded") for lease in leases[1:])

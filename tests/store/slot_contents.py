@@ -8,17 +8,26 @@ from typing import Any
 
 import msgspec
 import redis
+from msgspec.structs import replace
 
 from bide.exchange import read_events
+from bide.ids import TaskId
 from bide.keys import SLOT_KEYS, Keys
-from bide.records import Run, Spec
-from bide.tally import tally
+from bide.records import Run, Spec, first_run, read_run, read_spec
+from bide.tally import GAUGE, tally
 
 _HASHES = (
-    "meta", "specs", "runs", "results", "journal", "inbox", "progress", "idempotency", "ledgers", "signals",
-    "stats",
+    "meta", "specs", "runs", "journal", "inbox", "progress", "idempotency", "uniques", "attempts", "lines",
+    "revived", "ledgers", "signals", "stats",
 )  # fmt: skip
-_ZSETS = ("ready", "isolated", "due", "leased", "done", "ends", "watched", "listeners", "workers", "starting")
+_ZSETS = (
+    "ready", "isolated", "due", "leased", "done", "ends", "dead", "log", "watched", "listeners", "workers",
+    "starting",
+)  # fmt: skip
+BAND = 2**49
+"""What each priority takes of the line."""
+_STATES = ("succeeded", "failed", "cancelled", "expired")
+"""By the fraction of a score of `done`, in quarters."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +37,17 @@ class Slot:
     meta: dict[str, bytes]
     specs: dict[bytes, Spec]
     runs: dict[bytes, Run]
+    """Without outcomes; of each task, also where nothing has happened to it and none is stored."""
     results: dict[bytes, bytes]
+    """Their outcomes."""
     ready: dict[bytes, int]
     isolated: dict[bytes, int]
     due: dict[bytes, int]
     leased: dict[bytes, int]
     done: dict[bytes, int]
+    """The ids, each by the end of its retention."""
+    shelved: dict[bytes, str]
+    """The same ids by the state that `done` says they are in."""
     ends: dict[bytes, int]
     """Beside the task's place: a task with a deadline, or that may expire, stands here too."""
     journal: dict[bytes, bytes]
@@ -44,6 +58,16 @@ class Slot:
     watched: dict[bytes, int]
     """Members of all pollers; the scores say nothing."""
     idempotency: dict[bytes, bytes]
+    uniques: dict[bytes, bytes]
+    attempts: dict[bytes, bytes]
+    lines: dict[bytes, bytes]
+    revived: dict[bytes, bytes]
+    """How often a finished id in `done` is to be passed over."""
+    dead: dict[bytes, int]
+    log: list[bytes]
+    """Every id in the order of acceptance."""
+    gauges: dict[str, int]
+    """How many tasks are in a state that no index tells, where there are some."""
     listeners: dict[str, int]
     bell: int
     """Tokens."""
@@ -74,6 +98,11 @@ Look = Callable[..., Slot]
 """Reads a slot, `default` unless named."""
 
 
+def _score(text: bytes) -> float:
+    score = float(text)
+    return int(score) if score == int(score) else score
+
+
 def _text(mapping: dict[bytes, Any]) -> dict[str, Any]:
     return {name.decode(): value for name, value in mapping.items()}
 
@@ -86,22 +115,52 @@ def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
             if name in _HASHES:
                 pipeline.hgetall(key)
             elif name in _ZSETS:
-                pipeline.zrange(key, 0, -1, withscores=True, score_cast_func=lambda score: int(float(score)))
+                pipeline.zrange(key, 0, -1, withscores=True, score_cast_func=_score)
             else:
                 pipeline.llen(key)
         raw: dict[str, Any] = dict(zip(names, pipeline.execute(), strict=True))
-    decode = msgspec.msgpack.decode
     for name in _ZSETS:
         raw[name] = dict(raw[name])
+    # Places in the line count from 1 within each priority.
+    for name in ("ready", "isolated"):
+        raw[name] = {key: score % BAND for key, score in raw[name].items()}
+    specs = {key: read_spec(packed) for key, packed in raw["specs"].items()}
+    runs = {key: _run(key, spec, raw["runs"].get(key)) for key, spec in specs.items()}
+    shelves = [
+        (member[first : first + 16], score)
+        for member, score in raw["done"].items()
+        for first in range(4, len(member), 16)
+    ]
     return Slot(
         **raw
         | {name: _text(raw[name]) for name in ("meta", "listeners", "workers", "ledgers", "signals")}
         | {
-            "specs": {key: decode(packed, type=Spec) for key, packed in raw["specs"].items()},
-            "runs": {key: decode(packed, type=Run) for key, packed in raw["runs"].items()},
+            "specs": specs,
+            "runs": {key: replace(run, outcome="") for key, run in runs.items()},
+            "results": {key: run.outcome.encode() for key, run in runs.items() if run.outcome},
+            "done": {key: int(score) for key, score in shelves},
+            "shelved": {key: _STATES[int(score % 1 * 4)] for key, score in shelves},
+            "log": _log(raw["log"], raw["meta"].get(b"page", b"")[4:]),
             "stats": _sums(raw["stats"]),
+            "gauges": _gauges(raw["stats"]),
         }
     )
+
+
+def _run(key: bytes, spec: Spec, packed: bytes | None) -> Run:
+    return read_run(packed) if packed else first_run(spec, TaskId("", key).submitted_ms)
+
+
+def _log(pages: dict[bytes, float], open_page: bytes) -> list[bytes]:
+    joined = b"".join([*sorted(pages, key=pages.__getitem__), open_page])
+    return [joined[first : first + 16] for first in range(0, len(joined), 16)]
+
+
+def _gauges(stats: dict[bytes, bytes]) -> dict[str, int]:
+    named = {name.decode(): value for name, value in stats.items()}
+    return {
+        name.removeprefix(GAUGE): int(n) for name, n in named.items() if name.startswith(GAUGE) and int(n)
+    }
 
 
 def _sums(stats: dict[bytes, bytes]) -> dict[str, int]:

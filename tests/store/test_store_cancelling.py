@@ -96,7 +96,16 @@ def test_the_worker_of_a_running_task_is_asked(
     slot = look()
     assert slot.places(id.key) == ["leased"]
     assert slot.runs[id.key] == Run(
-        State.RUNNING, 1, 3, lease.fence, "worker", 60_000, started_ms=START_MS, cancelling=1
+        State.RUNNING,
+        1,
+        3,
+        lease.fence,
+        "worker",
+        60_000,
+        started_ms=START_MS,
+        cancelling=1,
+        since_ms=START_MS,
+        began_ms=START_MS,
     )
     assert slot.signals == {"worker": id.key}
 

@@ -26,6 +26,7 @@ from bide.connection import connect
 from bide.errors import ScriptError
 from bide.gate import Gatekeeper
 from bide.keys import Keys
+from bide.listing import NEWEST, Filter, Listing
 from bide.reads import Reads
 from bide.store import Store
 from local import ports, tether
@@ -191,6 +192,8 @@ def test_each_script_costs_no_more_commands_than_it_says(
         "fleet": lambda: Reads(store).fleet("default"),
         "arm": lambda: store.arm("default", clock.ms + 1_000),
         "event": lambda: store.send_event(store.submit(submission()).id, "", "go", b"1"),
+        "erase": lambda: (store.cancel(id, ""), store.erase(id, "")),
+        "page": lambda: Listing(store).page("", Filter(), 50, {"default": NEWEST}),
         "awaiting": lambda: Reads(store).awaiting("default", [(id.key, 1)]),
     }
     assert sorted(ordinary) == SCRIPTS
@@ -200,7 +203,7 @@ def test_each_script_costs_no_more_commands_than_it_says(
         assert 0 < spent <= _declared(name), f"{name} took {spent} commands"
 
 
-def test_an_exchange_of_a_hundred_tasks_takes_as_many_commands_as_one_of_one(
+def test_an_exchange_of_a_hundred_tasks_takes_hardly_more_commands_than_one_of_one(
     recording: Calls, store: Store, worker: ScriptedWorker
 ) -> None:
     def cost(tasks: int) -> int:
@@ -214,4 +217,5 @@ def test_an_exchange_of_a_hundred_tasks_takes_as_many_commands_as_one_of_one(
         worker.exchange(*(settle(lease, "succeeded", b"1") for lease in worker.repeat().leases), free=1_000)
         return spent
 
-    assert cost(1) == cost(100) <= 31
+    # A hundred finished tasks stand on five shelves.
+    assert cost(1) <= cost(100) <= cost(1) + 4 <= 37

@@ -30,6 +30,8 @@ def test_a_leased_task_moves_from_ready_to_leased(
         worker="worker",
         retention_ms=7,
         started_ms=START_MS + 10,
+        since_ms=START_MS,
+        began_ms=START_MS + 10,
     )
 
 
@@ -37,7 +39,7 @@ def test_a_lease_tells_what_to_run(submit: Submit, worker: ScriptedWorker) -> No
     id = submit(name="add", args='{"a":1}', tenant="acme")
     lease = worker.lease_one()
     assert (lease.id, lease.attempt, lease.isolated) == (id, 1, False)
-    assert lease.spec == Spec("add", '{"a":1}', "acme", 0, "")
+    assert lease.spec == Spec("add", "acme", max_attempts=3, retention_ms=60_000, args='{"a":1}')
 
 
 def test_a_lease_ends_by_the_local_clock_when_it_was_asked_for_plus_its_length(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -290,11 +291,22 @@ class Lives(RuleBasedStateMachine):
         assert indexed | timeless == now.runs.keys()
         assert not indexed & timeless
         assert now.results.keys() <= now.runs.keys()
+        self._check_summaries(now)
         assert {entry[:16] for entry in now.idempotency.values()} <= now.runs.keys()
         live = sum(1 for until in now.listeners.values() if until >= self._clock.ms)
         assert now.bell <= max(before.bell, live), "tokens beyond listeners"
         self._compare(before, now)
         self._before = now
+
+    def _check_summaries(self, now: Slot) -> None:
+        """What the slot keeps besides, so that lists and counts need not look at each task."""
+        assert sorted(now.log) == sorted(now.specs)
+        assert now.dead.keys() == {key for key, run in now.runs.items() if run.state == State.FAILED}
+        assert now.shelved == {key: run.state for key, run in now.runs.items() if run.state.done}
+        told_by_indexes = (State.READY, State.RUNNING)
+        assert now.gauges == Counter(
+            run.state for run in now.runs.values() if run.state not in told_by_indexes
+        )
 
     def _check_run(self, now: Slot, key: bytes, run: Run) -> None:
         places = now.places(key)

@@ -29,7 +29,7 @@ def test_a_parked_task_stands_in_due_until_its_time(
     assert slot.due == {id.key: START_MS + 500}
     assert slot.runs[id.key] == Run(
         State.WAITING, 1, 3, lease.fence, "", 60_000, started_ms=START_MS, due_ms=START_MS + 500,
-        parked_ms=START_MS, resumes=1,
+        parked_ms=START_MS, resumes=1, since_ms=START_MS, began_ms=START_MS,
     )  # fmt: skip
     clock.pass_ms(500)
     worker.exchange()

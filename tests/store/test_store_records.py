@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import redis
 from hand_clock import START_MS, HandClock
+from key_guard import load_plain
 from scripted_worker import ScriptedWorker, settle
 from submissions import Submit, submission
 
@@ -16,65 +17,63 @@ from bide import scripts
 from bide.errors import TaskNotFound
 from bide.ids import TaskId, parse_id
 from bide.reads import Reads
-from bide.records import Run, Spec, TaskView
+from bide.records import Run, Spec, TaskView, first_run, pack_spec, read_run, read_spec
 from bide.state import State
 from bide.store import Store
 
-_REPACK = "return cmsgpack.pack(cmsgpack.unpack(ARGV[1]))"
+_RUN = load_plain("awaiting").source.split("local ids, answers")[0]
+"""A script's beginning that reads records: `lua/_run.lua`, as it is loaded."""
 
 EXTREMES = [
     Run(State.READY),
-    Run(State.RUNNING, 1, 3, 1, "worker", 60_000, START_MS, 0, 0, 1),
-    Run(State.RETRYING, 127, 128, 2**32 - 1, "w" * 32, 2**32, START_MS, 0, START_MS + 365 * 86_400_000, 0),
-    Run(State.SUCCEEDED, 255, 256, 2**52, "ü" * 100, 2**40, 2**41, 2**42, 2**43, 1),
+    Run(State.RUNNING, 1, 3, 1, "worker", 60_000, START_MS, cancelling=1, began_ms=START_MS),
+    Run(State.RETRYING, 127, 128, 2**32 - 1, "w" * 32, 2**32, START_MS, due_ms=START_MS + 365 * 86_400_000),
+    Run(State.SUCCEEDED, 255, 256, 2**52, "ü" * 100, 2**40, 2**41, 2**42, '{"a":"ü\x00"}', 2**43, 1),
     Run(State.CANCELLED, 65_535, 65_536, 2**31, "w" * 255, 2**16, 2**31 - 1, 2**63 // 2**11),
+    Run(State.WAITING, awaits="go stop", parked_ms=START_MS, priority=9, since_ms=1),
 ]
 
 
 @pytest.mark.parametrize("run", EXTREMES, ids=lambda run: str(run.state))
 def test_lua_repacks_a_run_without_a_change(store: Store, run: Run) -> None:
-    packed = store.command("EVAL", _REPACK, 0, msgspec.msgpack.encode(run))
-    assert msgspec.msgpack.decode(packed, type=Run, strict=True) == run
+    script = _RUN + "return pack_run(read_run(ARGV[1]))"
+    packed = store.command("EVAL", script, 2, "a", "b", msgspec.msgpack.encode(run))
+    assert read_run(packed) == run
+    assert packed == store.command("EVAL", script, 2, "a", "b", packed)
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        Spec("echo", "{}", "", 0, ""),
-        Spec("n" * 200, json.dumps({"x": "ü\x00" * 40_000}), "acme", START_MS, "acme\0key"),
-    ],
-    ids=["small", "large"],
-)
-def test_lua_repacks_a_spec_without_a_change(store: Store, spec: Spec) -> None:
-    packed = store.command("EVAL", _REPACK, 0, msgspec.msgpack.encode(spec))
-    assert msgspec.msgpack.decode(packed, type=Spec, strict=True) == spec
+SPECS = [
+    Spec("echo", "", args="{}"),
+    Spec(
+        "n" * 200, "acme", 1_000, 2**40, 9, START_MS, START_MS + 1, START_MS + 2, "acme\0key", "acme\0one",
+        "a b", json.dumps({"x": "ü\x00" * 40_000}),
+    ),
+]  # fmt: skip
 
 
-def test_lua_numbers_the_fields_of_a_run_as_python_orders_them() -> None:
+@pytest.mark.parametrize("spec", SPECS, ids=["small", "large"])
+def test_lua_reads_the_head_of_a_spec_and_python_all_of_it(store: Store, spec: Spec) -> None:
+    value = b"\0\0\0\7" + pack_spec(spec)
+    assert read_spec(value) == spec
+    head = store.command("EVAL", _RUN + "return cmsgpack.pack(read_spec(ARGV[1]))", 2, "a", "b", value)
+    assert msgspec.msgpack.decode(head) == list(msgspec.structs.astuple(spec)[:-1])
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=["small", "large"])
+def test_lua_and_python_begin_with_the_same_run(store: Store, spec: Spec) -> None:
+    value = b"\0\0\0\7" + pack_spec(spec)
+    id = TaskId("default", START_MS.to_bytes(6, "big") + b"?" * 10)
+    script = _RUN + "return pack_run(first_run(ARGV[1], read_spec(ARGV[2])))"
+    assert read_run(store.command("EVAL", script, 2, "a", "b", id.key, value)) == first_run(spec, START_MS)
+
+
+@pytest.mark.parametrize(("record", "prefix"), [(Run, ""), (Spec, "SPEC_")])
+def test_lua_numbers_fields_as_python_orders_them(record: type[msgspec.Struct], prefix: str) -> None:
     text = (scripts.FOLDER / "_run.lua").read_text(encoding="utf-8")
-    numbered: dict[str, int] = {}
-    for line in text.splitlines():
-        if line.startswith("local "):
-            names, numbers = line.removeprefix("local ").split(" = ")
-            numbered |= dict(zip(names.split(", "), map(int, numbers.split(", ")), strict=True))
-    fields = [re.sub("_[MU]S$", "", name.upper()) for name in Run.__struct_fields__]
-    assert sorted(numbered, key=numbered.__getitem__) == fields
-    assert sorted(numbered.values()) == list(range(1, len(fields) + 1))
-
-
-@pytest.mark.parametrize(
-    ("script", "constant", "field"),
-    [
-        ("_prune", "SPEC_IDEMPOTENCY", "idempotency"),
-        ("cancel", "SPEC_TENANT", "tenant"),
-        ("event", "SPEC_TENANT", "tenant"),
-    ],
-)
-def test_lua_numbers_the_fields_of_a_spec_as_python_orders_them(
-    script: str, constant: str, field: str
-) -> None:
-    text = (scripts.FOLDER / f"{script}.lua").read_text(encoding="utf-8")
-    assert f"local {constant} = {Spec.__struct_fields__.index(field) + 1}\n" in text
+    numbered = " ".join(re.findall("^--- fields (.*)$", text, re.MULTILINE)).split()
+    fields = [re.sub("_(MS|US|AT_MS)$", "", name.upper()) for name in record.__struct_fields__]
+    named = [name.removeprefix("SPEC_") for name in numbered if name.startswith("SPEC_") == bool(prefix)]
+    assert named == [{"RUN": "DUE"}.get(field, field) for field in fields if field != "ARGS"]
 
 
 def test_a_task_reads_whole_at_each_stage(
@@ -82,19 +81,22 @@ def test_a_task_reads_whole_at_each_stage(
 ) -> None:
     reads = Reads(store)
     id = submit(tenant="acme", delay_ms=5)
-    spec = Spec("echo", '{"value":1}', "acme", START_MS + 5, "")
+    spec = Spec("echo", "acme", 3, 60_000, run_at_ms=START_MS + 5, args='{"value":1}')
     run = Run(State.SCHEDULED, 0, 3, retention_ms=60_000, due_ms=START_MS + 5)
-    assert reads.task(id, "acme") == TaskView(str(id), "default", spec, run, b"", START_MS)
+    assert reads.task(id, "acme") == TaskView(str(id), "default", spec, run, START_MS)
 
     clock.pass_ms(5)
     lease = worker.lease_one()
-    run = Run(State.RUNNING, 1, 3, lease.fence, "worker", 60_000, START_MS + 5)
-    assert reads.task(id, "acme") == TaskView(str(id), "default", spec, run, b"", START_MS)
+    run = Run(
+        State.RUNNING, 1, 3, lease.fence, "worker", 60_000, START_MS + 5,
+        since_ms=START_MS + 5, began_ms=START_MS + 5,
+    )  # fmt: skip
+    assert reads.task(id, "acme") == TaskView(str(id), "default", spec, run, START_MS)
 
     clock.pass_ms(5)
     worker.exchange(settle(lease, "succeeded", b'{"a":1}'))
-    run = Run(State.SUCCEEDED, 1, 3, lease.fence, "", 60_000, START_MS + 5, START_MS + 10)
-    assert reads.task(id, "acme") == TaskView(str(id), "default", spec, run, b'{"a":1}', START_MS)
+    run = Run(State.SUCCEEDED, 1, 3, lease.fence, "", 60_000, START_MS + 5, START_MS + 10, outcome='{"a":1}')
+    assert reads.task(id, "acme") == TaskView(str(id), "default", spec, run, START_MS)
 
 
 def test_a_task_that_is_not_there_or_anothers_is_not_found(submit: Submit, store: Store) -> None:

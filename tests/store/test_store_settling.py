@@ -51,7 +51,16 @@ def test_a_retry_waits_in_due_with_its_failure(
     assert slot.due == {id.key: START_MS + 300}
     assert slot.results == {id.key: b'{"code":"ERROR"}'}
     assert slot.runs[id.key] == Run(
-        State.RETRYING, 1, 3, lease.fence, "", 60_000, started_ms=START_MS, due_ms=START_MS + 300
+        State.RETRYING,
+        1,
+        3,
+        lease.fence,
+        "",
+        60_000,
+        started_ms=START_MS,
+        due_ms=START_MS + 300,
+        since_ms=START_MS,
+        began_ms=START_MS,
     )
 
 
@@ -70,7 +79,9 @@ def test_a_task_handed_back_is_ready_behind_the_others(
     slot = look()
     assert list(slot.ready) == [other.key, id.key]
     assert slot.places(id.key) == ["ready"]
-    assert slot.runs[id.key] == Run(State.READY, 0, 3, lease.fence, "", 60_000, started_ms=START_MS)
+    assert slot.runs[id.key] == Run(
+        State.READY, 0, 3, lease.fence, "", 60_000, started_ms=START_MS, since_ms=START_MS, began_ms=START_MS
+    )
 
 
 def test_an_outcome_keeps_its_bytes(submit: Submit, worker: ScriptedWorker, look: Look) -> None:

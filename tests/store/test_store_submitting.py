@@ -17,11 +17,12 @@ A, B = b"a" * 16, b"b" * 16
 """Fingerprints of two requests."""
 
 
-def test_a_submission_stands_in_specs_runs_and_ready(submit: Submit, look: Look) -> None:
+def test_a_submission_stands_in_specs_the_log_and_ready(submit: Submit, look: Look) -> None:
     id = submit(tenant="acme", max_attempts=5, retention_ms=7)
     slot = look()
-    assert slot.specs == {id.key: Spec("echo", '{"value":1}', "acme", 0, "")}
-    assert slot.runs == {id.key: Run(State.READY, max_attempts=5, retention_ms=7)}
+    assert slot.specs == {id.key: Spec("echo", "acme", max_attempts=5, retention_ms=7, args='{"value":1}')}
+    assert slot.runs == {id.key: Run(State.READY, max_attempts=5, retention_ms=7, since_ms=START_MS)}
+    assert slot.log == [id.key]
     assert slot.ready == {id.key: 1}
     assert slot.places(id.key) == ["ready"]
 

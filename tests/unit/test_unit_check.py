@@ -55,9 +55,7 @@ def check(
     for entry in entries:
         journal.append(entry)
     packed = tuple(each for _, each, _ in journal.unsaved())
-    flight = Flight(
-        ID, Run(State.WAITING, attempt=1, journal=len(packed)), Spec(name, args, "", 0, ""), packed
-    )
+    flight = Flight(ID, Run(State.WAITING, attempt=1, journal=len(packed)), Spec(name, "", args=args), packed)
     return rehearse(flight, Registry({"journey": definition}), limit_s)
 
 
@@ -228,7 +226,7 @@ def test_code_that_hangs_between_operations_is_named_and_left_behind(blocks: boo
 
 def test_a_damaged_journal_is_named() -> None:
     run = Run(State.WAITING, attempt=1, journal=1)
-    flight = Flight(ID, run, Spec("journey", "{}", "", 0, ""), (b"\xc1",))
+    flight = Flight(ID, run, Spec("journey", "", args="{}"), (b"\xc1",))
     mismatch = rehearse(flight, Registry({"journey": journey}))
     assert mismatch is not None
     assert mismatch.code == "RECORD_UNREADABLE"
