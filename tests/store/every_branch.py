@@ -227,7 +227,7 @@ def _last_attempts(store: Store, hire: Hire, clock: HandClock) -> None:
 def _ends(store: Store, hire: Hire, clock: HandClock) -> None:
     ender = hire("ender").exchange
     for number, upkeep in enumerate((lambda: store.tick("default", 0), ender) * 2):
-        store.submit(submission(expires_ms=5, retention_ms=86_400_000))  # on one shelf, all of them
+        store.submit(submission(expires_ms=5))
         store.submit(submission(expires_ms=5, deadline_ms=9))
         waiting = store.submit(submission(deadline_ms=5)).id
         worker = hire(f"parker {number}")
@@ -235,7 +235,7 @@ def _ends(store: Store, hire: Hire, clock: HandClock) -> None:
         worker.exchange(
             *(park(lease) if lease.id == waiting else settle(lease, "succeeded") for lease in leases[1:])
         )
-        store.submit(submission(expires_ms=5))
+        store.submit(submission(expires_ms=5, retention_ms=86_400_000))  # on one shelf, all of them
         clock.pass_ms(5)
         upkeep()
 
