@@ -18,7 +18,7 @@ from bide.errors import SettingsError
 
 DEFAULT_QUEUE: Final = "default"
 
-_SECRET: Final = ("BIDE_REDIS_URL", "BIDE_API_KEY_HASHES")
+_SECRET: Final = ("BIDE_REDIS_URL", "BIDE_API_KEY_HASHES", "BIDE_OPERATOR_KEY_HASHES")
 """Never shown: not in a problem, nor when settings are printed."""
 
 
@@ -58,6 +58,13 @@ class Settings:
         variables.key_hashes,
         "Comma-separated SHA-256 hex digests of the accepted API keys, each as `DIGEST` or `TENANT=DIGEST`. "
         "A tenant sees its own tasks only.",
+    )
+    operator_key_hashes: tuple[tuple[str, str], ...] = _setting(
+        "BIDE_OPERATOR_KEY_HASHES",
+        (),
+        variables.key_hashes,
+        "The same of operators' keys, which may do all that API keys may and besides close, open and drain "
+        "the server, pause and resume queues, redrive and purge failed tasks, and see tracebacks and logs.",
     )
     local: bool = _setting(
         "BIDE_LOCAL",

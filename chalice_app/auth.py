@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from bide.settings import Settings
@@ -27,6 +28,18 @@ _HOW_TO_SET_A_KEY: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the tenant whose tasks it sees, and whether it may operate the server."""
+
+    tenant: str
+    is_operator: bool
+
+
+NOBODY: Final = Caller("", is_operator=False)
+"""Who asks where a route is open to all."""
+
+
 def check_origin(settings: Settings, headers: Mapping[str, str]) -> None:
     """In local mode, refuse requests that a web page of elsewhere may have caused.
 
@@ -42,11 +55,11 @@ def check_origin(settings: Settings, headers: Mapping[str, str]) -> None:
         raise ForbiddenHost(f"This server answers pages of {_HOSTS} only; see the Origin header.")
 
 
-def authenticate(settings: Settings, headers: Mapping[str, str]) -> str:
-    """The tenant whose key the request carries. Raises NotConfigured, Unauthenticated."""
+def authenticate(settings: Settings, headers: Mapping[str, str]) -> Caller:
+    """Whose key the request carries. Raises NotConfigured, Unauthenticated."""
     if settings.local:
-        return LOCAL_TENANT
-    if not settings.api_key_hashes:
+        return Caller(LOCAL_TENANT, is_operator=True)
+    if not settings.api_key_hashes and not settings.operator_key_hashes:
         raise NotConfigured(_HOW_TO_SET_A_KEY)
     sent = headers.get("authorization")
     if sent is None:
@@ -55,10 +68,12 @@ def authenticate(settings: Settings, headers: Mapping[str, str]) -> str:
     if bearer is None:
         raise Unauthenticated("The Authorization header must be `Bearer <key>`.")
     digest = hashlib.sha256(bearer[1].encode("utf-8", "surrogatepass")).hexdigest()
-    tenant = None
-    for owner, accepted in settings.api_key_hashes:  # all of them: time must not tell which one matched
-        if hmac.compare_digest(digest, accepted):
-            tenant = owner
-    if tenant is None:
+    caller = None
+    # All of them, operators last: time must not tell which one matched, and a key in both is an operator's.
+    for accepted, is_operator in ((settings.api_key_hashes, False), (settings.operator_key_hashes, True)):
+        for tenant, known in accepted:
+            if hmac.compare_digest(digest, known):
+                caller = Caller(tenant, is_operator)
+    if caller is None:
         raise Unauthenticated("The API key is not accepted.")
-    return tenant
+    return caller

@@ -41,9 +41,10 @@ def lacking(environ: Mapping[str, str]) -> tuple[str, ...]:
     problems = []
     if not settings.redis_url:
         problems.append("BIDE_REDIS_URL is not set: say where the store is, as rediss://host:6379/0")
-    if not settings.api_key_hashes:
+    if not settings.api_key_hashes and not settings.operator_key_hashes:
         problems.append(
-            "BIDE_API_KEY_HASHES is not set: say who may call, as the SHA-256 hex digest of each API key"
+            "BIDE_API_KEY_HASHES is not set: say who may call, as the SHA-256 hex digest of each API key; "
+            "operators' keys go into BIDE_OPERATOR_KEY_HASHES"
         )
     if settings.local:
         problems.append("BIDE_LOCAL is set: without keys it is for loopback alone")

@@ -8,6 +8,7 @@ BideError
     │       └── NotSupportedYet    NOT_SUPPORTED_YET
     ├── Unauthenticated        UNAUTHENTICATED
     ├── NotConfigured          NOT_CONFIGURED
+    ├── Forbidden              FORBIDDEN
     ├── ForbiddenHost          FORBIDDEN_HOST
     ├── NotFound               NOT_FOUND
     ├── MethodNotAllowed       METHOD_NOT_ALLOWED
@@ -73,6 +74,12 @@ class NotConfigured(EdgeError):
     """The server is not configured."""
 
     code = "NOT_CONFIGURED"
+
+
+class Forbidden(EdgeError):
+    """This needs an operator's key: one whose SHA-256 stands in the server's BIDE_OPERATOR_KEY_HASHES."""
+
+    code = "FORBIDDEN"
 
 
 class ForbiddenHost(EdgeError):

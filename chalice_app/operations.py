@@ -93,13 +93,13 @@ def paths(submission: Schema) -> Schema:
         "/v1/server": {"get": _operation("showServer", "Show whether submissions are accepted.", _SERVER)},
         "/v1/server/close": {
             "post": {
-                **_operation("closeServer", "Refuse submissions.", _SERVER, *_BODY),
+                **_operators(_operation("closeServer", "Refuse submissions.", _SERVER, *_BODY)),
                 "requestBody": {"required": True, "content": _json(_CLOSE)},
             }
         },
         "/v1/server/open": {
             "post": {
-                **_operation("openServer", "Accept submissions again.", _SERVER, *_BODY),
+                **_operators(_operation("openServer", "Accept submissions again.", _SERVER, *_BODY)),
                 "requestBody": _NO_BODY,
             }
         },
@@ -158,6 +158,11 @@ def _operation(id: str, summary: str, answers: Schema, *problems: int) -> Schema
     statuses = sorted({401, 403, 500, 503, *problems})
     references = {str(status): _reference("responses", _problem_name(status)) for status in statuses}
     return {"operationId": id, "summary": summary, "responses": answers | references}
+
+
+def _operators(operation: Schema) -> Schema:
+    """The same operation, for holders of an operator's key."""
+    return {**operation, "description": "Needs an operator's key."}
 
 
 def _open(id: str, summary: str, answers: Schema, *problems: int) -> Schema:

@@ -28,6 +28,7 @@ from bide.errors import (
 )
 from chalice_app.errors import (
     FieldError,
+    Forbidden,
     ForbiddenHost,
     InvalidFields,
     InvalidRequest,
@@ -48,6 +49,7 @@ STATUS: Final[Mapping[type[BideError], int]] = {
     MalformedJson: 400,
     InvalidRequest: 400,
     Unauthenticated: 401,
+    Forbidden: 403,
     ForbiddenHost: 403,
     NotFound: 404,
     TaskNotFound: 404,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from chalice.app import Blueprint, Chalice, Request, Response
 
 from chalice_app import auth, problems
-from chalice_app.errors import MethodNotAllowed, NotFound
+from chalice_app.errors import Forbidden, MethodNotAllowed, NotFound
 from chalice_app.services import PROVIDER, Services
 
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -24,6 +24,8 @@ class Call:
     request: Request
     services: Services
     tenant: str
+    is_operator: bool
+    """Whether it may operate the server; in local mode everybody may."""
 
 
 View = Callable[..., Response]
@@ -40,32 +42,43 @@ class Routes(Blueprint):
     def __init__(self) -> None:
         super().__init__("app")
 
-    def get(self, path: str, *, public: bool = False) -> Callable[[View], View]:
-        """Register a view for GET and HEAD; the HTTP server in front drops the body of the latter."""
-        return self._register(path, ["GET", "HEAD"], public)
+    def get(self, path: str, *, public: bool = False, operator: bool = False) -> Callable[[View], View]:
+        """Register a view for GET and HEAD; the HTTP server in front drops the body of the latter.
 
-    def post(self, path: str) -> Callable[[View], View]:
+        public: it is open to all. operator: only an operator's key opens it.
+        """
+        return self._register(path, ["GET", "HEAD"], public, operator)
+
+    def post(self, path: str, *, operator: bool = False) -> Callable[[View], View]:
         """Register a view for POST."""
-        return self._register(path, ["POST"], public=False)
+        return self._register(path, ["POST"], False, operator)
 
-    def _register(self, path: str, methods: list[str], public: bool) -> Callable[[View], View]:
+    def delete(self, path: str, *, operator: bool = False) -> Callable[[View], View]:
+        """Register a view for DELETE."""
+        return self._register(path, ["DELETE"], False, operator)
+
+    def _register(
+        self, path: str, methods: list[str], public: bool, operator: bool
+    ) -> Callable[[View], View]:
         def register(view: View) -> View:
             # No content types: Chalice would refuse bodiless requests for theirs.
-            self.route(path, methods=methods, content_types=[])(_guarded(self, view, public))
+            self.route(path, methods=methods, content_types=[])(_guarded(self, view, public, operator))
             return view
 
         return register
 
 
-def _guarded(routes: Blueprint, view: View, public: bool) -> Callable[..., Response]:
+def _guarded(routes: Blueprint, view: View, public: bool, operator: bool = False) -> Callable[..., Response]:
     @functools.wraps(view)
     def handler(**parameters: str) -> Response:
         request = routes.current_request
         try:
             services = PROVIDER.get()
             auth.check_origin(services.settings, request.headers)
-            tenant = "" if public else auth.authenticate(services.settings, request.headers)
-            return view(Call(request, services, tenant), **parameters)
+            caller = auth.NOBODY if public else auth.authenticate(services.settings, request.headers)
+            if operator and not caller.is_operator:
+                raise Forbidden
+            return view(Call(request, services, caller.tenant, caller.is_operator), **parameters)
         except Exception as error:
             return problems.answer(error, request)
 

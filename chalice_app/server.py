@@ -33,14 +33,14 @@ def show_server(call: Call) -> Response:
     return wire.respond(200, wire.gate_json(call.services.gatekeeper.read()))
 
 
-@routes.post("/v1/server/close")
+@routes.post("/v1/server/close", operator=True)
 def close_server(call: Call) -> Response:
     """Refuse submissions from now on, in all queues and processes."""
     body = read_body(call.request, _CLOSE)
     return wire.respond(200, wire.gate_json(call.services.gatekeeper.close(body.reason, body.retry_after)))
 
 
-@routes.post("/v1/server/open")
+@routes.post("/v1/server/open", operator=True)
 def open_server(call: Call) -> Response:
     """Accept submissions again."""
     expect_no_body(call.request)

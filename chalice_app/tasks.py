@@ -112,7 +112,7 @@ def _show(call: Call, view: TaskView) -> bytes:
     # Each view asks the store's time before it comes here.
     services = call.services
     now_ms = services.store.clock.now_ms() or 0
-    return wire.task_json(view, now_ms, services.tariff, traceback=services.settings.local)
+    return wire.task_json(view, now_ms, services.tariff, traceback=call.is_operator)
 
 
 def _wait(call: Call, view: TaskView, id: TaskId) -> tuple[TaskView, dict[str, str]]:

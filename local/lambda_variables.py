@@ -19,7 +19,7 @@ _DOORBELL: Final = "bide-dev-wake"
 _NOT_HERE: Final = ("local", "api_processes", "tick_seconds")
 """Settings of quick mode alone. The tick's period is that of the emulated schedule."""
 
-_ELSEWHERE: Final = ("redis_url", "api_key_hashes")
+_ELSEWHERE: Final = ("redis_url", "api_key_hashes", "operator_key_hashes")
 """What a stage says about the deployment in AWS that must not be used here."""
 
 
@@ -47,13 +47,13 @@ class Variables:
         return self.settings.tick_seconds if self._said("tick_seconds") else None
 
     def of_functions(self, redis_url: str, key: str) -> dict[str, str]:
-        """Those of the functions, with the store's URL, and with an API key besides those there are."""
+        """Those of the functions, with the store's URL, and an operator's key besides those there are."""
         digest = hashlib.sha256(key.encode()).hexdigest()
-        there = [f"{tenant}={known}" for tenant, known in self.settings.api_key_hashes]
+        there = [f"{tenant}={known}" for tenant, known in self.settings.operator_key_hashes]
         merged = self._merged()
         for name in _NOT_HERE:
             merged.pop(_variable(name), None)
-        return {**merged, "BIDE_REDIS_URL": redis_url, "BIDE_API_KEY_HASHES": ",".join([*there, digest])}
+        return {**merged, "BIDE_REDIS_URL": redis_url, "BIDE_OPERATOR_KEY_HASHES": ",".join([*there, digest])}
 
     def _merged(self) -> dict[str, str]:
         known = [_variable(field.name) for field in fields(Settings)]

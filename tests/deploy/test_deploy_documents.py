@@ -49,3 +49,4 @@ def test_what_is_to_be_filled_in_is_empty_as_shipped() -> None:
     for stage in CONFIG["stages"].values():
         assert stage["environment_variables"]["BIDE_REDIS_URL"] == ""
         assert stage["environment_variables"]["BIDE_API_KEY_HASHES"] == ""
+        assert stage["environment_variables"]["BIDE_OPERATOR_KEY_HASHES"] == ""

@@ -58,6 +58,7 @@ def test_a_value_that_cannot_be_read_is_named_and_a_secret_is_not_shown(project:
         ({**FILLED_IN, "BIDE_LOCAL": "1"}, 1),
         ({}, 2),
         ({"BIDE_API_KEY_HASHES": f"acme={DIGEST}"}, 1),
+        ({"BIDE_OPERATOR_KEY_HASHES": DIGEST}, 1),
     ],
 )
 def test_what_a_deployment_lacks_is_told_apart(variables: dict[str, str], problems: int) -> None:

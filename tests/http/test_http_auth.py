@@ -24,6 +24,10 @@ PROTECTED = [
     ("POST", "/v1/server/close"),
     ("POST", "/v1/server/open"),
 ]
+FOR_OPERATORS = [
+    ("POST", "/v1/server/close"),
+    ("POST", "/v1/server/open"),
+]
 OPEN = ["/", "/docs", "/healthz", "/openapi.json"]
 NOWHERE = {"host": "api.example.com", "origin": "https://www.example.com"}
 
@@ -34,9 +38,10 @@ def _hash(key: str) -> str:
 
 @pytest.fixture
 def public(serve: Callable[[Settings], Services], settings: Settings, client: Client) -> Api:
-    """The app outside local mode, with the keys of two tenants."""
+    """The app outside local mode, with the keys of two tenants and of an operator."""
     hashes = (("default", _hash("first")), ("acme", _hash("second")))
-    serve(dataclasses.replace(settings, local=False, api_key_hashes=hashes))
+    operators = (("default", _hash("operator")),)
+    serve(dataclasses.replace(settings, local=False, api_key_hashes=hashes, operator_key_hashes=operators))
     return Api(client, NOWHERE)
 
 
@@ -111,6 +116,43 @@ def test_a_traceback_is_not_for_everybody_with_a_key(worker: HandWorker, public:
     worker.fail(worker.lease(), "TASK_FAILED", "no", traceback="in boot.py, line 7")
     error = public.get(path, authorization="Bearer first").json["error"]
     assert error == {"code": "TASK_FAILED", "message": "no"}
+    error = public.get(path, authorization="Bearer operator").json["error"]
+    assert error == {"code": "TASK_FAILED", "message": "no", "traceback": "in boot.py, line 7"}
+
+
+@pytest.mark.parametrize(("method", "path"), FOR_OPERATORS)
+def test_what_operates_the_server_needs_an_operators_key(public: Api, method: str, path: str) -> None:
+    assert public.request(method, path).status == 401
+    refused = public.request(method, path, headers={"Authorization": "Bearer first"})
+    assert (refused.status, refused.code) == (403, "FORBIDDEN")
+    assert "BIDE_OPERATOR_KEY_HASHES" in refused.json["detail"]
+    admitted = public.request(method, path, headers={"Authorization": "Bearer operator"})
+    assert admitted.status not in (401, 403)
+
+
+def test_an_operators_key_does_what_an_api_key_does(public: Api) -> None:
+    path = public.submit_raw(b'{"name":"house.keep"}', authorization="Bearer operator").headers["location"]
+    assert public.get(path, authorization="Bearer first").status == 200
+    assert public.get(path, authorization="Bearer second").code == "TASK_NOT_FOUND"
+
+
+def test_a_key_that_stands_in_both_lists_is_an_operators(
+    serve: Callable[[Settings], Services], settings: Settings, client: Client
+) -> None:
+    keys, operators = (("acme", _hash("both")),), (("ops", _hash("both")),)
+    serve(dataclasses.replace(settings, local=False, api_key_hashes=keys, operator_key_hashes=operators))
+    reply = Api(client, NOWHERE).post("/v1/server/open", authorization="Bearer both")
+    assert reply.status == 200
+
+
+def test_with_operators_keys_alone_the_server_is_configured(
+    serve: Callable[[Settings], Services], settings: Settings, client: Client
+) -> None:
+    operators = (("ops", _hash("operator")),)
+    serve(dataclasses.replace(settings, local=False, operator_key_hashes=operators))
+    public = Api(client, NOWHERE)
+    assert public.get("/v1/server", authorization="Bearer operator").status == 200
+    assert public.get("/v1/server", authorization="Bearer other").code == "UNAUTHENTICATED"
 
 
 def test_tasks_that_reach_out_are_not_there_outside_local_mode(public: Api) -> None:

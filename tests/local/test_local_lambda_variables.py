@@ -14,6 +14,7 @@ from local.lambda_variables import Variables
 STAGE = {
     "BIDE_REDIS_URL": "rediss://cache.example:6379/0",
     "BIDE_API_KEY_HASHES": "a" * 64,
+    "BIDE_OPERATOR_KEY_HASHES": "b" * 64,
     "BIDE_PREFIX": "bide-dev",
     "BIDE_WAKE": "invoke",
     "BIDE_DRAIN_FUNCTION": "bide-dev-drain",
@@ -30,7 +31,8 @@ def told(**environ: str) -> dict[str, str]:
 def test_the_store_and_the_keys_of_the_stage_are_never_used() -> None:
     assert Variables(STAGE, {}).settings.redis_url == ""
     assert told()["BIDE_REDIS_URL"] == HERE
-    assert told()["BIDE_API_KEY_HASHES"] == hashlib.sha256(b"secret").hexdigest()
+    assert "BIDE_API_KEY_HASHES" not in told()
+    assert told()["BIDE_OPERATOR_KEY_HASHES"] == hashlib.sha256(b"secret").hexdigest()
 
 
 def test_what_the_stage_says_is_kept_and_the_user_has_the_last_word() -> None:
@@ -44,7 +46,9 @@ def test_what_the_stage_says_is_kept_and_the_user_has_the_last_word() -> None:
 def test_keys_of_the_user_hold_besides_the_one_that_was_made() -> None:
     mine = hashlib.sha256(b"mine").hexdigest()
     made = hashlib.sha256(b"secret").hexdigest()
-    assert told(BIDE_API_KEY_HASHES=f"me={mine}")["BIDE_API_KEY_HASHES"] == f"me={mine},{made}"
+    found = told(BIDE_API_KEY_HASHES=f"me={mine}", BIDE_OPERATOR_KEY_HASHES=f"me={mine}")
+    assert found["BIDE_API_KEY_HASHES"] == f"me={mine}"
+    assert found["BIDE_OPERATOR_KEY_HASHES"] == f"me={mine},{made}"
 
 
 def test_settings_of_quick_mode_are_left_out() -> None:

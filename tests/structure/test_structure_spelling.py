@@ -31,7 +31,7 @@ MAY_SET = {
     # What the functions of MODE=lambda are told.
     Path("local/lambda_variables.py"): {
         "BIDE_REDIS_URL",
-        "BIDE_API_KEY_HASHES",
+        "BIDE_OPERATOR_KEY_HASHES",
         "BIDE_DRAIN_FUNCTION",
         "BIDE_WAKE_QUEUE",
         "BIDE_WAKE_STREAM",

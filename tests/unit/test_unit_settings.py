@@ -81,6 +81,7 @@ def test_settings_cannot_be_changed() -> None:
             "api_key_hashes",
             (("default", DIGEST), ("acme", DIGEST)),
         ),
+        ("BIDE_OPERATOR_KEY_HASHES", f"ops={DIGEST}", "operator_key_hashes", (("ops", DIGEST),)),
         ("BIDE_LOCAL", "Yes", "local", True),
         ("BIDE_LOCAL", "off", "local", False),
         ("BIDE_CONCURRENCY", " 7 ", "concurrency", 7),
@@ -103,7 +104,7 @@ def test_a_variable_is_read_as_its_setting(variable: str, raw: str, name: str, v
         ("BIDE_TASKS", ","), ("BIDE_TASKS", "my tasks"), ("BIDE_TASKS", "../tasks"), ("BIDE_TASKS", "a..b"),
         ("BIDE_QUEUES", "Mail"), ("BIDE_QUEUES", "a,b.c"),
         ("BIDE_API_KEY_HASHES", "secret"), ("BIDE_API_KEY_HASHES", DIGEST[:-1]),
-        ("BIDE_API_KEY_HASHES", "A=" + DIGEST),
+        ("BIDE_API_KEY_HASHES", "A=" + DIGEST), ("BIDE_OPERATOR_KEY_HASHES", "secret"),
         ("BIDE_LOCAL", "maybe"),
         ("BIDE_CONCURRENCY", "0"), ("BIDE_CONCURRENCY", "1e3"), ("BIDE_CONCURRENCY", "-1"),
         ("BIDE_CONCURRENCY", "9" * 99),
@@ -178,6 +179,7 @@ def test_a_way_of_waking_that_lacks_something_is_a_problem_that_names_it(wake: s
         ("BIDE_REDIS_URL", "rediss://[hunter2"),
         ("BIDE_API_KEY_HASHES", "hunter2"),
         ("BIDE_API_KEY_HASHES", f"{DIGEST},tenant=hunter2"),
+        ("BIDE_OPERATOR_KEY_HASHES", f"{DIGEST},tenant=hunter2"),
     ],
 )
 def test_a_secret_is_never_shown_in_a_problem(variable: str, raw: str) -> None:
@@ -188,7 +190,13 @@ def test_a_secret_is_never_shown_in_a_problem(variable: str, raw: str) -> None:
 
 
 def test_settings_do_not_show_their_secrets_when_printed() -> None:
-    shown = repr(read(BIDE_REDIS_URL="redis://:hunter2@host:6379", BIDE_API_KEY_HASHES=DIGEST))
+    shown = repr(
+        read(
+            BIDE_REDIS_URL="redis://:hunter2@host:6379",
+            BIDE_API_KEY_HASHES=DIGEST,
+            BIDE_OPERATOR_KEY_HASHES=DIGEST,
+        )
+    )
     assert "hunter2" not in shown
     assert DIGEST not in shown
     assert "prefix='bide'" in shown
