@@ -31,7 +31,7 @@ local function erase(ids, values)
   if #ids == 0 then return end
   local pages = {}
   for i, id in ipairs(ids) do
-    local head, page = read_spec(values[i]), struct.unpack('>I4', values[i])
+    local head, page = read_spec(values[i]), #values[i] >= 4 and struct.unpack('>I4', values[i]) or 0
     release(idempotency, head[SPEC_IDEMPOTENCY], id)
     release(uniques, head[SPEC_UNIQUE], id)
     pages[page] = pages[page] or {}

@@ -17,9 +17,11 @@ local function padded(record, fields, texts)
   return record
 end
 
--- The head of a value of `specs`.
+-- The head of a value of `specs`. A damaged one must not stop the others: it reads as a task that the worker
+-- who leases it will fail, and that is kept for a day.
 local function read_spec(value)
-  local _, head = cmsgpack.unpack_one(value, 6)
+  local is_read, _, head = pcall(cmsgpack.unpack_one, value, 6)
+  if not is_read or type(head) ~= 'table' then head = { '', '', 1, 86400000 } end
   return padded(head, SPEC_TAGS, SPEC_TEXTS)
 end
 

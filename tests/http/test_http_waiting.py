@@ -229,8 +229,8 @@ def test_a_place_is_given_back_when_the_task_vanishes_meanwhile(
     api: Api, worker: HandWorker, services: Services, when_held: Callable[[Callable[[], object]], None]
 ) -> None:
     path = api.submit().headers["location"]
-    runs = services.store.keys.slot("default", ("runs",))[0]
-    when_held(lambda: services.store.command("DEL", runs))
+    specs = services.store.keys.slot("default", ("specs",))[0]
+    when_held(lambda: services.store.command("DEL", specs))
     assert api.get(path, prefer="wait=20").code == "TASK_NOT_FOUND"
     assert _holds(services) == 0
 

@@ -127,7 +127,7 @@ class Stage:
 
     def outcome(self, id: TaskId) -> Any:
         """The result of a succeeded task, or the error of another, decoded."""
-        return json.loads(self.view(id).outcome)
+        return json.loads(self.view(id).run.outcome)
 
     def until(self, id: TaskId, *states: State) -> TaskView:
         """Wait until the task is in one of these states, by default until it is done."""
