@@ -83,6 +83,20 @@ class Client:
         replies: list[Any] = self._answers((("MULTI",), *commands, ("EXEC",)))[-1]
         return replies
 
+    def pipeline(self, *commands: tuple[Argument, ...]) -> list[Any]:
+        """Run commands one after another in one round trip; returns their replies.
+
+        What a command was refused with stands in its place: NoScript or ScriptError. Raises StoreUnavailable.
+        """
+        replies = self._ask(commands)
+        for place, reply in enumerate(replies):
+            if isinstance(reply, hiredis.ReplyError):
+                replies[place] = explain(str(reply))
+                if isinstance(replies[place], StoreUnavailable):
+                    self._held.connection = None
+                    raise replies[place]
+        return replies
+
     def close(self) -> None:
         """Let go of every thread's connection; the next command opens another."""
         self._held = threading.local()

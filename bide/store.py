@@ -10,14 +10,14 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 from bide import scripts
 from bide.autoscaler import Departure, Limits, Reason, Seen
 from bide.calls import Calls, read_time
 from bide.clock import Clock
 from bide.connection import Client
-from bide.errors import Superseded, Unregistered
+from bide.errors import BideError, Superseded, Unregistered
 from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, split_ids
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
@@ -64,6 +64,35 @@ class Store(Calls):
 
         Raises Closed, RateLimited, IdempotencyConflict, NotUnique.
         """
+        queue, arguments = submission.queue, self._asked_for(submission, rate_limit)
+        try:
+            reply = self.slot_script("submit", queue, *arguments)
+        except Unregistered:
+            self.register(queue)
+            reply = self.slot_script("submit", queue, *arguments)
+        return _accepted(queue, reply)
+
+    def submit_all(
+        self, submissions: Sequence[Submission], *, rate_limit: int = 0
+    ) -> list[Accepted | BideError]:
+        """Accept tasks, each for itself, in one round trip a queue.
+
+        Returns in order what `submit` would return, or raise.
+        """
+        answers: dict[int, Accepted | BideError] = {}
+        for queue in dict.fromkeys(submission.queue for submission in submissions):
+            places = [place for place, submission in enumerate(submissions) if submission.queue == queue]
+            calls = [self._asked_for(submissions[place], rate_limit) for place in places]
+            replies = self.slot_scripts("submit", queue, calls)
+            if any(isinstance(reply, Unregistered) for reply in replies):
+                self.register(queue)
+                replies = self.slot_scripts("submit", queue, calls)
+            for place, reply in zip(places, replies, strict=True):
+                answers[place] = reply if isinstance(reply, BideError) else _accepted(queue, reply)
+        return [answers[place] for place in range(len(submissions))]
+
+    def _asked_for(self, submission: Submission, rate_limit: int) -> tuple[Any, ...]:
+        """The arguments of submit.lua, with a new id."""
         now_ms = self.now_ms()
         id = new_id(submission.queue, now_ms, self._random_bytes)
         due_ms = submission.run_at_ms or (submission.delay_ms and now_ms + submission.delay_ms)
@@ -78,19 +107,11 @@ class Store(Calls):
             due_ms, expires_ms, deadline_ms, f"{tenant}\0{key}" if key else "",
             f"{tenant}\0{unique}" if unique else "", " ".join(submission.tags), submission.args,
         )  # fmt: skip
-        arguments = (
+        return (
             now_ms, id.key, pack_spec(spec), (9 - submission.priority) * _BAND, due_ms, ends_ms,
             spec.idempotency, submission.fingerprint, spec.unique,
             f"rate/{tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
         )  # fmt: skip
-        try:
-            reply = self.slot_script("submit", submission.queue, *arguments)
-        except Unregistered:
-            self.register(submission.queue)
-            reply = self.slot_script("submit", submission.queue, *arguments)
-        _, key, new, workers, alarm_ms, left = reply
-        id = TaskId(submission.queue, key)
-        return Accepted(id, new == 0, Need(workers, alarm_ms), left if left >= 0 else None)
 
     def send_event(self, id: TaskId, tenant: str, name: str, body: bytes, *, key: str = "") -> Sent:
         """Send a task an event; it is kept until the task reads it.
@@ -243,3 +264,8 @@ class Store(Calls):
         """What scripts want to know of the queue's limits: places of each worker, workers that may be."""
         limits = self.limits(slot)
         return limits.concurrency, limits.maximum
+
+
+def _accepted(queue: str, reply: list[Any]) -> Accepted:
+    _, key, new, workers, alarm_ms, left = reply
+    return Accepted(TaskId(queue, key), new == 0, Need(workers, alarm_ms), left if left >= 0 else None)

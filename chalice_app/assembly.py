@@ -8,7 +8,7 @@ from chalice.app import Chalice
 
 from bide.settings import Settings
 from bide.wake import Wake
-from chalice_app import deployable, meta, server, tasks
+from chalice_app import batches, deployable, listing, meta, server, tasks
 from chalice_app.routing import close_gaps
 from chalice_app.services import PROVIDER
 
@@ -20,5 +20,7 @@ def serve(app: Chalice, wake: Callable[[Settings], Wake]) -> None:
     app.api.binary_types = []  # all is text: Chalice need not look for binary types in each request
     app.register_blueprint(meta.routes)
     app.register_blueprint(tasks.routes)
+    app.register_blueprint(listing.routes)
+    app.register_blueprint(batches.routes)
     app.register_blueprint(server.routes)
     close_gaps(app)

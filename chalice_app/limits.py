@@ -17,6 +17,16 @@ MAX_QUEUE_LENGTH: Final = 64
 MAX_EVENT_NAME_LENGTH: Final = 64
 MAX_DELAY_SECONDS: Final = 365 * 86_400
 """How far ahead a task may be scheduled, by `delay` or by `run_at`."""
+MAX_PRIORITY: Final = 9
+MAX_TAGS: Final = 8
+MAX_UNIQUE_LENGTH: Final = 255
+"""Visible ASCII characters."""
+MAX_BATCH: Final = 100
+"""Submissions in one batch."""
+MAX_BATCH_BYTES: Final = 1024 * 1024
+MAX_PAGE_SIZE: Final = 100
+PAGE_SIZE: Final = 50
+"""Tasks on a page of a list, unless it is said."""
 MAX_KEY_LENGTH: Final = 255
 """Of an Idempotency-Key: visible ASCII characters."""
 MAX_WAIT_SECONDS: Final = 20

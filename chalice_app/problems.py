@@ -18,9 +18,11 @@ from bide.errors import (
     IdempotencyConflict,
     InboxFull,
     InvalidArguments,
+    NotUnique,
     RateLimited,
     StoreUnavailable,
     TaskFinished,
+    TaskNotFinished,
     TaskNotFound,
     TooLarge,
     UnknownQueue,
@@ -54,7 +56,9 @@ STATUS: Final[Mapping[type[BideError], int]] = {
     NotFound: 404,
     TaskNotFound: 404,
     MethodNotAllowed: 405,
+    NotUnique: 409,
     TaskFinished: 409,
+    TaskNotFinished: 409,
     TooLarge: 413,
     UnsupportedMediaType: 415,
     IdempotencyConflict: 422,
@@ -83,19 +87,29 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     code: str
     errors: tuple[FieldError, ...] = ()
+    task: str = ""
+    """Of a NOT_UNIQUE one: the id of the task that has the value."""
     request_id: str = ""
     """Of an INTERNAL one; the log has it too."""
 
 
 def answer(error: Exception, request: Request | None, headers: Mapping[str, str] = {}) -> Response:
     """The answer to a request that ended in `error`, with extra `headers`."""
+    problem = describe(error)
+    if problem is None or not isinstance(error, BideError):
+        return _internal(error, request)
+    return _response(problem, {**_headers(error), **headers})
+
+
+def describe(error: Exception) -> Problem | None:
+    """The problem that an error is; None for a fault of ours."""
     status = STATUS.get(type(error)) if isinstance(error, BideError) else None
     if status is None or not isinstance(error, BideError):
-        return _internal(error, request)
+        return None
     if status >= 500 and not isinstance(error, Closed):
         _log.error("%s: %s", error.code, error.__cause__ or error)
-    problem = Problem(HTTPStatus(status).phrase, status, error.message, error.code, _field_errors(error))
-    return _response(problem, {**_headers(error), **headers})
+    task = error.task if isinstance(error, NotUnique) else ""
+    return Problem(HTTPStatus(status).phrase, status, error.message, error.code, _field_errors(error), task)
 
 
 def rewritten(response: Response, request: Request | None, allowed: Sequence[str]) -> Response:

@@ -36,13 +36,15 @@ _Body = TypeVar("_Body", bound=msgspec.Struct)
 _Decoded = TypeVar("_Decoded")
 
 
-def read_body(request: Request, decoder: msgspec.json.Decoder[_Body]) -> _Body:
-    """The body, a JSON object that fits the decoder's type.
+def read_body(
+    request: Request, decoder: msgspec.json.Decoder[_Body], most_bytes: int = MAX_BODY_BYTES
+) -> _Body:
+    """The body, a JSON object of at most `most_bytes` that fits the decoder's type.
 
     A missing Content-Type passes for JSON. Raises UnsupportedMediaType, TooLarge,
     MalformedJson, InvalidRequest (too deep) and InvalidFields.
     """
-    raw = _raw_body(request, MAX_BODY_BYTES)
+    raw = _raw_body(request, most_bytes)
     _expect_json(request)
     if not raw:
         raise MalformedJson("The body is empty; a JSON object is expected.")

@@ -16,7 +16,15 @@ from bide.ids import TaskId
 from bide.records import Spec, TaskView, first_run
 from bide.submission import Submission
 from chalice_app.errors import FieldError, InvalidFields
-from chalice_app.limits import MAX_DELAY_SECONDS, MAX_NAME_LENGTH, MAX_QUEUE_LENGTH
+from chalice_app.limits import (
+    MAX_DELAY_SECONDS,
+    MAX_KEY_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_PRIORITY,
+    MAX_QUEUE_LENGTH,
+    MAX_TAGS,
+    MAX_UNIQUE_LENGTH,
+)
 from chalice_app.requests import idempotency_key, read_body
 from chalice_app.services import Services
 
@@ -26,7 +34,7 @@ _FINGERPRINT_BYTES: Final = 16
 class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The JSON object. Of two fields of one name the last counts."""
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"priority", "expires", "callback_url", "tags", "unique"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"callback_url"})
     """Fields that a later version takes."""
 
     name: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]
@@ -35,6 +43,20 @@ class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delay: Annotated[float, Meta(ge=0, le=MAX_DELAY_SECONDS)] | UnsetType = UNSET
     """Seconds."""
     run_at: Annotated[datetime, Meta(tz=True)] | UnsetType = UNSET
+    priority: Annotated[int, Meta(ge=0, le=MAX_PRIORITY)] = 0
+    """9 is first."""
+    expires: Annotated[float, Meta(gt=0, le=MAX_DELAY_SECONDS)] | UnsetType = UNSET
+    """Seconds from now until it is given up unless it has started."""
+    unique: Annotated[str, Meta(pattern=f"^[!-~]{{1,{MAX_UNIQUE_LENGTH}}}$(?!\\n)")] | UnsetType = UNSET
+    tags: Annotated[
+        list[Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$(?!\\n)")]], Meta(max_length=MAX_TAGS)
+    ] = []
+
+
+class BatchItem(SubmissionBody, frozen=True, forbid_unknown_fields=True):
+    """One submission of a batch."""
+
+    idempotency_key: Annotated[str, Meta(pattern=f"^[!-~]{{1,{MAX_KEY_LENGTH}}}$(?!\\n)")] = ""
 
 
 _DECODER: Final = msgspec.json.Decoder(SubmissionBody)
@@ -49,7 +71,14 @@ def read_submission(request: Request, services: Services, tenant: str) -> Submis
     InvalidRequest for a bad Idempotency-Key.
     """
     key = idempotency_key(request.headers)
-    body = read_body(request, _DECODER)
+    return submission_of(read_body(request, _DECODER), key, services, tenant)
+
+
+def submission_of(body: SubmissionBody, key: str, services: Services, tenant: str) -> Submission:
+    """What such a body asks for; `key` may be empty.
+
+    Raises UnknownTask, UnknownQueue, InvalidArguments, InvalidFields.
+    """
     definition = services.registry.get(body.name)
     queue = definition.queue if body.queue is UNSET else body.queue
     if queue not in services.queues:
@@ -58,6 +87,8 @@ def read_submission(request: Request, services: Services, tenant: str) -> Submis
     run_at_ms = 0 if body.run_at is UNSET else _run_at_ms(body, body.run_at, services)
     args = _encode(body.args).decode()
     definition.decode_args(args)
+    expires_s = definition.expires_s if body.expires is UNSET else body.expires
+    tags = tuple(dict.fromkeys(body.tags))
     return Submission(
         name=body.name,
         args=args,
@@ -69,7 +100,10 @@ def read_submission(request: Request, services: Services, tenant: str) -> Submis
         run_at_ms=run_at_ms,
         idempotency_key=key,
         fingerprint=_fingerprint(body, queue, delay_ms, run_at_ms) if key else b"",
-        expires_ms=_duration_ms(definition.expires_s),
+        priority=body.priority,
+        unique="" if body.unique is UNSET else body.unique,
+        tags=tags,
+        expires_ms=_duration_ms(expires_s),
         deadline_ms=_duration_ms(definition.deadline_s),
     )
 
@@ -114,5 +148,7 @@ def _duration_ms(seconds: float | None) -> int:
 
 def _fingerprint(body: SubmissionBody, queue: str, delay_ms: int, run_at_ms: int) -> bytes:
     """Equal for bodies that mean the same, however they are spelt."""
-    canonical = _encode_canonical((body.name, body.args, queue, delay_ms, run_at_ms))
+    told = (body.name, body.args, queue, delay_ms, run_at_ms, body.priority)
+    also = [None if value is UNSET else value for value in (body.expires, body.unique)]
+    canonical = _encode_canonical((*told, *also, sorted(set(body.tags))))
     return hashlib.sha256(canonical).digest()[:_FINGERPRINT_BYTES]

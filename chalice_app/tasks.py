@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 import msgspec
@@ -11,7 +10,6 @@ from chalice.app import Response
 from bide.errors import RateLimited
 from bide.ids import TaskId
 from bide.records import TaskView
-from bide.replies import Need
 from chalice_app import predict, problems, ratelimit, wire
 from chalice_app.limits import MAX_EVENT_BYTES
 from chalice_app.requests import (
@@ -27,12 +25,11 @@ from chalice_app.requests import (
 from chalice_app.routing import Call, Routes
 from chalice_app.submission import accepted_view, read_submission
 from chalice_app.waiting import wait_until_done
+from chalice_app.waking import wake
 
 routes: Final = Routes()
 
 _PATH: Final = "/v1/tasks"
-
-_log = logging.getLogger("bide.api")
 _encode_canonical = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -46,7 +43,7 @@ def submit_task(call: Call) -> Response:
     except RateLimited as error:
         return problems.answer(error, call.request, ratelimit.headers(limit, 0, error.retry_after_ms))
     id = accepted.id
-    _wake(call, id, accepted.need)
+    wake(call.services, id.slot, accepted.need)
     view = services.reads.task(id, call.tenant) if accepted.seen else accepted_view(submission, id)
     view, waited = _wait(call, view, id)
     headers = {"Location": f"{base_path(call.request, _PATH)}{_PATH}/{view.id}", **waited}
@@ -73,13 +70,22 @@ def show_task(call: Call, id: str) -> Response:
     return wire.respond(200, _show(call, view), headers)
 
 
+@routes.delete(f"{_PATH}/{{id}}")
+def erase_task(call: Call, id: str) -> Response:
+    """Erase a finished task: 204."""
+    asked = task_id(id)
+    expect_no_body(call.request)
+    call.services.store.erase(asked, call.tenant)
+    return Response(body="", status_code=204)
+
+
 @routes.post(f"{_PATH}/{{id}}/cancel")
 def cancel_task(call: Call, id: str) -> Response:
     """Cancel a task: 200 when it is cancelled, 202 when its worker has been asked to."""
     asked = task_id(id)
     expect_no_body(call.request)
     cancelled = call.services.store.cancel(asked, call.tenant)
-    _wake(call, asked, cancelled.need)
+    wake(call.services, asked.slot, cancelled.need)
     view = call.services.reads.task(asked, call.tenant)
     if cancelled.now or view.run.state.done:
         return wire.respond(200, _show(call, view))
@@ -95,17 +101,9 @@ def send_event(call: Call, id: str, name: str) -> Response:
     # Equal for bodies that mean the same: a repeat with the same key need not be spelt alike.
     body = _encode_canonical(read_value(call.request, MAX_EVENT_BYTES))
     sent = services.store.send_event(asked, call.tenant, named, body, key=key)
-    _wake(call, asked, sent.need)
+    wake(services, asked.slot, sent.need)
     view = services.reads.task(asked, call.tenant)
     return wire.respond(202, _show(call, view), {"Retry-After": _retry_after(call, view)})
-
-
-def _wake(call: Call, id: TaskId, need: Need) -> None:
-    """Start what the task needs. The store has it by now: a waking that fails only makes it wait longer."""
-    try:
-        call.services.waker.answer(id.slot, need)
-    except Exception:
-        _log.exception("Nobody could be woken for %s; the tick will", id)
 
 
 def _show(call: Call, view: TaskView) -> bytes:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 from chalice.app import Response
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from bide.gate import Gate
 from bide.prices import Tariff
@@ -31,15 +31,20 @@ class TaskJson(msgspec.Struct, frozen=True):
     queue: str
     state: State
     done: bool
-    args: Raw
-    result: Raw | None
+    args: Raw | UnsetType
+    result: Raw | UnsetType | None
+    """Lists leave out both."""
     error: Raw | None
     attempt: int
     max_attempts: int
+    priority: int
+    tags: list[str]
+    unique: str | None
     submitted_at: str | None
     started_at: str | None
     finished_at: str | None
     run_at: str | None
+    expires_at: str | None
     progress: Raw | None
     billed_ms: float
     waited_ms: int
@@ -58,9 +63,10 @@ class GateJson(msgspec.Struct, frozen=True):
     changed_at: str | None
 
 
-def task_json(view: TaskView, now_ms: int, tariff: Tariff, *, traceback: bool) -> bytes:
+def task_json(view: TaskView, now_ms: int, tariff: Tariff, *, traceback: bool, brief: bool = False) -> bytes:
     """The body that shows a task.
 
+    brief: without arguments and result, as lists show it.
     now_ms: the store's time, up to which a parked task has waited.
     tariff: what its cost is told by.
     traceback: show where in the code a failure arose. That is for whoever runs the server,
@@ -77,15 +83,19 @@ def task_json(view: TaskView, now_ms: int, tariff: Tariff, *, traceback: bool) -
             queue=view.queue,
             state=run.state,
             done=run.state.done,
-            args=Raw(spec.args.encode()),
-            result=outcome if succeeded else None,
+            args=UNSET if brief else Raw(spec.args.encode()),
+            result=UNSET if brief else outcome if succeeded else None,
             error=None if succeeded else outcome if traceback else _without_traceback(told),
             attempt=run.attempt,
             max_attempts=run.max_attempts,
+            priority=spec.priority,
+            tags=spec.tags.split(),
+            unique=spec.unique.partition("\0")[2] or None,
             submitted_at=time_text(view.submitted_ms),
             started_at=time_text(run.started_ms),
             finished_at=time_text(run.finished_ms),
             run_at=time_text(run.due_ms or spec.run_at_ms),
+            expires_at=time_text(spec.expires_ms),
             progress=Raw(view.progress) if view.progress else None,
             billed_ms=round(run.billed_us / 1000, 3),
             waited_ms=run.waited_ms + _parked_for_ms(run, now_ms),

@@ -93,7 +93,7 @@ def _check(stage: Stage, ids: dict[str, TaskId], tokens: dict[str, bytes]) -> No
         assert view.run.attempt <= len(effects) + 2, name
         # Cancelled in time, a task need not have run at all.
         assert effects or view.run.state is State.CANCELLED, f"{name} never ran"
-        assert view.outcome == tokens[name], f"the outcome of {name} was committed twice"
+        assert view.run.outcome.encode() == tokens[name], f"the outcome of {name} was committed twice"
         if view.run.state is State.SUCCEEDED:
             assert stage.outcome(id) in effects, f"the outcome of {name} is nobody's"
     indexes = ("ready", "isolated", "due", "leased")

@@ -101,7 +101,7 @@ def test_a_plain_function_that_outlives_its_worker_fails_and_is_tried_again(stag
     await_that(lambda: not is_alive(second))
     view = stage.view(id)
     assert (view.run.state, view.run.attempt) == (State.FAILED, 2)
-    error = json.loads(view.outcome)
+    error = json.loads(view.run.outcome)
     assert error["code"] == "LIFETIME_EXCEEDED"
     assert "async" in error["message"]
 

@@ -1,0 +1,89 @@
+"""Submit many tasks with one request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from chalice.app import Response
+from msgspec import Meta, Raw
+
+from bide.errors import BideError
+from bide.replies import Accepted, Need
+from bide.submission import Submission
+from chalice_app import fields, problems, wire
+from chalice_app.limits import MAX_BATCH, MAX_BATCH_BYTES
+from chalice_app.requests import read_body
+from chalice_app.routing import Call, Routes
+from chalice_app.services import Services
+from chalice_app.submission import BatchItem, accepted_view, submission_of
+from chalice_app.waking import wake
+
+routes: Final = Routes()
+
+
+class BatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/batches`; each item is a BatchItem, decoded by itself."""
+
+    items: Annotated[list[Any], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+_BODY: Final = msgspec.json.Decoder(BatchBody)
+_encode = msgspec.json.Encoder().encode
+
+
+class _Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    task: Raw = Raw()
+    problem: problems.Problem | None = None
+
+
+@routes.post("/v1/batches")
+def submit_batch(call: Call) -> Response:
+    """Accept up to a hundred tasks, each for itself: 202 with a task or a problem for each."""
+    services = call.services
+    items = read_body(call.request, _BODY, MAX_BATCH_BYTES).items
+    asked = [_read(call, item) for item in items]
+    submissions = [each for each in asked if isinstance(each, Submission)]
+    answers = services.store.submit_all(submissions, rate_limit=services.settings.rate_limit)
+    _wake(services, [answer for answer in answers if isinstance(answer, Accepted)])
+    tasks = iter([_answer(call, *each) for each in zip(submissions, answers, strict=True)])
+    shown = [next(tasks) if isinstance(each, Submission) else _problem(each) for each in asked]
+    return wire.respond(202, _encode({"items": shown}))
+
+
+def _read(call: Call, item: Any) -> Submission | BideError:
+    try:
+        try:
+            body = msgspec.convert(item, BatchItem)
+        except msgspec.ValidationError as error:
+            raise fields.explain(item, BatchItem, error) from error
+        return submission_of(body, body.idempotency_key, call.services, call.tenant)
+    except BideError as error:
+        return error
+
+
+def _wake(services: Services, accepted: list[Accepted]) -> None:
+    for slot in dict.fromkeys(answer.id.slot for answer in accepted):
+        needs = [answer.need for answer in accepted if answer.id.slot == slot]
+        alarms = [need.alarm_ms for need in needs if need.alarm_ms]
+        wake(services, slot, Need(sum(need.workers for need in needs), min(alarms, default=0)))
+
+
+def _answer(call: Call, submission: Submission, answer: Accepted | BideError) -> _Answer:
+    if isinstance(answer, BideError):
+        return _problem(answer)
+    services = call.services
+    if answer.seen:
+        view = services.reads.task(answer.id, call.tenant)
+    else:
+        view = accepted_view(submission, answer.id)
+    now_ms = services.store.clock.now_ms() or view.submitted_ms
+    return _Answer(task=Raw(wire.task_json(view, now_ms, services.tariff, traceback=call.is_operator)))
+
+
+def _problem(error: BideError) -> _Answer:
+    """Raises a fault of ours again."""
+    problem = problems.describe(error)
+    if problem is None:
+        raise error
+    return _Answer(problem=problem)

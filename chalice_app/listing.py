@@ -1,0 +1,126 @@
+"""List tasks, page by page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from chalice.app import Request, Response
+from msgspec import Raw
+
+from bide.errors import UnknownQueue
+from bide.listing import NEWEST, Filter, Listing, Place, Position
+from bide.state import State
+from chalice_app import wire
+from chalice_app.errors import InvalidRequest
+from chalice_app.limits import MAX_NAME_LENGTH, MAX_PAGE_SIZE, PAGE_SIZE
+from chalice_app.routing import Call, Routes
+
+routes: Final = Routes()
+
+_PARAMETERS: Final = ("queue", "name", "state", "tag", "page_size", "page_token")
+_SIZE: Final = re.compile("[0-9]{1,4}")
+_TAG: Final = re.compile("[a-z0-9_-]{1,64}")
+_START: Final = re.compile("[0-9]{1,15}")
+_WRONG_TOKEN: Final = (
+    "page_token is not one that this list has given: pass on next_page_token as it is, with the same filters."
+)
+
+
+class _Token(msgspec.Struct, frozen=True, array_like=True):
+    filters: bytes
+    """Digest of what the list was asked for."""
+    position: dict[str, tuple[str, int] | None]
+
+
+_encode = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(_Token).decode
+
+
+@routes.get("/v1/tasks")
+def list_tasks(call: Call) -> Response:
+    """List tasks, the newest first: 200 with a page, which may be short, or empty, and still not the last."""
+    services = call.services
+    asked = _parameters(call.request)
+    filter, queue, size = _filter(asked), asked.get("queue", ""), _page_size(asked.get("page_size"))
+    known = services.store.slots()
+    if queue and queue not in known and queue not in services.queues:
+        raise UnknownQueue(queue, sorted({*known, *services.queues}))
+    slots = [slot for slot in known if queue in ("", slot)]
+    digest = _digest(call.tenant, queue, filter)
+    position = dict.fromkeys(slots, NEWEST)
+    if "page_token" in asked:
+        position = _position(asked["page_token"], digest, slots)
+    page = Listing(services.store).page(call.tenant, filter, size, position)
+    now_ms = services.store.now_ms()
+    shown = [
+        Raw(wire.task_json(view, now_ms, services.tariff, traceback=False, brief=True)) for view in page.tasks
+    ]
+    token = _token(digest, page.next) if page.next else None
+    return wire.respond(200, _encode({"tasks": shown, "next_page_token": token}))
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    """The query, each parameter of it once. Raises InvalidRequest."""
+    given = request.query_params or {}
+    for name in given:
+        if name not in _PARAMETERS:
+            raise InvalidRequest(f"There is no parameter {name!r} here; there are {', '.join(_PARAMETERS)}.")
+    return dict(given)
+
+
+def _filter(asked: Mapping[str, str]) -> Filter:
+    name, state, tag = (asked.get(each, "") for each in ("name", "state", "tag"))
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidRequest(f"name has at most {MAX_NAME_LENGTH} characters.")
+    if state and state not in list(State):
+        raise InvalidRequest(f"There is no state {state!r}; there are {', '.join(State)}.")
+    if tag and not _TAG.fullmatch(tag):
+        raise InvalidRequest("A tag has 1 to 64 characters, each one of a-z, 0-9, _ and -.")
+    return Filter(name, state, tag)
+
+
+def _page_size(text: str | None) -> int:
+    if text is None:
+        return PAGE_SIZE
+    if not _SIZE.fullmatch(text) or not 1 <= int(text) <= MAX_PAGE_SIZE:
+        raise InvalidRequest(f"page_size is a whole number from 1 to {MAX_PAGE_SIZE}.")
+    return int(text)
+
+
+def _digest(tenant: str, queue: str, filter: Filter) -> bytes:
+    told = "\0".join((tenant, queue, filter.name, filter.state, filter.tag))
+    return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=6).digest()
+
+
+def _token(digest: bytes, position: Position) -> str:
+    places = {
+        slot: None if place is None else (place.start, place.within) for slot, place in position.items()
+    }
+    return base64.urlsafe_b64encode(_pack(_Token(digest, places))).decode().rstrip("=")
+
+
+def _position(text: str, digest: bytes, slots: list[str]) -> dict[str, Place | None]:
+    """Where the page begins. A queue that is new since the first page is left out."""
+    try:
+        token = _unpack(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise InvalidRequest(_WRONG_TOKEN) from error
+    position: dict[str, Place | None] = {}
+    for slot, place in token.position.items():
+        if slot not in slots:
+            raise InvalidRequest(_WRONG_TOKEN)
+        if place is not None and not (
+            place == NEWEST or (_START.fullmatch(place[0]) and 0 <= place[1] < 10**9)
+        ):
+            raise InvalidRequest(_WRONG_TOKEN)
+        position[slot] = None if place is None else Place(*place)
+    if token.filters != digest:
+        raise InvalidRequest(_WRONG_TOKEN)
+    return position
