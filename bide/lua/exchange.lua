@@ -127,7 +127,7 @@ if again then
       describe(leases, { last_ids[i] }, { bodies[i] }, { run }, { record }, i <= ledger[ISOLATED] and 1 or 0)
     end
   end
-elseif capacity > 0 then
+elseif capacity > 0 and not seen.is_paused then
   local expires_ms = now_ms + tonumber(ARGV[6])
   if ARGV[7] == '1' then
     lease(leases, pop(isolated, 1), worker, expires_ms, now_ms, 1)
@@ -157,7 +157,8 @@ local wanted = summon(now_ms, 'backlog', seen, places, most)
 local cancels = redis.call('HGET', signals, worker) or ''
 if cancels ~= '' then redis.call('HDEL', signals, worker) end
 
-local due_ms, next_ms = earliest({ due }), earliest({ leased, ends })
+-- In a paused queue the tick is early enough.
+local due_ms, next_ms = seen.is_paused and -1 or earliest({ due }), earliest({ leased, ends })
 if due_ms >= 0 and (next_ms < 0 or due_ms < next_ms) then next_ms = due_ms end
 return {
   'OK', lost, leases, cancels, next_ms, due_ms, waiting, wanted, admitted, seen.admitted,

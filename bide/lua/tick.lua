@@ -36,7 +36,7 @@
 -- ARGV[4] places: of each worker, for tasks of this queue
 -- ARGV[5] most: workers that may be
 -- ARGV[6] afresh: 1 to count no longer on workers that were started before
--- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms or -1, alarm to set in ms or 0,
+-- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms or -1 (of a paused queue, too), alarm to set in ms or 0,
 --   workers that may lease, places free on them, workers that start}; 100 of any of the first three: call again
 -- Errors: SUPERSEDED (a later autoscaler was here; nothing was done)
 -- Fence: the epoch; reaping moves the tasks' fence on
@@ -87,7 +87,7 @@ if ARGV[6] == '1' and seen.starting > 0 then
 end
 if discount_silent(now_ms, seen) or has_changed then note_fleet(seen, tonumber(ARGV[4]), tonumber(ARGV[5])) end
 local listening = seen.ready > 0 and ring(now_ms, seen.ready) or 0
-local next_ms = earliest({ due, leased, ends })
+local next_ms = seen.is_paused and -1 or earliest({ due, leased, ends }) -- nobody shall wake for it
 return {
   promoted, reaped, pruned, seen.ready, listening, next_ms, alarm_needed(now_ms, next_ms), seen.admitted,
   seen.free, seen.starting,

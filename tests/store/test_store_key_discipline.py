@@ -190,6 +190,7 @@ def test_each_script_costs_no_more_commands_than_it_says(
         "start": lambda: store.note_starts("default", Reason.READY, 1),
         "turn": store.begin_turn,
         "fleet": lambda: Reads(store).fleet("default"),
+        "pause": lambda: store.pause("default", False),
         "arm": lambda: store.arm("default", clock.ms + 1_000),
         "event": lambda: store.send_event(store.submit(submission()).id, "", "go", b"1"),
         "erase": lambda: (store.cancel(id, ""), store.erase(id, "")),
