@@ -8,8 +8,7 @@ local DECISIONS = 100 -- how many are kept
 local ENOUGH = 1000000000 -- places, where nobody else may be started: no submission need ask
 local FOREVER_MS = 1000000000000000
 
--- A ledger, packed: what a worker's last exchange did, and what the fleet counts on it for.
-local BOOT, SEQ, LEASED_IDS, ISOLATED, LOST, FREE, ADMITTED = 1, 2, 3, 4, 5, 6, 7
+--- include _ledger
 
 -- What there is: workers that may lease, places free on them, workers that start, and tasks that are ready
 -- (`line` of them to anybody). Of a paused queue none counts as ready: so nobody is started, rung or kept for it.
@@ -46,17 +45,20 @@ local function note_fleet(seen, places, most)
 end
 
 -- Counts no longer on these workers, until they are heard of again; returns whether it had on any.
-local function discount(names, seen)
+-- taken: how many tasks were taken from each, by its name, if any were.
+local function discount(names, seen, taken)
   if #names == 0 then return false end
   local found = false
   for i, packed in ipairs(redis.call('HMGET', ledgers, unpack(names))) do
     local ledger = packed and cmsgpack.unpack(packed)
-    if ledger and ledger[ADMITTED] == 1 then
+    local counted = ledger and ledger[ADMITTED] == 1
+    if counted then
       seen.admitted, seen.free = seen.admitted - 1, seen.free - ledger[FREE]
       ledger[FREE], ledger[ADMITTED] = 0, 0
-      redis.call('HSET', ledgers, names[i], cmsgpack.pack(ledger))
       found = true
     end
+    if taken and ledger then ledger[TASKS] = math.max(0, ledger[TASKS] - taken[names[i]]) end
+    if counted or (taken and ledger) then redis.call('HSET', ledgers, names[i], cmsgpack.pack(ledger)) end
   end
   return found
 end

@@ -67,7 +67,7 @@ local known = tonumber(redis.call('HGET', meta, 'tick_epoch') or 0)
 if known > epoch then return { 'SUPERSEDED' } end
 if known < epoch then redis.call('HSET', meta, 'tick_epoch', epoch) end
 local promoted = promote(now_ms, 100)
-local reaped, holders = reap(now_ms, 100)
+local reaped, holders, taken = reap(now_ms, 100)
 end_overdue(now_ms, 100)
 local pruned = prune(now_ms, 100)
 
@@ -80,7 +80,7 @@ if #silent > 0 then
 end
 
 local seen = see(now_ms)
-local has_changed = discount(holders, seen) -- whoever let leases run out
+local has_changed = discount(holders, seen, taken) -- whoever let leases run out
 if ARGV[6] == '1' and seen.starting > 0 then
   redis.call('ZREMRANGEBYSCORE', starting, '-inf', '+inf')
   seen.starting, has_changed = 0, true
