@@ -126,9 +126,7 @@ class Store(Calls):
 
     def pause(self, slot: str, paused: bool) -> Need:
         """Pause a queue, or resume it: whether its tasks are leased. What it takes that somebody goes on."""
-        workers, alarm_ms = self.slot_script(
-            "pause", slot, self.now_ms(), int(paused), *self._fleet(slot)
-        )
+        workers, alarm_ms = self.slot_script("pause", slot, self.now_ms(), int(paused), *self._fleet(slot))
         return Need(workers, alarm_ms)
 
     def hold(self, holder: str, hold_ms: int, budget: int) -> bool:
