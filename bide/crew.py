@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 from bide.ids import TaskId
 from bide.records import Spec, read_spec
 from bide.store import Store
@@ -93,9 +95,12 @@ def crew(store: Store, slots: Iterable[str], has_own_places: Callable[[str], boo
             else:
                 of.shared.append((now_ms - heard_ms, free))
         for key, head, name, attempt, began_ms, ends_ms in leases:
-            found.setdefault(name.decode(), _Sum()).tasks.append(
-                Holding(TaskId(slot, key), read_spec(head), attempt, ends_ms - now_ms, now_ms - began_ms)
-            )
+            try:
+                spec = read_spec(head)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue  # a damaged record; the worker is about to fail it
+            held = Holding(TaskId(slot, key), spec, attempt, ends_ms - now_ms, now_ms - began_ms)
+            found.setdefault(name.decode(), _Sum()).tasks.append(held)
     members = (_member(name, of) for name, of in found.items() if of.ages_ms)
     return tuple(sorted(members, key=lambda member: (-member.age_ms, member.worker)))
 

@@ -40,8 +40,10 @@ if #ids > 0 then
       add(run[WORKER], tonumber(redis.call('ZSCORE', workers, run[WORKER]) or 0))
     end
     if run[MAX_ATTEMPTS] > 0 then
-      local head = string.sub(value, 1, 6 + struct.unpack('>I2', value, 5))
-      leases[#leases + 1] = { ids[i], head, run[WORKER], run[ATTEMPT], run[BEGAN], ends_ms[i] }
+      local size = #value >= 6 and 6 + struct.unpack('>I2', value, 5) or 0 -- it may be damaged
+      leases[#leases + 1] = {
+        ids[i], string.sub(value, 1, size), run[WORKER], run[ATTEMPT], run[BEGAN], ends_ms[i],
+      }
     end
   end
 end

@@ -67,6 +67,18 @@ def test_a_task_that_it_holds_shows_what_is_left_of_its_lease(
     assert (found.places_free, found.tasks_total) == (4, 1)
 
 
+@pytest.mark.parametrize("damage", [b"", b"\x00\x00", b"\x00\x00\x00\x00\x00\x05\x91\x01", b"\xff" * 30])
+def test_a_damaged_record_hides_nothing_but_itself(
+    store: Store, submit: Submit, worker: ScriptedWorker, damage: bytes
+) -> None:
+    damaged, whole = submit(), submit()
+    worker.lease()
+    store.command("HSET", *store.keys.slot("default", ("specs",)), damaged.key, damage)
+    found = _crew(store)["worker"]
+    assert [task.id for task in found.tasks] == [whole]
+    assert found.tasks_total == 2
+
+
 def test_an_attempt_runs_on_over_its_waits(
     store: Store, submit: Submit, worker: ScriptedWorker, clock: HandClock
 ) -> None:
