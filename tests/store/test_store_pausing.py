@@ -9,6 +9,7 @@ from slot_contents import Look
 from submissions import Submit, submission
 
 from bide.autoscaler import Reason, Seen
+from bide.exchange import Usage
 from bide.gate import Gatekeeper
 from bide.reads import Reads
 from bide.replies import Need
@@ -148,6 +149,19 @@ def test_a_tasks_time_runs_on(paused: Store, submit: Submit, clock: HandClock) -
     paused.tick("default", 0)
     assert Reads(paused).task(expiring, "").run.state == State.EXPIRED
     assert Reads(paused).task(overdue, "").run.state == State.FAILED
+
+
+def test_a_parked_task_that_cleans_up_is_cancelled_once_its_queue_is_resumed(
+    store: Store, submit: Submit, worker: ScriptedWorker
+) -> None:
+    id = submit()
+    worker.exchange(park(worker.lease_one(), "go", usage=Usage(exits=1)))
+    worker.leave(forced=True)
+    store.pause("default", True)
+    cancelled = store.cancel(id, "")
+    assert (cancelled.now, cancelled.need) == (False, Need())
+    assert store.pause("default", False).workers == 1
+    assert worker.lease_one().run.cancelling == 1
 
 
 def test_it_can_be_cancelled(paused: Store, submit: Submit) -> None:
