@@ -6,7 +6,7 @@
 local START_MS = 10000 -- how long a worker that was started may take until it is heard of
 local DECISIONS = 100 -- how many are kept
 local ENOUGH = 1000000000 -- places, where nobody else may be started: no submission need ask
-local FOREVER_MS = 1000000000000000
+local FOREVER_MS = 1000000000000000 -- later than any time that is told
 
 --- include _ledger
 

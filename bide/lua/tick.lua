@@ -36,8 +36,9 @@
 -- ARGV[4] places: of each worker, for tasks of this queue
 -- ARGV[5] most: workers that may be
 -- ARGV[6] afresh: 1 to count no longer on workers that were started before
--- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms or -1 (of a paused queue, too), alarm to set in ms or 0,
---   workers that may lease, places free on them, workers that start}; 100 of any of the first three: call again
+-- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms (or -1, of a paused queue, too), alarm
+--   to set in ms or 0, workers that may lease, places free on them, workers that start}; 100 of any of the first
+--   three: call again
 -- Errors: SUPERSEDED (a later autoscaler was here; nothing was done)
 -- Fence: the epoch; reaping moves the tasks' fence on
 -- Cost: 20 commands and about 6 per task, batched; at most 100 of each kind

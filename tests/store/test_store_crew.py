@@ -149,6 +149,18 @@ def test_a_round_of_a_poller_is_no_task(store: Store, worker: ScriptedWorker) ->
     assert _crew(store)["worker"].tasks_total == 0
 
 
+def test_a_poller_that_is_taken_from_it_takes_no_task_along(
+    store: Store, submit: Submit, worker: ScriptedWorker, clock: HandClock
+) -> None:
+    submit()
+    worker.lease_one(lease_ms=2 * LEASE_MS)
+    worker.exchange(watch(bytes(6) + b"p" * 10, "vms", "a"))
+    assert worker.lease_one().is_poller
+    clock.pass_ms(LEASE_MS)
+    assert store.tick("default", 0).reaped == 1
+    assert _crew(store)["worker"].tasks_total == 1
+
+
 # --- roles ----------------------------------------------------------------------------------
 
 
