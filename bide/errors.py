@@ -16,6 +16,7 @@
     │   ├── TaskFinished         TASK_FINISHED
     │   ├── TaskNotFinished      TASK_NOT_FINISHED
     │   ├── NotUnique            NOT_UNIQUE
+    │   ├── QueueNotFound        QUEUE_NOT_FOUND
     │   ├── UnknownTask          UNKNOWN_TASK
     │   ├── UnknownQueue         UNKNOWN_QUEUE
     │   ├── InvalidArguments     INVALID_ARGUMENTS
@@ -169,6 +170,12 @@ class NotUnique(Refused):
         self.task = task
         """Its id."""
         super().__init__(f"The task {task} has the same unique value, and has not finished yet.")
+
+
+class QueueNotFound(Refused):
+    """There is no such queue; GET /v1/queues lists them."""
+
+    code = "QUEUE_NOT_FOUND"
 
 
 class UnknownTask(Refused):

@@ -11,11 +11,13 @@ import msgspec
 
 from bide import scripts
 from bide.autoscaler import Seen
+from bide.depth import Depth
 from bide.errors import TaskNotFound
 from bide.exchange import Event, read_events
 from bide.ids import TaskId
 from bide.poller import Poller, Watcher, read_watcher
 from bide.records import Decided, TaskView, Totals, first_run, read_run, read_spec
+from bide.state import State
 from bide.store import Store
 from bide.tally import Tally, tally
 
@@ -67,6 +69,19 @@ class Reads:
             raise TaskNotFound
         run = read_run(reply[1]) if reply[1] else first_run(spec, id.submitted_ms)
         return TaskView(str(id), id.slot, spec, run, id.submitted_ms, reply[2])
+
+    def depth(self, slot: str) -> Depth:
+        """How many tasks of a queue are in each state, for how long the first of them has waited, and whether
+        the queue is paused. One round trip.
+        """
+        now_ms = self._store.now_ms()
+        paused, since_ms, *told = self._store.slot_script("depth", slot)
+        tasks = {State(state.decode()): count for state, count in zip(told[::2], told[1::2], strict=True)}
+        return Depth(paused == 1, tasks, max(0, now_ms - since_ms) if since_ms else None)
+
+    def depths(self, slot: str) -> dict[State, int]:
+        """How many tasks of a queue are in each state."""
+        return dict(self.depth(slot).tasks)
 
     def totals(self) -> Totals:
         """What all tasks of all queues came to. One round trip a queue."""

@@ -145,6 +145,11 @@ class Store(Calls):
         bell = self.keys.personal_bell(slot, worker)
         self.client.transaction(("RPUSH", bell, "1"), ("EXPIRE", bell, 60))
 
+    def pause(self, slot: str, paused: bool) -> Need:
+        """Pause a queue, or resume it: whether its tasks are leased. What it takes that somebody goes on."""
+        workers, alarm_ms = self.slot_script("pause", slot, self.now_ms(), int(paused), *self._fleet(slot))
+        return Need(workers, alarm_ms)
+
     def hold(self, holder: str, hold_ms: int, budget: int) -> bool:
         """Take one of `budget` places for requests that are held open; False when all are taken."""
         keys = self.keys.server(("waits",))

@@ -23,7 +23,8 @@ _BEARER: Final = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 _HOW_TO_SET_A_KEY: Final = (
     "No API key is configured. Make one, and its hash, with: "
     'KEY=$(openssl rand -hex 32); echo "$KEY"; printf %s "$KEY" | openssl dgst -sha256 -r | cut -d" " -f1 '
-    "- then set BIDE_API_KEY_HASHES to the second line, and send the first as `Authorization: Bearer <key>`. "
+    "- then set BIDE_OPERATOR_KEY_HASHES to the second line, or BIDE_API_KEY_HASHES if the key shall not "
+    "operate the server, and send the first as `Authorization: Bearer <key>`. "
     "On one machine, BIDE_LOCAL=1 needs no key."
 )
 

@@ -13,12 +13,12 @@ import msgspec
 from chalice.app import Request, Response
 from msgspec import Raw
 
-from bide.errors import UnknownQueue
 from bide.listing import NEWEST, Filter, Listing, Place, Position
 from bide.state import State
 from chalice_app import wire
 from chalice_app.errors import InvalidRequest
 from chalice_app.limits import MAX_NAME_LENGTH, MAX_PAGE_SIZE, PAGE_SIZE
+from chalice_app.queues import known_queue
 from chalice_app.routing import Call, Routes
 
 routes: Final = Routes()
@@ -27,6 +27,7 @@ _PARAMETERS: Final = ("queue", "name", "state", "tag", "page_size", "page_token"
 _SIZE: Final = re.compile("[0-9]{1,4}")
 _TAG: Final = re.compile("[a-z0-9_-]{1,64}")
 _START: Final = re.compile("[0-9]{1,15}")
+_MOST_WITHIN: Final = 10**9
 _WRONG_TOKEN: Final = (
     "page_token is not one that this list has given: pass on next_page_token as it is, with the same filters."
 )
@@ -49,12 +50,9 @@ def list_tasks(call: Call) -> Response:
     services = call.services
     asked = _parameters(call.request)
     filter, queue, size = _filter(asked), asked.get("queue", ""), _page_size(asked.get("page_size"))
-    known = services.store.slots()
-    if queue and queue not in known and queue not in services.queues:
-        raise UnknownQueue(queue, sorted({*known, *services.queues}))
-    slots = [slot for slot in known if queue in ("", slot)]
+    slots = [known_queue(services, queue)] if queue else sorted(services.store.slots())
     digest = _digest(call.tenant, queue, filter)
-    position = dict.fromkeys(slots, NEWEST)
+    position: dict[str, Place | None] = dict.fromkeys(slots, NEWEST)
     if "page_token" in asked:
         position = _position(asked["page_token"], digest, slots)
     page = Listing(services.store).page(call.tenant, filter, size, position)
@@ -68,7 +66,7 @@ def list_tasks(call: Call) -> Response:
 
 def _parameters(request: Request) -> dict[str, str]:
     """The query, each parameter of it once. Raises InvalidRequest."""
-    given = request.query_params or {}
+    given: Mapping[str, str] = request.query_params or {}
     for name in given:
         if name not in _PARAMETERS:
             raise InvalidRequest(f"There is no parameter {name!r} here; there are {', '.join(_PARAMETERS)}.")
@@ -116,11 +114,14 @@ def _position(text: str, digest: bytes, slots: list[str]) -> dict[str, Place | N
     for slot, place in token.position.items():
         if slot not in slots:
             raise InvalidRequest(_WRONG_TOKEN)
-        if place is not None and not (
-            place == NEWEST or (_START.fullmatch(place[0]) and 0 <= place[1] < 10**9)
-        ):
-            raise InvalidRequest(_WRONG_TOKEN)
-        position[slot] = None if place is None else Place(*place)
+        position[slot] = None if place is None else _place(*place)
     if token.filters != digest:
         raise InvalidRequest(_WRONG_TOKEN)
     return position
+
+
+def _place(start: str, within: int) -> Place:
+    place = Place(start, within)
+    if place != NEWEST and not (_START.fullmatch(start) and 0 <= within < _MOST_WITHIN):
+        raise InvalidRequest(_WRONG_TOKEN)
+    return place

@@ -26,6 +26,8 @@ _LINKS: Final = {
     "server": "/v1/server",
     "stats": "/v1/stats",
     "scaling": "/v1/scaling",
+    "queues": "/v1/queues",
+    "workers": "/v1/workers",
     "health": "/healthz",
 }
 

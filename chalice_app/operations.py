@@ -32,6 +32,12 @@ _EVENT_NAME: Final[Schema] = {
     "required": True,
     "schema": {"type": "string", "pattern": f"^[a-z0-9_-]{{1,{limits.MAX_EVENT_NAME_LENGTH}}}$"},
 }
+_QUEUE_NAME: Final[Schema] = {
+    "name": "queue",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[a-z0-9_-]{1,64}$"},
+}
 _EVENT_KEY: Final[Schema] = {
     **_KEY,
     "description": "A repeat with the same key, name and body reaches the task once. "
@@ -90,10 +96,30 @@ def paths(submission: Schema) -> Schema:
         "/v1/tasks/{id}/events/{name}": {"parameters": [_ID, _EVENT_NAME], "post": _send_event()},
         "/v1/stats": {"get": _operation("showStats", "Show what all tasks came to.", _STATS)},
         "/v1/scaling": {"get": _operation("showScaling", "Show the workers of each queue.", _SCALING)},
+        "/v1/workers": {"get": _operation("showWorkers", "Show the workers.", _WORKERS)},
+        "/v1/queues": {"get": _operation("listQueues", "List the queues.", _QUEUES)},
+        "/v1/queues/{queue}": {
+            "parameters": [_QUEUE_NAME],
+            "get": _operation("showQueue", "Show a queue.", _QUEUE, 404),
+        },
+        "/v1/queues/{queue}/pause": {
+            "parameters": [_QUEUE_NAME],
+            "post": _change_queue("pauseQueue", "Lease none of its tasks."),
+        },
+        "/v1/queues/{queue}/resume": {
+            "parameters": [_QUEUE_NAME],
+            "post": _change_queue("resumeQueue", "Lease its tasks again."),
+        },
         "/v1/server": {"get": _operation("showServer", "Show whether submissions are accepted.", _SERVER)},
         "/v1/server/close": {
             "post": {
                 **_operators(_operation("closeServer", "Refuse submissions.", _SERVER, *_BODY)),
+                "requestBody": {"required": True, "content": _json(_CLOSE)},
+            }
+        },
+        "/v1/server/drain": {
+            "post": {
+                **_operators(_operation("drainServer", "Close it, and count what is left.", _SERVER, *_BODY)),
                 "requestBody": {"required": True, "content": _json(_CLOSE)},
             }
         },
@@ -153,6 +179,10 @@ def _send_event() -> Schema:
     }
 
 
+def _change_queue(id: str, summary: str) -> Schema:
+    return {**_operators(_operation(id, summary, _QUEUE, *_BODY, 404)), "requestBody": _NO_BODY}
+
+
 def _operation(id: str, summary: str, answers: Schema, *problems: int) -> Schema:
     """An operation for key holders; every one may also meet 401, 403, 500 and 503."""
     statuses = sorted({401, 403, 500, 503, *problems})
@@ -204,6 +234,9 @@ def _json(schema: Schema) -> Schema:
 
 
 _SERVER: Final = _answer(200, "The server's state.", "Server")
+_QUEUE: Final = _answer(200, "The queue.", "Queue")
+_QUEUES: Final = _answer(200, "Every queue.", "Queues")
+_WORKERS: Final = _answer(200, "The workers.", "Workers")
 _SCALING: Final = _answer(200, "The fleets.", "Scaling")
 _STATS: Final = _answer(200, "The totals.", "Stats")
 _CLOSE: Final = msgspec.json.schema_components([CloseBody])[1]["CloseBody"]

@@ -153,7 +153,7 @@ def _sentence(message: str) -> str:
 
 def task_id(text: str) -> TaskId:
     """The id in a path. Raises TaskNotFound for what is none, as no task has such an id."""
-    id = parse_id(_unquoted(text))
+    id = parse_id(unquoted(text))
     if id is None:
         raise TaskNotFound("There is no such task: this is no task id.")
     return id
@@ -161,7 +161,7 @@ def task_id(text: str) -> TaskId:
 
 def event_name(text: str) -> str:
     """The name of an event in a path. Raises InvalidRequest."""
-    name = _unquoted(text)
+    name = unquoted(text)
     if not _EVENT_NAME.fullmatch(name):
         raise InvalidRequest(
             f"An event's name has 1 to {MAX_EVENT_NAME_LENGTH} characters, each one of a-z, 0-9, _ and -."
@@ -169,7 +169,8 @@ def event_name(text: str) -> str:
     return name
 
 
-def _unquoted(text: str) -> str:
+def unquoted(text: str) -> str:
+    """What a part of a path says."""
     return unquote(text) if "%" in text else text
 
 

@@ -10,6 +10,7 @@ Schema = dict[str, Any]
 
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 _TIME_OR_NULL: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 
 
 def _record(description: str, properties: dict[str, Schema], optional: tuple[str, ...] = ()) -> Schema:
@@ -87,10 +88,68 @@ _SERVER: Final = _record(
         "retry_after": {"type": ["integer", "null"], "description": "Seconds that refused clients are told."},
         "epoch": {"type": "integer", "description": "Grows with every change."},
         "changed_at": _TIME_OR_NULL,
+        "left": {**_COUNT, "description": "Tasks that have not finished."},
+        "queues": {
+            "type": "array",
+            "description": "What is left by queue; of a drain alone.",
+            "items": _record("One queue.", {"queue": {"type": "string"}, "left": _COUNT}),
+        },
+    },
+    optional=("queues",),
+)
+
+_QUEUE: Final = _record(
+    "A queue as it stood when the server answered.",
+    {
+        "queue": {"type": "string"},
+        "paused": {"type": "boolean", "description": "Whether it leases nothing."},
+        "tasks": _record("How many are in each state.", dict.fromkeys(State, _COUNT)),
+        "oldest_ready_ms": {
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "description": "For how long the task has waited that has been ready longest.",
+        },
     },
 )
 
-_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_QUEUES: Final = _record(
+    "Every queue that may be, or has been, submitted to.",
+    {"queues": {"type": "array", "description": "Sorted by name.", "items": _QUEUE}},
+)
+
+_CREW: Final = _record(
+    "The workers, those that have lived longest first.",
+    {
+        "workers": {
+            "type": "array",
+            "items": _record(
+                "One worker.",
+                {
+                    "worker": {"type": "string"},
+                    "role": {"enum": ["working", "standby", "leaving"]},
+                    "age_ms": _COUNT,
+                    "heard_ms": {**_COUNT, "description": "Since it was last heard of."},
+                    "places_free": _COUNT,
+                    "tasks": {
+                        "type": "array",
+                        "description": "Tasks that it holds, of the caller's tenant; an operator sees all.",
+                        "items": _record(
+                            "One task.",
+                            {
+                                "id": {"type": "string"},
+                                "name": {"type": "string"},
+                                "attempt": _COUNT,
+                                "lease_ms": {**_COUNT, "description": "Until its lease ends."},
+                                "running_ms": {**_COUNT, "description": "Since the attempt began."},
+                            },
+                        ),
+                    },
+                    "tasks_total": {**_COUNT, "description": "All that it holds, of everybody."},
+                },
+            ),
+        }
+    },
+)
 
 _DOLLARS: Final[Schema] = {"type": "number", "minimum": 0}
 
@@ -239,6 +298,9 @@ _PROBLEM: Final = _record(
 SCHEMAS: Final[dict[str, Schema]] = {
     "Task": _TASK,
     "Server": _SERVER,
+    "Queue": _QUEUE,
+    "Queues": _QUEUES,
+    "Workers": _CREW,
     "Stats": _STATS,
     "Scaling": _SCALING,
     "Health": _HEALTH,

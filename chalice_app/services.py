@@ -37,6 +37,10 @@ class Services:
     """Every queue that may be submitted to."""
     tariff: Tariff
 
+    def all_queues(self) -> tuple[str, ...]:
+        """Those, and every other that ever had a task. One round trip. Raises StoreUnavailable."""
+        return tuple(sorted({*self.queues, *self.store.slots()}))
+
 
 def build(settings: Settings, wake: Wake = NoWake()) -> Services:  # noqa: B008 - it has no state
     """Services for these settings; connects only when first used. Raises SettingsError, RegistryError.

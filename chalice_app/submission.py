@@ -31,6 +31,9 @@ from chalice_app.services import Services
 _FINGERPRINT_BYTES: Final = 16
 
 
+_Tag = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$(?!\\n)")]
+
+
 class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The JSON object. Of two fields of one name the last counts."""
 
@@ -48,9 +51,7 @@ class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires: Annotated[float, Meta(gt=0, le=MAX_DELAY_SECONDS)] | UnsetType = UNSET
     """Seconds from now until it is given up unless it has started."""
     unique: Annotated[str, Meta(pattern=f"^[!-~]{{1,{MAX_UNIQUE_LENGTH}}}$(?!\\n)")] | UnsetType = UNSET
-    tags: Annotated[
-        list[Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$(?!\\n)")]], Meta(max_length=MAX_TAGS)
-    ] = []
+    tags: Annotated[list[_Tag], Meta(max_length=MAX_TAGS)] = []
 
 
 class BatchItem(SubmissionBody, frozen=True, forbid_unknown_fields=True):

@@ -61,6 +61,16 @@ class GateJson(msgspec.Struct, frozen=True):
     retry_after: int | None
     epoch: int
     changed_at: str | None
+    left: int
+    """Tasks that have not finished."""
+    queues: list[LeftJson] | msgspec.UnsetType = msgspec.UNSET
+
+
+class LeftJson(msgspec.Struct, frozen=True):
+    """What is left of one queue."""
+
+    queue: str
+    left: int
 
 
 def task_json(view: TaskView, now_ms: int, tariff: Tariff, *, traceback: bool, brief: bool = False) -> bytes:
@@ -128,10 +138,22 @@ def etag(view: TaskView) -> str:
     return f'"{tag}-{hashlib.blake2b(usage + view.progress, digest_size=6).hexdigest()}"'
 
 
-def gate_json(gate: Gate) -> bytes:
-    """The body that shows the gate."""
-    retry_after = gate.retry_after or None
-    return _encode(GateJson(gate.accepting, gate.reason, retry_after, gate.epoch, time_text(gate.changed_ms)))
+def gate_json(gate: Gate, left: Mapping[str, int], *, by_queue: bool = False) -> bytes:
+    """The body that shows the gate, and how many unfinished tasks are left.
+
+    left: by queue. by_queue: tell them apart.
+    """
+    return _encode(
+        GateJson(
+            gate.accepting,
+            gate.reason,
+            gate.retry_after or None,
+            gate.epoch,
+            time_text(gate.changed_ms),
+            sum(left.values()),
+            [LeftJson(queue, count) for queue, count in left.items()] if by_queue else msgspec.UNSET,
+        )
+    )
 
 
 def time_text(ms: int) -> str | None:

@@ -9,11 +9,12 @@ local function awake(now_ms)
 end
 
 -- The time that an alarm has to be set for, if work is due at `due_ms` and nobody is awake until
--- then: 0 when one is set for no later, and has not gone off.
+-- then: 0 when one is set for no later, and has not gone off, or the queue is paused: nobody could run it.
 local function alarm_needed(now_ms, due_ms)
   if due_ms <= 0 or awake(now_ms) then return 0 end
-  local armed_ms = tonumber(redis.call('HGET', meta, 'armed_ms') or 0)
-  if armed_ms > now_ms and armed_ms <= due_ms then return 0 end
+  local known = redis.call('HMGET', meta, 'armed_ms', 'paused')
+  local armed_ms = tonumber(known[1] or 0)
+  if known[2] or (armed_ms > now_ms and armed_ms <= due_ms) then return 0 end
   return due_ms
 end
 

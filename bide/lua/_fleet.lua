@@ -6,19 +6,23 @@
 local START_MS = 10000 -- how long a worker that was started may take until it is heard of
 local DECISIONS = 100 -- how many are kept
 local ENOUGH = 1000000000 -- places, where nobody else may be started: no submission need ask
+local FOREVER_MS = 1000000000000000 -- later than any time that is told
 
--- A ledger, packed: what a worker's last exchange did, and what the fleet counts on it for.
-local BOOT, SEQ, LEASED_IDS, ISOLATED, LOST, FREE, ADMITTED = 1, 2, 3, 4, 5, 6, 7
+--- include _ledger
 
 -- What there is: workers that may lease, places free on them, workers that start, and tasks that are ready
--- (`line` of them to anybody).
+-- (`line` of them to anybody). Of a paused queue none counts as ready: so nobody is started, rung or kept for it.
 local function see(now_ms)
-  local sums = redis.call('HMGET', meta, 'admitted', 'free', 'seq', 'awake_ms')
+  local sums = redis.call('HMGET', meta, 'admitted', 'free', 'seq', 'awake_ms', 'paused')
   local seen = {
     admitted = tonumber(sums[1] or 0), free = tonumber(sums[2] or 0), seq = tonumber(sums[3] or 0),
-    awake_ms = tonumber(sums[4] or 0), starting = redis.call('ZCARD', starting), line = redis.call('ZCARD', ready),
+    awake_ms = tonumber(sums[4] or 0), starting = redis.call('ZCARD', starting), line = 0, ready = 0,
+    is_paused = sums[5] ~= false,
   }
-  seen.ready = seen.line + redis.call('ZCARD', isolated)
+  if not seen.is_paused then
+    seen.line = redis.call('ZCARD', ready)
+    seen.ready = seen.line + redis.call('ZCARD', isolated)
+  end
   if seen.starting > 0 then
     seen.starting = seen.starting - redis.call('ZREMRANGEBYSCORE', starting, '-inf', '(' .. now_ms - START_MS)
   end
@@ -28,8 +32,10 @@ end
 -- Keeps the sums, and how far they reach. places: of each worker. most: workers that may be.
 local function note_fleet(seen, places, most)
   local reach, until_ms = seen.free + seen.starting * places - seen.ready, 0
-  if seen.admitted + seen.starting >= most then reach = ENOUGH end
-  if seen.starting > 0 then
+  if seen.is_paused or seen.admitted + seen.starting >= most then reach = ENOUGH end
+  if seen.is_paused then
+    until_ms = FOREVER_MS
+  elseif seen.starting > 0 then
     until_ms = tonumber(redis.call('ZRANGE', starting, 0, 0, 'WITHSCORES')[2]) + START_MS
   elseif seen.admitted > 0 then
     until_ms = seen.awake_ms + AWAKE_MS
@@ -39,17 +45,20 @@ local function note_fleet(seen, places, most)
 end
 
 -- Counts no longer on these workers, until they are heard of again; returns whether it had on any.
-local function discount(names, seen)
+-- taken: how many tasks were taken from each, by its name, if any were.
+local function discount(names, seen, taken)
   if #names == 0 then return false end
   local found = false
   for i, packed in ipairs(redis.call('HMGET', ledgers, unpack(names))) do
     local ledger = packed and cmsgpack.unpack(packed)
-    if ledger and ledger[ADMITTED] == 1 then
+    local counted = ledger and ledger[ADMITTED] == 1
+    if counted then
       seen.admitted, seen.free = seen.admitted - 1, seen.free - ledger[FREE]
       ledger[FREE], ledger[ADMITTED] = 0, 0
-      redis.call('HSET', ledgers, names[i], cmsgpack.pack(ledger))
       found = true
     end
+    if taken and ledger then ledger[TASKS] = math.max(0, ledger[TASKS] - taken[names[i]]) end
+    if counted or (taken and ledger) then redis.call('HSET', ledgers, names[i], cmsgpack.pack(ledger)) end
   end
   return found
 end

@@ -9,16 +9,18 @@ local WORKER_LOST = cjson.encode({
   message = 'The worker that ran this task died or fell silent on every attempt.',
 })
 
--- Returns how many, and the names of the workers.
+-- Returns how many, the names of the workers, and how many tasks were taken from each.
 local function reap(now_ms, limit)
-  local ids, holders = redis.call('ZRANGE', leased, '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, limit), {}
-  if #ids == 0 then return 0, {} end
+  local ids, holders, taken = redis.call('ZRANGE', leased, '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, limit), {}, {}
+  if #ids == 0 then return 0, holders, taken end
   local records = redis.call('HMGET', runs, unpack(ids))
   local seq = redis.call('HINCRBY', meta, 'seq', #ids) - #ids
   local fence = redis.call('HINCRBY', meta, 'fence', #ids) - #ids
   for i, id in ipairs(ids) do
     local run = read_run(records[i])
-    if run[WORKER] ~= holders[#holders] then holders[#holders + 1] = run[WORKER] end
+    local name = run[WORKER]
+    if not taken[name] then holders[#holders + 1], taken[name] = name, 0 end
+    if run[MAX_ATTEMPTS] > 0 then taken[name] = taken[name] + 1 end -- a poller is no task
     run[FENCE] = fence + i
     collect(writes.unleased, id)
     if run[CANCELLING] == 1 then
@@ -30,5 +32,5 @@ local function reap(now_ms, limit)
     end
   end
   flush()
-  return #ids, holders
+  return #ids, holders, taken
 end

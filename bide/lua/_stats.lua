@@ -34,7 +34,7 @@ local function add_to_day(now_ms, counts)
 end
 
 -- Gauges: how many tasks of the slot are in a state now, in the field `now/<state>`. `ready` and `running`
--- have indexes that tell.
+-- have indexes that tell; `now/~ready` and `now/~running` are pollers in those.
 local function add_to_gauge(gauges, state, n)
   if state ~= 'ready' and state ~= 'running' then gauges[state] = (gauges[state] or 0) + n end
 end

@@ -23,11 +23,15 @@ local function count(total, n)
 end
 
 -- Moves a task to a state, and keeps how many are there. Those that are ready or running are told by
--- their indexes; a poller is no task.
+-- their indexes; a poller is no task, but stands in these, and is counted there apart.
+local POLLERS = { ready = '~ready', running = '~running' }
 local function enter(run, state)
   if run[MAX_ATTEMPTS] > 0 then
     add_to_gauge(writes.gauges, run[STATE], -1)
     add_to_gauge(writes.gauges, state, 1)
+  else
+    if POLLERS[run[STATE]] then add_to_gauge(writes.gauges, POLLERS[run[STATE]], -1) end
+    if POLLERS[state] then add_to_gauge(writes.gauges, POLLERS[state], 1) end
   end
   run[STATE] = state
 end

@@ -88,9 +88,19 @@ local now_ms, worker = tonumber(ARGV[1]), ARGV[2]
 local boot, seq = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local packed = redis.call('HGET', ledgers, worker)
-local ledger = packed and cmsgpack.unpack(packed) or { 0, 0, {}, 0, {}, 0, 0 }
+local ledger = packed and cmsgpack.unpack(packed) or { 0, 0, {}, 0, {}, 0, 0, 0, 0, 0 }
 if boot < ledger[BOOT] or (boot == ledger[BOOT] and seq < ledger[SEQ]) then return { 'SUPERSEDED' } end
 local again = boot == ledger[BOOT] and seq == ledger[SEQ]
+if boot > ledger[BOOT] then ledger[TASKS], ledger[CAME] = 0, now_ms - tonumber(ARGV[9]) end
+
+-- How many of these ids are tasks'; a poller's begins with six zero bytes.
+local function tasks_among(ids)
+  local n = 0
+  for _, id in ipairs(ids) do
+    if string.sub(id, 1, 6) ~= '\0\0\0\0\0\0' then n = n + 1 end
+  end
+  return n
+end
 
 local heard, lost = 0, ledger[LOST]
 if not again then
@@ -98,20 +108,23 @@ if not again then
   count('worker_ms', tonumber(ARGV[9]))
   count('starts', seq == 1 and 1 or 0)
   lost = heard > 0 and hear(MESSAGES, now_ms) or {}
+  ledger[TASKS] = ledger[TASKS] - tasks_among(writes.unleased)
   flush()
 end
 
 promote(now_ms, 100)
-local reaped, holders = reap(now_ms, 100)
+local reaped, holders, taken = reap(now_ms, 100)
 end_overdue(now_ms, 100)
 prune(now_ms, math.max(10, heard)) -- no slower than tasks end
 
 local leases, capacity, free = {}, tonumber(ARGV[5]), tonumber(ARGV[10])
 local places, most = tonumber(ARGV[11]), tonumber(ARGV[12])
 local is_new, seen = redis.call('ZADD', workers, now_ms, worker) == 1, see(now_ms)
-discount(holders, seen) -- whoever let leases run out, this worker perhaps
+discount(holders, seen, taken) -- whoever let leases run out, this worker perhaps
 for _, name in ipairs(holders) do
-  if name == worker then ledger[FREE], ledger[ADMITTED] = 0, 0 end
+  if name == worker then
+    ledger[FREE], ledger[ADMITTED], ledger[TASKS] = 0, 0, ledger[TASKS] - taken[name]
+  end
 end
 local admitted = again and ledger[ADMITTED] or admit(ledger, is_new, free < 0, seen, most)
 if admitted == 0 then capacity = 0 end
@@ -127,7 +140,7 @@ if again then
       describe(leases, { last_ids[i] }, { bodies[i] }, { run }, { record }, i <= ledger[ISOLATED] and 1 or 0)
     end
   end
-elseif capacity > 0 then
+elseif capacity > 0 and not seen.is_paused then
   local expires_ms = now_ms + tonumber(ARGV[6])
   if ARGV[7] == '1' then
     lease(leases, pop(isolated, 1), worker, expires_ms, now_ms, 1)
@@ -141,7 +154,10 @@ if not again then
   free = admitted == 1 and math.max(0, free - #ids) or 0
   seen.free = seen.free + free
   if #leases > 0 then isolated_leases = leases[4] end
-  redis.call('HSET', ledgers, worker, cmsgpack.pack({ boot, seq, ids, isolated_leases, lost, free, admitted }))
+  local tasks = math.max(0, ledger[TASKS] + tasks_among(ids))
+  redis.call('HSET', ledgers, worker, cmsgpack.pack({
+    boot, seq, ids, isolated_leases, lost, free, admitted, tasks, ledger[CAME], tonumber(ARGV[10]) < 0 and 1 or 0,
+  }))
 end
 
 if tonumber(ARGV[8]) > 0 and #leases / LEASED < capacity then
@@ -157,7 +173,8 @@ local wanted = summon(now_ms, 'backlog', seen, places, most)
 local cancels = redis.call('HGET', signals, worker) or ''
 if cancels ~= '' then redis.call('HDEL', signals, worker) end
 
-local due_ms, next_ms = earliest({ due }), earliest({ leased, ends })
+-- In a paused queue the tick is early enough.
+local due_ms, next_ms = seen.is_paused and -1 or earliest({ due }), earliest({ leased, ends })
 if due_ms >= 0 and (next_ms < 0 or due_ms < next_ms) then next_ms = due_ms end
 return {
   'OK', lost, leases, cancels, next_ms, due_ms, waiting, wanted, admitted, seen.admitted,

@@ -42,7 +42,7 @@ local ledger = packed and cmsgpack.unpack(packed)
 if ARGV[4] ~= '1' then
   local others, elsewhere = seen.admitted, seen.free
   if ledger and ledger[ADMITTED] == 1 then others, elsewhere = others - 1, elsewhere - ledger[FREE] end
-  local soon = redis.call('ZCOUNT', due, '-inf', now_ms + tonumber(ARGV[3]))
+  local soon = seen.is_paused and 0 or redis.call('ZCOUNT', due, '-inf', now_ms + tonumber(ARGV[3]))
   local is_wanted = seen.ready > 0 or soon > elsewhere or others < tonumber(ARGV[7])
   if is_wanted and others < tonumber(ARGV[9]) then return { 0, 0, 0 } end
 end

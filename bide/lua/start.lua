@@ -1,5 +1,5 @@
 -- Counts on workers that the caller is about to start: those that the autoscaler wants, and the successor
--- of a worker whose time is up.
+-- of a worker whose time is up, unless its queue is paused: what it leaves behind can wait.
 -- Transition: none
 -- KEYS[1] meta: sums of the fleet
 -- KEYS[2] ready: tasks to lease
@@ -14,7 +14,7 @@
 -- ARGV[4] epoch: of the autoscaler that wants them; 0 for a successor
 -- ARGV[5] places: of each worker, for tasks of this queue
 -- ARGV[6] most: workers that may be
--- Returns: how many to start; fewer than wanted where `most` is reached
+-- Returns: how many to start; fewer than wanted where `most` is reached, and no successor in a paused queue
 -- Errors: SUPERSEDED (a later autoscaler was here; nothing was done)
 -- Fence: the epoch
 -- Cost: 10 commands
@@ -25,6 +25,7 @@ local ledgers, starting, decisions = KEYS[5], KEYS[6], KEYS[7]
 local now_ms, epoch, places, most = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 if epoch > 0 and tonumber(redis.call('HGET', meta, 'tick_epoch') or 0) > epoch then return { 'SUPERSEDED' } end
 local seen = see(now_ms)
+if epoch == 0 and seen.is_paused then return 0 end
 local count = note_starts(now_ms, ARGV[2], tonumber(ARGV[3]), most, seen)
 note_fleet(seen, places, most)
 return count

@@ -34,7 +34,7 @@
 --   burst left (-1 without a limit)}
 -- Errors: UNREGISTERED, CLOSED, IDEMPOTENCY_CONFLICT, NOT_UNIQUE (with the id), RATE_LIMITED
 -- Fence: none, a new task has had no lease
--- Cost: 6 commands for a ready task without key or limit, 2 more to ring, about 9 more to start workers,
+-- Cost: 6 commands for a ready task without key or limit, 3 more to ring, about 9 more to start workers,
 --   O(log ready)
 local meta, specs, runs, ready, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ends, log, idempotency, uniques = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
@@ -46,10 +46,13 @@ local now_ms, id, due_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[5])
 local ends_ms, field, fingerprint = tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local unique, rate_field = ARGV[9], ARGV[10]
 local PAGE = 24 -- ids on a page of the log
-local function seen(first_id) return { 'OK', first_id, 0, awake(now_ms) and 0 or 1, 0, -1 } end
+local gate = redis.call('HMGET', meta, 'accepting', 'reason', 'retry_after', 'covered', 'covered_ms', 'page', 'seq',
+  'paused')
+local function seen(first_id)
+  return { 'OK', first_id, 0, (gate[8] or awake(now_ms)) and 0 or 1, 0, -1 }
+end
 
 -- What was accepted stays accepted: a repeat is answered before the gate and the limit are asked.
-local gate = redis.call('HMGET', meta, 'accepting', 'reason', 'retry_after', 'covered', 'covered_ms', 'page', 'seq')
 if field ~= '' then
   local entry = redis.call('HGET', idempotency, field)
   if entry then

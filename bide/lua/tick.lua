@@ -36,8 +36,9 @@
 -- ARGV[4] places: of each worker, for tasks of this queue
 -- ARGV[5] most: workers that may be
 -- ARGV[6] afresh: 1 to count no longer on workers that were started before
--- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms or -1, alarm to set in ms or 0,
---   workers that may lease, places free on them, workers that start}; 100 of any of the first three: call again
+-- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms (or -1, of a paused queue, too), alarm
+--   to set in ms or 0, workers that may lease, places free on them, workers that start}; 100 of any of the first
+--   three: call again
 -- Errors: SUPERSEDED (a later autoscaler was here; nothing was done)
 -- Fence: the epoch; reaping moves the tasks' fence on
 -- Cost: 20 commands and about 6 per task, batched; at most 100 of each kind
@@ -67,7 +68,7 @@ local known = tonumber(redis.call('HGET', meta, 'tick_epoch') or 0)
 if known > epoch then return { 'SUPERSEDED' } end
 if known < epoch then redis.call('HSET', meta, 'tick_epoch', epoch) end
 local promoted = promote(now_ms, 100)
-local reaped, holders = reap(now_ms, 100)
+local reaped, holders, taken = reap(now_ms, 100)
 end_overdue(now_ms, 100)
 local pruned = prune(now_ms, 100)
 
@@ -80,14 +81,14 @@ if #silent > 0 then
 end
 
 local seen = see(now_ms)
-local has_changed = discount(holders, seen) -- whoever let leases run out
+local has_changed = discount(holders, seen, taken) -- whoever let leases run out
 if ARGV[6] == '1' and seen.starting > 0 then
   redis.call('ZREMRANGEBYSCORE', starting, '-inf', '+inf')
   seen.starting, has_changed = 0, true
 end
 if discount_silent(now_ms, seen) or has_changed then note_fleet(seen, tonumber(ARGV[4]), tonumber(ARGV[5])) end
 local listening = seen.ready > 0 and ring(now_ms, seen.ready) or 0
-local next_ms = earliest({ due, leased, ends })
+local next_ms = seen.is_paused and -1 or earliest({ due, leased, ends }) -- nobody shall wake for it
 return {
   promoted, reaped, pruned, seen.ready, listening, next_ms, alarm_needed(now_ms, next_ms), seen.admitted,
   seen.free, seen.starting,

@@ -20,12 +20,21 @@ PROTECTED = [
     ("POST", "/v1/tasks/x/cancel"),
     ("POST", "/v1/tasks/x/events/x"),
     ("GET", "/v1/stats"),
+    ("GET", "/v1/workers"),
+    ("GET", "/v1/queues"),
+    ("GET", "/v1/queues/x"),
+    ("POST", "/v1/queues/x/pause"),
+    ("POST", "/v1/queues/x/resume"),
     ("GET", "/v1/server"),
     ("POST", "/v1/server/close"),
+    ("POST", "/v1/server/drain"),
     ("POST", "/v1/server/open"),
 ]
 FOR_OPERATORS = [
+    ("POST", "/v1/queues/x/pause"),
+    ("POST", "/v1/queues/x/resume"),
     ("POST", "/v1/server/close"),
+    ("POST", "/v1/server/drain"),
     ("POST", "/v1/server/open"),
 ]
 OPEN = ["/", "/docs", "/healthz", "/openapi.json"]

@@ -170,6 +170,8 @@ def test_whatever_is_sent_the_answer_is_as_described(
         case.headers.pop("Prefer", None)  # tests of their own wait
         if mode is GenerationMode.POSITIVE and "{id}" in path:
             case.path_parameters["id"] = task
+        if mode is GenerationMode.POSITIVE and "{queue}" in path:
+            case.path_parameters["queue"] = "default"
         statuses.append(case.call_and_validate(checks=CHECKS).status_code)
 
     check()

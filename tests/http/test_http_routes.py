@@ -13,7 +13,7 @@ from app import app
 from bide.errors import ScriptError, StoreUnavailable
 from bide.gate import Gatekeeper
 from bide.store import Store
-from chalice_app import meta, problems, server, tasks
+from chalice_app import meta, problems, queues, server, tasks
 from chalice_app.routing import METHODS
 from chalice_app.services import Services
 
@@ -29,7 +29,13 @@ SERVED = {
     "/v1/stats": ["GET", "HEAD"],
     "/v1/scaling": ["GET", "HEAD"],
     "/v1/server": ["GET", "HEAD"],
+    "/v1/workers": ["GET", "HEAD"],
+    "/v1/queues": ["GET", "HEAD"],
+    "/v1/queues/{queue}": ["GET", "HEAD"],
+    "/v1/queues/{queue}/pause": ["POST"],
+    "/v1/queues/{queue}/resume": ["POST"],
     "/v1/server/close": ["POST"],
+    "/v1/server/drain": ["POST"],
     "/v1/server/open": ["POST"],
 }
 
@@ -45,7 +51,7 @@ def _event(method: str, resource: str, path: str | None = None, **fields: Any) -
         },
         "headers": {"Host": "localhost"},
         "multiValueQueryStringParameters": None,
-        "pathParameters": {"id": "x", "name": "x", "proxy": "x"},
+        "pathParameters": {"id": "x", "name": "x", "queue": "x", "proxy": "x"},
         "stageVariables": None,
         "body": None,
         "isBase64Encoded": False,
@@ -172,6 +178,6 @@ def test_every_status_of_a_problem_is_an_error() -> None:
 
 
 def test_blueprints_are_called_app_so_that_lambda_imports_the_assembled_one() -> None:
-    for routes in (meta.routes, tasks.routes, server.routes):
+    for routes in (meta.routes, tasks.routes, server.routes, queues.routes):
         assert isinstance(routes, Blueprint)
         assert routes._import_name == "app"

@@ -18,6 +18,7 @@ def test_a_new_server_accepts(api: Api) -> None:
         "retry_after": None,
         "epoch": 0,
         "changed_at": None,
+        "left": 0,
     }
 
 
@@ -104,3 +105,48 @@ def test_a_wrong_body_leaves_the_server_open(api: Api, body: dict[str, object], 
 def test_closing_needs_a_body(api: Api) -> None:
     reply = api.post("/v1/server/close")
     assert (reply.status, reply.code) == (400, "MALFORMED_JSON")
+
+
+# --- draining -------------------------------------------------------------------------------
+
+
+def test_a_drain_closes_the_server_and_counts_what_is_left(api: Api) -> None:
+    api.submit()
+    api.submit(delay=60)
+    api.submit(queue="vms")
+    reply = api.post("/v1/server/drain", {"reason": "moving house", "retry_after": 120})
+    assert reply.status == 200
+    assert (reply.json["accepting"], reply.json["reason"], reply.json["left"]) == (False, "moving house", 3)
+    assert reply.json["queues"] == [{"queue": "default", "left": 2}, {"queue": "vms", "left": 1}]
+    assert api.submit().code == "CLOSED"
+
+
+def test_asked_again_it_falls_until_nothing_is_left(api: Api, worker: HandWorker) -> None:
+    api.submit()
+    api.submit()
+    left = [api.post("/v1/server/drain", {"reason": "x"}).json["left"]]
+    for _ in range(2):
+        lease = worker.lease()
+        left.append(api.post("/v1/server/drain", {"reason": "x"}).json["left"])
+        worker.succeed(lease, 1)
+        left.append(api.post("/v1/server/drain", {"reason": "x"}).json["left"])
+    assert left == [2, 2, 1, 1, 0]
+
+
+def test_a_drain_again_in_the_same_words_changes_nothing(api: Api) -> None:
+    api.submit()
+    first = api.post("/v1/server/drain", {"reason": "x"}).json
+    assert api.post("/v1/server/drain", {"reason": "x"}).json == first
+    assert api.post("/v1/server/close", {"reason": "x"}).json["epoch"] == first["epoch"]
+
+
+def test_whoever_looks_at_the_server_sees_what_is_left(api: Api, worker: HandWorker) -> None:
+    api.submit()
+    assert api.get("/v1/server").json["left"] == 1
+    worker.succeed(worker.lease(), 1)
+    assert api.get("/v1/server").json["left"] == 0
+    assert "queues" not in api.get("/v1/server").json
+
+
+def test_a_drain_wants_a_reason(api: Api) -> None:
+    assert api.post("/v1/server/drain", {}).status == 422

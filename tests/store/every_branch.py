@@ -12,6 +12,7 @@ from scripted_worker import LEASE_MS, Hire, deliver, entry, park, progress, sett
 from submissions import submission
 
 from bide.autoscaler import Reason
+from bide.crew import SILENT_MS, crew
 from bide.errors import Refused, ScriptError
 from bide.exchange import Usage
 from bide.gate import Gatekeeper
@@ -40,6 +41,8 @@ def play(store: Store, hire: Hire, clock: HandClock) -> None:
     _polling(store, hire, clock)
     _leaving(store, hire, clock)
     _fleet(store, hire, clock)
+    _pausing(store, hire, clock)
+    _looks(store, hire, clock)
     _days(store, hire, clock)
     _holds(store)
 
@@ -304,6 +307,31 @@ def _fleet(store: Store, hire: Hire, clock: HandClock) -> None:
     store.tick("default", epoch)
     store.tick("default", epoch, afresh=True)
     store.note_starts("default", Reason.READY, 1, epoch)
+
+
+def _pausing(store: Store, hire: Hire, clock: HandClock) -> None:
+    """A resumption that finds a worker silent, a start that has come to nothing, and a bell to ring."""
+    hire("listener that fell silent").exchange(capacity=1, free=1_000, listen_ms=10**9)
+    store.note_starts("default", Reason.READY, 1)
+    clock.pass_ms(AWAKE_MS + 1)
+    store.pause("default", True)
+    store.submit(submission())
+    store.submit(submission(delay_ms=10**9))
+    _take_tokens(store)
+    store.pause("default", False)
+    store.pause("default", True)
+    store.note_starts("default", Reason.READY, 1)
+    store.pause("default", False)
+
+
+def _looks(store: Store, hire: Hire, clock: HandClock) -> None:
+    """Whoever looks at a queue that has tasks to tell of, held by a worker that has been silent for long."""
+    store.submit(submission())
+    hire("holder").exchange(capacity=1, lease_ms=10**9)
+    clock.pass_ms(SILENT_MS + 1)
+    store.submit(submission())
+    Reads(store).depth("default")
+    crew(store, ("default",), lambda _: False)
 
 
 def _days(store: Store, hire: Hire, clock: HandClock) -> None:

@@ -54,6 +54,32 @@ def test_a_wake_that_got_lost_is_made_good(
     assert (report.started, report.complete, wake.started) == (1, True, [1])
 
 
+def test_nobody_is_started_for_a_paused_queue_and_no_alarm_is_set(
+    store: Store, submit: Submit, caretaker: Caretaker, wake: Recorder, clock: HandClock
+) -> None:
+    store.pause("default", True)
+    submit()
+    submit(delay_ms=500)
+    submit(delay_ms=60_000)
+    clock.pass_ms(500)
+    for every_alarm in (False, True):
+        report = caretaker.look(HOUR_MS, every_alarm=every_alarm)
+        assert report.complete
+    assert report.promoted == 0, "what was due is ready already"
+    assert (wake.started, wake.alarms) == ([], [])
+    store.pause("default", False)
+    assert (caretaker.look(HOUR_MS, every_alarm=True).started, wake.alarms) == (0, [START_MS + 1, 59_500])
+
+
+def test_the_minimum_is_kept_of_a_paused_queue_too(
+    store: Store, caretaker: Caretaker, wake: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "limits", lambda _: Limits(2, 5, 10))
+    store.pause("default", True)
+    caretaker.look(HOUR_MS)
+    assert wake.started == [2]
+
+
 def test_a_start_that_is_counted_on_is_looked_after_when_it_counts_no_more(
     submit: Submit, caretaker: Caretaker, wake: Recorder, clock: HandClock
 ) -> None:

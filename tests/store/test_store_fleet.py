@@ -147,6 +147,18 @@ def test_a_silent_worker_among_others_is_found_out_by_the_tick(found: Found) -> 
     assert fleet.seen() == Seen(ready=0, awake=1, free=3, starting=0)
 
 
+def test_workers_whose_leases_run_out_in_turns_are_discounted_once_each(found: Found) -> None:
+    fleet = found()
+    first, second, alive = (fleet.hire(name) for name in ("first", "second", "alive"))
+    alive.exchange(free=10)
+    for worker in (first, second, first):
+        fleet.submit()
+        worker.lease_one(free=10)
+        fleet.clock.pass_ms(1)
+    fleet.clock.pass_ms(LEASE_MS)
+    assert fleet.seen() == Seen(ready=3, awake=1, free=10, starting=0)
+
+
 def test_a_worker_that_was_silent_counts_again_when_it_is_heard_of(found: Found) -> None:
     fleet = found()
     worker = fleet.hire()

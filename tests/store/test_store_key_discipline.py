@@ -23,6 +23,7 @@ from bide import scripts
 from bide.async_connection import connect_async
 from bide.autoscaler import Reason
 from bide.connection import connect
+from bide.crew import crew
 from bide.errors import ScriptError
 from bide.gate import Gatekeeper
 from bide.keys import Keys
@@ -190,6 +191,9 @@ def test_each_script_costs_no_more_commands_than_it_says(
         "start": lambda: store.note_starts("default", Reason.READY, 1),
         "turn": store.begin_turn,
         "fleet": lambda: Reads(store).fleet("default"),
+        "pause": lambda: store.pause("default", False),
+        "depth": lambda: Reads(store).depth("default"),
+        "crew": lambda: crew(store, ("default",), lambda _: False),
         "arm": lambda: store.arm("default", clock.ms + 1_000),
         "event": lambda: store.send_event(store.submit(submission()).id, "", "go", b"1"),
         "erase": lambda: (store.cancel(id, ""), store.erase(id, "")),

@@ -34,6 +34,7 @@ from bide.exchange import ExchangeReply, Lease, Message, Settlement, Usage, Verb
 from bide.ids import TaskId
 from bide.keys import SERVER_KEYS, Keys
 from bide.records import Run
+from bide.replies import Need
 from bide.state import TRANSITIONS, State
 from bide.store import Store
 
@@ -94,7 +95,12 @@ class Lives(RuleBasedStateMachine):
     def _look(self) -> Slot:
         return read_slot(self._client, self._store.keys)
 
+    @property
+    def _is_paused(self) -> bool:
+        return "paused" in self._before.meta
+
     def _took(self, name: str, reply: ExchangeReply) -> None:
+        assert not (self._is_paused and (reply.leases or reply.ready or reply.workers)), "paused"
         for lease in reply.leases:
             assert lease.fence > self._highest_fence, "fences grow with every lease"
             self._highest_fence = lease.fence
@@ -120,6 +126,7 @@ class Lives(RuleBasedStateMachine):
         with suppress(IdempotencyConflict):
             accepted = self._store.submit(submission(idempotency_key=key, **fields))
             assert accepted.seen == (accepted.id in self._ids)
+            assert accepted.need == Need() or not self._is_paused
             if not accepted.seen:
                 self._ids.append(accepted.id)
 
@@ -261,6 +268,12 @@ class Lives(RuleBasedStateMachine):
         else:
             assert not forced
             assert busy or self._before.due
+            assert not self._is_paused
+
+    @rule(paused=st.sampled_from([False, False, True]))
+    def pause(self, paused: bool) -> None:
+        need = self._store.pause("default", paused)
+        assert need == Need() or not paused
 
     @rule()
     def tick(self) -> None:
@@ -295,6 +308,8 @@ class Lives(RuleBasedStateMachine):
         assert {entry[:16] for entry in now.idempotency.values()} <= now.runs.keys()
         live = sum(1 for until in now.listeners.values() if until >= self._clock.ms)
         assert now.bell <= max(before.bell, live), "tokens beyond listeners"
+        if self._is_paused and "paused" in now.meta:
+            assert now.bell <= before.bell, "a paused queue rang"
         self._compare(before, now)
         self._before = now
 
