@@ -19,8 +19,8 @@ def serve(app: Chalice, wake: Callable[[Settings], Wake]) -> None:
     PROVIDER.wake_with(wake)
     app.api.binary_types = []  # all is text: Chalice need not look for binary types in each request
     app.register_blueprint(meta.routes)
-    app.register_blueprint(tasks.routes)
     app.register_blueprint(listing.routes)
+    app.register_blueprint(tasks.routes)
     app.register_blueprint(batches.routes)
     app.register_blueprint(server.routes)
     app.register_blueprint(queues.routes)

@@ -6,8 +6,10 @@ import msgspec
 
 from bide.definition import Definition
 from chalice_app import limits, operations
-from chalice_app.schemas import SCHEMAS, Schema
+from chalice_app.schema_pieces import Schema
+from chalice_app.schemas import SCHEMAS
 from chalice_app.services import Services
+from chalice_app.task_operations import FIELDS
 
 
 def document(services: Services, base: str) -> Schema:
@@ -76,6 +78,7 @@ def _submission_schema(definition: Definition, args: Schema, queues: list[str]) 
                 "description": "Seconds.",
             },
             "run_at": {"type": "string", "format": "date-time", "description": "A past time is now."},
+            **FIELDS,
         },
         "required": ["name", "args"] if args.get("required") else ["name"],
         "not": {"required": ["delay", "run_at"]},

@@ -10,8 +10,9 @@ import msgspec
 from chalice_app import limits
 from chalice_app.problems import MEDIA_TYPE as PROBLEM_TYPE
 from chalice_app.problems import STATUS
-from chalice_app.schemas import Schema
+from chalice_app.schema_pieces import Schema
 from chalice_app.server import CloseBody
+from chalice_app.task_operations import LIST_PARAMETERS, batch_body
 from chalice_app.wire import MEDIA_TYPE
 
 _ID: Final[Schema] = {
@@ -90,8 +91,9 @@ def paths(submission: Schema) -> Schema:
         "/docs": {"get": _open("showDocs", "This API, for people.", _MARKDOWN, 404)},
         "/openapi.json": {"get": _open("showOpenapi", "This document.", _DOCUMENT)},
         "/healthz": {"get": _open("showHealth", "Whether it can work.", _answer(200, "It can.", "Health"))},
-        "/v1/tasks": {"post": _submit(submission)},
-        "/v1/tasks/{id}": {"parameters": [_ID], "get": _show()},
+        "/v1/tasks": {"get": _list(), "post": _submit(submission)},
+        "/v1/tasks/{id}": {"parameters": [_ID], "get": _show(), "delete": _erase()},
+        "/v1/batches": {"post": _submit_batch(submission)},
         "/v1/tasks/{id}/cancel": {"parameters": [_ID], "post": _cancel()},
         "/v1/tasks/{id}/events/{name}": {"parameters": [_ID, _EVENT_NAME], "post": _send_event()},
         "/v1/stats": {"get": _operation("showStats", "Show what all tasks came to.", _STATS)},
@@ -142,9 +144,33 @@ def _submit(submission: Schema) -> Schema:
     done = _answer(200, "It is done; the client waited.", "Task", "Location", *_RATE, _WAITED)
     accepted = _answer(202, "It is recorded.", "Task", "Location", "Retry-After", *_RATE, _WAITED)
     return {
-        **_operation("submitTask", "Submit a task.", done | accepted, *_BODY, 429),
+        **_operation("submitTask", "Submit a task.", done | accepted, *_BODY, 409, 429),
         "parameters": [_KEY, _PREFER],
         "requestBody": {"required": True, "content": _json(submission)},
+    }
+
+
+def _list() -> Schema:
+    page = _answer(200, "A page; it may be short, or empty, and still not the last.", "TaskPage")
+    return {
+        **_operation("listTasks", "List tasks, the newest first.", page, 400, 404),
+        "parameters": LIST_PARAMETERS,
+    }
+
+
+def _submit_batch(submission: Schema) -> Schema:
+    answered = _answer(202, "What became of each.", "Batch")
+    return {
+        **_operation("submitBatch", "Submit up to a hundred tasks, each for itself.", answered, *_BODY),
+        "requestBody": {"required": True, "content": _json(batch_body(submission))},
+    }
+
+
+def _erase() -> Schema:
+    erased = _answer(204, "It is erased.", None)
+    return {
+        **_operation("eraseTask", "Erase a finished task.", erased, *_BODY, 404, 409),
+        "requestBody": _NO_BODY,
     }
 
 

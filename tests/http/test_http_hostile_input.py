@@ -238,10 +238,24 @@ def test_a_thousand_wrong_fields_are_not_all_listed(api: Api) -> None:
     assert len(reply.pointers) == 10
 
 
-@pytest.mark.parametrize("field", ["priority", "expires", "callback_url", "tags", "unique"])
-def test_what_a_later_version_takes_is_named_as_such(api: Api, field: str) -> None:
-    reply = api.submit(**{field: 1})
-    assert (reply.status, reply.code, reply.pointers) == (422, "NOT_SUPPORTED_YET", [f"/{field}"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("priority", 10), ("priority", -1), ("priority", 1.5), ("priority", "high"), ("priority", None),
+        ("expires", 0), ("expires", -1), ("expires", 10**9), ("expires", "1h"),
+        ("unique", ""), ("unique", "two words"), ("unique", "x" * 256), ("unique", "line\n"), ("unique", 1),
+        ("tags", "a"), ("tags", ["A"]), ("tags", [""]), ("tags", ["a b"]), ("tags", ["a\n"]),
+        ("tags", list("abcdefghi")), ("tags", [1]), ("tags", None),
+    ],
+)  # fmt: skip
+def test_a_field_that_makes_no_sense_is_pointed_at(api: Api, field: str, value: object) -> None:
+    reply = api.submit(**{field: value})
+    assert (reply.status, reply.code, reply.pointers) == (422, "INVALID_REQUEST", [f"/{field}"])
+
+
+def test_what_a_later_version_takes_is_named_as_such(api: Api) -> None:
+    reply = api.submit(callback_url="https://example.com")
+    assert (reply.status, reply.code, reply.pointers) == (422, "NOT_SUPPORTED_YET", ["/callback_url"])
     assert "not supported yet" in reply.json["detail"].lower()
 
 

@@ -94,7 +94,7 @@ def test_bad_input_is_a_problem_and_leaves_the_connection_usable(
         ("DELETE", "/v1/tasks", 405, "METHOD_NOT_ALLOWED"),
         ("OPTIONS", "/v1/tasks", 405, "METHOD_NOT_ALLOWED"),
         ("TRACE", "/v1/tasks", 405, "METHOD_NOT_ALLOWED"),
-        ("GET", "/v1/tasks", 405, "METHOD_NOT_ALLOWED"),
+        ("GET", "/v1/batches", 405, "METHOD_NOT_ALLOWED"),
         ("GET", "/nowhere", 404, "NOT_FOUND"),
         ("GET", "/v1/tasks/a/b/c/d", 404, "NOT_FOUND"),
         ("GET", "/v1/tasks/%00%ff%2f..%2f", 404, "TASK_NOT_FOUND"),

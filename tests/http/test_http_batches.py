@@ -1,0 +1,106 @@
+"""POST /v1/batches, and the fields of a submission that order and mark it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from api_client import Api
+from hand_worker import HandWorker
+
+from chalice_app.services import Services
+
+
+def _batch(api: Api, *items: Any) -> list[dict[str, Any]]:
+    reply = api.post("/v1/batches", {"items": list(items)})
+    assert reply.status == 202
+    answered: list[dict[str, Any]] = reply.json["items"]
+    return answered
+
+
+def _add(**fields: Any) -> dict[str, Any]:
+    return {"name": "add", "args": {"a": 1}, **fields}
+
+
+def test_each_item_has_a_task_or_a_problem_of_its_own(api: Api) -> None:
+    good, unknown, wrong, no_object, elsewhere = _batch(
+        api, _add(), {"name": "nosuch"}, _add(args={"a": "x"}), 7, _add(queue="orders", tags=["a"])
+    )
+    assert api.get(f"/v1/tasks/{good['task']['id']}").json == good["task"]
+    assert elsewhere["task"]["queue"] == "orders"
+    assert unknown["problem"]["code"] == "UNKNOWN_TASK"
+    assert (wrong["problem"]["code"], wrong["problem"]["status"]) == ("INVALID_ARGUMENTS", 422)
+    assert wrong["problem"]["errors"][0]["pointer"] == "/args/a"
+    assert no_object["problem"]["code"] == "INVALID_REQUEST"
+
+
+def test_a_hundred_tasks_take_one_round_trip_a_queue(
+    api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for queue in ("default", "orders"):
+        api.submit(queue=queue)
+    asked: list[int] = []
+    ask = services.store.client._ask
+
+    def counted(commands: Any) -> Any:
+        asked.append(len(commands))
+        return ask(commands)
+
+    monkeypatch.setattr(services.store.client, "_ask", counted)
+    items = [_add(queue=("default", "orders")[number % 2]) for number in range(100)]
+    assert all("task" in item for item in _batch(api, *items))
+    assert asked == [50, 50]
+
+
+def test_keys_make_items_safe_to_repeat_and_unique_values_hold_others_off(api: Api) -> None:
+    first, again, other, unique, held = _batch(
+        api,
+        _add(idempotency_key="k"),
+        _add(idempotency_key="k"),
+        _add(idempotency_key="k", priority=3),
+        _add(unique="u"),
+        _add(unique="u"),
+    )
+    assert first["task"]["id"] == again["task"]["id"]
+    assert other["problem"]["code"] == "IDEMPOTENCY_CONFLICT"
+    assert held["problem"]["task"] == unique["task"]["id"]
+
+
+@pytest.mark.parametrize("items", [[], [_add()] * 101, None, {}, "x"])
+def test_too_few_and_too_many_are_refused(api: Api, items: Any) -> None:
+    reply = api.post("/v1/batches", {"items": items})
+    assert (reply.status, reply.pointers) == (422, ["/items"])
+
+
+def test_a_closed_server_refuses_each(api: Api) -> None:
+    api.submit()
+    api.post("/v1/server/close", {"reason": "moving"})
+    assert [item["problem"]["code"] for item in _batch(api, _add(), _add())] == ["CLOSED", "CLOSED"]
+
+
+def test_higher_priorities_are_leased_first_and_equals_in_their_order(api: Api, worker: HandWorker) -> None:
+    priorities = [0, 9, 3, 9, 0, 5]
+    ids = [api.submit(priority=priority).json["id"] for priority in priorities]
+    leased = [str(lease.id) for lease in worker.lease_all()]
+    assert leased == [ids[number] for number in (1, 3, 5, 2, 0, 4)]
+
+
+def test_a_unique_value_is_free_again_when_its_task_has_finished(api: Api, worker: HandWorker) -> None:
+    first = api.submit(unique="nightly")
+    held = api.submit(unique="nightly")
+    assert (held.status, held.code) == (409, "NOT_UNIQUE")
+    assert held.json["task"] == first.json["id"]
+    assert first.json["id"] in held.json["detail"]
+    assert api.submit(unique="nightly", queue="orders").status == 202, "a queue has values of its own"
+    lease = worker.lease()
+    assert api.submit(unique="nightly").code == "NOT_UNIQUE"
+    worker.succeed(lease)
+    assert api.submit(unique="nightly").status == 202
+
+
+def test_what_marks_a_task_is_shown_with_it(api: Api) -> None:
+    sent = {"priority": 7, "tags": ["b", "a", "b"], "unique": "one", "expires": 3600}
+    task = api.get(api.submit(**sent).headers["location"]).json
+    assert (task["priority"], task["tags"], task["unique"]) == (7, ["b", "a"], "one")
+    assert task["expires_at"] > task["submitted_at"]
+    assert "unique" in task
