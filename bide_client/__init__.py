@@ -9,23 +9,29 @@
 docs/client.md is the tour; `bide_client.errors` draws the tree of errors.
 """
 
+from bide_client.attempt import Attempt
 from bide_client.client import Client
 from bide_client.errors import (
     AccessDenied,
     BideError,
     ConnectionFailed,
+    Forbidden,
     IdempotencyConflict,
     InboxFull,
     InvalidArguments,
     InvalidRequest,
     NotFound,
+    NotUnique,
     ProblemError,
+    QueueNotFound,
     RateLimited,
     Refused,
     ServerClosed,
     ServerFault,
     StoreUnavailable,
     TaskFinished,
+    TaskNotFailed,
+    TaskNotFinished,
     TaskNotFound,
     TooLarge,
     UnexpectedAnswer,
@@ -33,32 +39,50 @@ from bide_client.errors import (
     UnknownTask,
     UsageError,
 )
+from bide_client.log import LogLine, LogPage
+from bide_client.operation import Operation
 from bide_client.outcomes import TaskCancelled, TaskError, TaskExpired, TaskFailed, WaitTimeout
+from bide_client.queues import Queue
+from bide_client.series import Minute, Percentiles, Series
 from bide_client.status import ServerStatus, Stats, StatsPart, TaskStatus
-from bide_client.submission import Options, Submitter
+from bide_client.submission import Options, Submission, Submitter
 from bide_client.task import Task
 from bide_client.version import __version__
+from bide_client.workers import Held, Worker
 
 __all__ = [
     "AccessDenied",
+    "Attempt",
     "BideError",
     "Client",
     "ConnectionFailed",
+    "Forbidden",
+    "Held",
     "IdempotencyConflict",
     "InboxFull",
     "InvalidArguments",
     "InvalidRequest",
+    "LogLine",
+    "LogPage",
+    "Minute",
     "NotFound",
+    "NotUnique",
+    "Operation",
     "Options",
+    "Percentiles",
     "ProblemError",
+    "Queue",
+    "QueueNotFound",
     "RateLimited",
     "Refused",
+    "Series",
     "ServerClosed",
     "ServerFault",
     "ServerStatus",
     "Stats",
     "StatsPart",
     "StoreUnavailable",
+    "Submission",
     "Submitter",
     "Task",
     "TaskCancelled",
@@ -66,6 +90,8 @@ __all__ = [
     "TaskExpired",
     "TaskFailed",
     "TaskFinished",
+    "TaskNotFailed",
+    "TaskNotFinished",
     "TaskNotFound",
     "TaskStatus",
     "TooLarge",
@@ -74,5 +100,6 @@ __all__ = [
     "UnknownTask",
     "UsageError",
     "WaitTimeout",
+    "Worker",
     "__version__",
 ]

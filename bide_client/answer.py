@@ -17,7 +17,7 @@ from bide_client.retry import seconds_from
 
 @dataclass(frozen=True)
 class Answer:
-    """A success: 2xx with its JSON object, or 304 with an empty one.
+    """A success: 2xx with its JSON object; 204 and 304 with an empty one.
 
     `retry_after` in seconds, None without the header; `took` is how many
     seconds the answer took.
@@ -39,10 +39,10 @@ def read(response: requests.Response, address: Address, took: float) -> Answer:
             may_have_arrived=True,
         )
     retry_after = seconds_from(headers.get("Retry-After"))
-    parsed = {} if status == 304 else _json_object(response)
+    parsed = {} if status in (204, 304) else _json_object(response)
     if status >= 400:
         raise problem_error(status, _problem(response, parsed), retry_after)
-    if parsed is None or status not in (200, 202, 304):
+    if parsed is None or status not in (200, 202, 204, 304):
         raise UnexpectedAnswer(_unexpected(response, address))
     return Answer(status, parsed, headers.get("ETag"), retry_after, took)
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final
 
-from bide_client.errors import UsageError
-from bide_client.status import ServerStatus, Stats, TaskStatus
-from bide_client.submission import LONGEST_HOLD, Options, Submitter
+from bide_client import batch, listing
+from bide_client.administration import Administration
+from bide_client.errors import ProblemError, UsageError
+from bide_client.status import TaskStatus
+from bide_client.submission import LONGEST_HOLD, Options, Submission, Submitter
 from bide_client.task import Task
 from bide_client.transport import Transport
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 
 
-class Client:
+class Client(Administration):
     """Talks to one Bide server. Threads may share it.
 
         client = Client()
@@ -50,7 +54,7 @@ class Client:
         if not 0 <= prefer_wait <= LONGEST_HOLD:
             raise UsageError(f"prefer_wait must be from 0 to {LONGEST_HOLD} seconds, not {prefer_wait!r}")
         self._prefer_wait = prefer_wait
-        self._transport = Transport(
+        transport = Transport(
             url or os.environ.get("BIDE_URL") or DEFAULT_URL,
             key or os.environ.get("BIDE_KEY") or None,
             connect_timeout=connect_timeout,
@@ -58,6 +62,7 @@ class Client:
             patience=patience,
             retry_closed=retry_closed,
         )
+        super().__init__(transport)
 
     def __repr__(self) -> str:
         return f"<Client of {self.url}>"
@@ -85,6 +90,10 @@ class Client:
         queue: str | None = None,
         delay: float | timedelta | None = None,
         run_at: datetime | str | None = None,
+        priority: int | None = None,
+        expires: float | timedelta | None = None,
+        unique: str | None = None,
+        tags: Sequence[str] = (),
         idempotency_key: str | None = None,
         wait: int | None = None,
     ) -> Submitter:
@@ -94,8 +103,66 @@ class Client:
 
         See Options for their meaning. Raises UsageError for options that cannot be.
         """
-        options = Options(queue=queue, delay=delay, run_at=run_at, idempotency_key=idempotency_key, wait=wait)
+        options = Options(
+            queue=queue,
+            delay=delay,
+            run_at=run_at,
+            priority=priority,
+            expires=expires,
+            unique=unique,
+            tags=tags,
+            idempotency_key=idempotency_key,
+            wait=wait,
+        )
         return Submitter(self._transport, options, prefer_wait=self._prefer_wait)
+
+    def prepare(self, name: str, /, **args: Any) -> Submission:
+        """The task `name` with `args`, to be submitted with others by submit_many(); asks nothing."""
+        return self.options().prepare(name, **args)
+
+    def submit_many(self, submissions: Iterable[Submission]) -> list[Task | ProblemError]:
+        """Submit 1 to 100 tasks in one request; for each, in order, its handle or its problem.
+
+        client.submit_many([client.prepare("echo", value=value) for value in range(100)])
+
+        One problem does not keep the others from being recorded. Raises what
+        concerns all of them: a Refused, a ServerFault or ConnectionFailed,
+        UsageError. Every task carries an Idempotency-Key, so the request is made
+        again safely when the connection breaks.
+        """
+        return batch.submit_many(self._transport, submissions, prefer_wait=self._prefer_wait)
+
+    def tasks(
+        self,
+        *,
+        queue: str | None = None,
+        name: str | None = None,
+        state: str | None = None,
+        tag: str | None = None,
+        page_size: int = 50,
+    ) -> Iterator[TaskStatus]:
+        """The tasks that fit, newest first, without their `args` and `result`.
+
+        It asks for a page of up to `page_size` (1 to 100) when the one before is
+        read to its end, so that what is not read is not asked for.
+        """
+        return itertools.chain.from_iterable(
+            self.task_pages(queue=queue, name=name, state=state, tag=tag, page_size=page_size)
+        )
+
+    def task_pages(
+        self,
+        *,
+        queue: str | None = None,
+        name: str | None = None,
+        state: str | None = None,
+        tag: str | None = None,
+        page_size: int = 50,
+    ) -> Iterator[tuple[TaskStatus, ...]]:
+        """The same page by page, as the server finds them; some pages may be empty."""
+        return listing.pages(
+            self._transport, queue=queue, name=name, state=state, tag=tag, page_size=page_size
+        )
 
     def task(self, id: str) -> Task:
         """The handle of a task whose id is known. Asks nothing: an unknown id shows at the first question."""
@@ -106,32 +173,6 @@ class Client:
     ) -> TaskStatus:
         """Send a task whose id is known an event; see Task.send_event()."""
         return self.task(task_id).send_event(name, body, idempotency_key=idempotency_key)
-
-    def stats(self) -> Stats:
-        """Ask what all tasks of the server came to: how they ended, what they waited, what that cost."""
-        return Stats.from_json(self._transport.call("GET", "/v1/stats").json)
-
-    def server(self) -> ServerStatus:
-        """Ask whether the server accepts submissions."""
-        return ServerStatus.from_json(self._transport.call("GET", "/v1/server").json)
-
-    def close(self, reason: str, retry_after: int | None = None) -> ServerStatus:
-        """Close the *server* for submissions, for everybody; tasks already accepted go on.
-
-        `reason` and `retry_after` (seconds) are what refused clients are told.
-        Not tried again by itself. To close connections: disconnect().
-        """
-        body = {"reason": reason} if retry_after is None else {"reason": reason, "retry_after": retry_after}
-        answer = self._transport.call("POST", "/v1/server/close", body=body, repeatable=False)
-        return ServerStatus.from_json(answer.json)
-
-    def open(self) -> ServerStatus:
-        """Open the server for submissions again.
-
-        Not tried again by itself: a late repeat could undo somebody's close.
-        """
-        answer = self._transport.call("POST", "/v1/server/open", repeatable=False)
-        return ServerStatus.from_json(answer.json)
 
     def disconnect(self) -> None:
         """Close all kept connections; the next call opens new ones."""

@@ -13,9 +13,14 @@ BideError
 │   │   │   ├── UnknownQueue       UNKNOWN_QUEUE
 │   │   │   └── TooLarge           TOO_LARGE
 │   │   ├── AccessDenied       UNAUTHENTICATED, FORBIDDEN_HOST
+│   │   │   └── Forbidden          FORBIDDEN
 │   │   ├── NotFound           NOT_FOUND
-│   │   │   └── TaskNotFound       TASK_NOT_FOUND
+│   │   │   ├── TaskNotFound       TASK_NOT_FOUND
+│   │   │   └── QueueNotFound      QUEUE_NOT_FOUND
 │   │   ├── TaskFinished       TASK_FINISHED
+│   │   ├── TaskNotFinished    TASK_NOT_FINISHED
+│   │   ├── TaskNotFailed      TASK_NOT_FAILED
+│   │   ├── NotUnique          NOT_UNIQUE
 │   │   ├── IdempotencyConflict    IDEMPOTENCY_CONFLICT
 │   │   ├── InboxFull          INBOX_FULL
 │   │   └── RateLimited        RATE_LIMITED
@@ -126,6 +131,10 @@ class AccessDenied(Refused):
     """The key is missing or wrong, or the server does not serve this host name."""
 
 
+class Forbidden(AccessDenied):
+    """The key is right, but this needs an operator's key."""
+
+
 class NotFound(Refused):
     """There is nothing at this address."""
 
@@ -134,8 +143,30 @@ class TaskNotFound(NotFound):
     """There is no such task, its retention has ended, or it is another tenant's."""
 
 
+class QueueNotFound(NotFound):
+    """The server has no queue of this name."""
+
+
 class TaskFinished(Refused):
     """The task is done already."""
+
+
+class TaskNotFinished(Refused):
+    """The task is not done yet, so that it cannot be deleted."""
+
+
+class TaskNotFailed(Refused):
+    """The task has not failed, so that it cannot be retried."""
+
+
+class NotUnique(Refused):
+    """An unfinished task has the same `unique` value; `task` is its id, None if the server did not say."""
+
+    @property
+    def task(self) -> str | None:
+        """The id of the unfinished task."""
+        id = self.problem.get("task")
+        return id if isinstance(id, str) else None
 
 
 class IdempotencyConflict(Refused):
@@ -169,11 +200,16 @@ _BY_CODE: Final[Mapping[str, type[ProblemError]]] = MappingProxyType(
         "UNKNOWN_QUEUE": UnknownQueue,
         "TOO_LARGE": TooLarge,
         "TASK_NOT_FOUND": TaskNotFound,
+        "QUEUE_NOT_FOUND": QueueNotFound,
         "TASK_FINISHED": TaskFinished,
+        "TASK_NOT_FINISHED": TaskNotFinished,
+        "TASK_NOT_FAILED": TaskNotFailed,
+        "NOT_UNIQUE": NotUnique,
         "IDEMPOTENCY_CONFLICT": IdempotencyConflict,
         "INBOX_FULL": InboxFull,
         "STORE_UNAVAILABLE": StoreUnavailable,
         "CLOSED": ServerClosed,
+        "FORBIDDEN": Forbidden,
         "FORBIDDEN_HOST": AccessDenied,
         "UNAUTHENTICATED": AccessDenied,
         "RATE_LIMITED": RateLimited,

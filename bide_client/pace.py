@@ -13,6 +13,8 @@ from typing import Final
 FIRST_STEP: Final = 0.02
 LONGEST_STEP: Final = 0.5
 """Seconds; the backoff doubles from the first to the longest."""
+LONGEST_LOG_PAUSE: Final = 2.0
+"""Seconds."""
 LONGEST_PAUSE: Final = 86_400.0
 """Seconds; a task that starts next month is asked for once a day."""
 
@@ -29,6 +31,15 @@ def pause(retry_after: float, zeros: int, took: float, *, holding: bool) -> floa
         return min(retry_after, LONGEST_PAUSE)
     steps = zeros - 1 if holding else zeros
     return max(0.0, _step(steps) - took) if steps > 0 else 0.0
+
+
+def log_pause(retry_after: float) -> float:
+    """Seconds until a log that is followed is asked for its next lines; `retry_after` is what it said.
+
+    Who follows a log wants to see it, though nothing is predicted of it: so not
+    as late as a prediction of the task's end may be.
+    """
+    return min(max(retry_after, LONGEST_STEP), LONGEST_LOG_PAUSE)
 
 
 def _step(number: int) -> float:

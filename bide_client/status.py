@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bide_client.errors import UnexpectedAnswer
+from bide_client.wire import moment, object_or_none, reading, text, text_or_none
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,11 @@ class TaskStatus:
     than `scheduled`, `ready`, `running`, `waiting`, `retrying`, `succeeded`,
     `failed`, `cancelled` and `expired`. `error` is `{"code", "message",
     "traceback"?}` or None; `progress` is `{"fraction", "message"}` or None;
-    `billed_ms` its share of its workers' time, `cost_usd` that in dollars,
-    `waited_ms` its time in waits; `json` is everything the server sent. Times are aware; a server's clock.
+    `priority` is from 0 to 9 (first), `unique` the value that one unfinished
+    task may have, `expires_at` when it is too late to start. In a list of tasks
+    `args` and `result` are missing: {} and None. `billed_ms` is its share of its
+    workers' time, `cost_usd` that in dollars, `waited_ms` its time in waits;
+    `json` is everything the server sent. Times are aware, by the server's clock.
     """
 
     id: str
@@ -42,37 +45,43 @@ class TaskStatus:
     replays: int
     polls: int
     cost_usd: float
+    priority: int
+    tags: tuple[str, ...]
+    unique: str | None
+    expires_at: datetime | None
     json: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
     def from_json(cls, json: Mapping[str, Any]) -> TaskStatus:
         """Read a task, or raise UnexpectedAnswer."""
-        try:
+        with reading("a task"):
             return cls(
-                id=_text(json["id"]),
-                name=_text(json["name"]),
-                queue=_text(json["queue"]),
-                state=_text(json["state"]),
+                id=text(json["id"]),
+                name=text(json["name"]),
+                queue=text(json["queue"]),
+                state=text(json["state"]),
                 done=bool(json["done"]),
                 args=json.get("args") or {},
                 result=json.get("result"),
-                error=json.get("error"),
+                error=object_or_none(json.get("error")),
                 attempt=int(json.get("attempt") or 0),
                 max_attempts=int(json.get("max_attempts") or 0),
-                submitted_at=_time(json.get("submitted_at")),
-                started_at=_time(json.get("started_at")),
-                finished_at=_time(json.get("finished_at")),
-                run_at=_time(json.get("run_at")),
-                progress=_object(json.get("progress")),
+                submitted_at=moment(json.get("submitted_at")),
+                started_at=moment(json.get("started_at")),
+                finished_at=moment(json.get("finished_at")),
+                run_at=moment(json.get("run_at")),
+                progress=object_or_none(json.get("progress")),
                 billed_ms=float(json.get("billed_ms") or 0),
                 waited_ms=int(json.get("waited_ms") or 0),
                 replays=int(json.get("replays") or 0),
                 polls=int(json.get("polls") or 0),
                 cost_usd=float(json.get("cost_usd") or 0),
+                priority=int(json.get("priority") or 0),
+                tags=tuple(text(tag) for tag in json.get("tags") or ()),
+                unique=text_or_none(json.get("unique")),
+                expires_at=moment(json.get("expires_at")),
                 json=json,
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise UnexpectedAnswer(f"The server sent a task that cannot be read: {error!r}") from error
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,9 @@ class ServerStatus:
     """Whether the server accepts submissions, and if not, why.
 
     `retry_after` (seconds) is what refused clients are told; `epoch` grows with
-    every close and open; `json` is everything the server sent.
+    every close and open; `left` is how many tasks of all queues are not done
+    yet, None when the server does not say; `queues_left` the same for each queue,
+    which only drain() asks for; `json` is everything the server sent.
     """
 
     accepting: bool
@@ -88,22 +99,24 @@ class ServerStatus:
     retry_after: int | None
     epoch: int
     changed_at: datetime | None
+    left: int | None
+    queues_left: Mapping[str, int]
     json: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
     def from_json(cls, json: Mapping[str, Any]) -> ServerStatus:
         """Read the server's state, or raise UnexpectedAnswer."""
-        try:
+        with reading("a state"):
             return cls(
                 accepting=bool(json["accepting"]),
-                reason=_text(json.get("reason") or ""),
+                reason=text(json.get("reason") or ""),
                 retry_after=json.get("retry_after"),
                 epoch=int(json.get("epoch") or 0),
-                changed_at=_time(json.get("changed_at")),
+                changed_at=moment(json.get("changed_at")),
+                left=None if json.get("left") is None else int(json["left"]),
+                queues_left={text(part["queue"]): int(part["left"]) for part in json.get("queues", ())},
                 json=json,
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise UnexpectedAnswer(f"The server sent a state that cannot be read: {error!r}") from error
 
 
 @dataclass(frozen=True)
@@ -126,7 +139,7 @@ class StatsPart:
     def from_json(cls, kind: str, json: Mapping[str, Any]) -> StatsPart:
         """Read one. Raises AttributeError, KeyError, TypeError, ValueError when it cannot be read."""
         return cls(
-            name=_text(json[kind]),
+            name=text(json[kind]),
             ended=sum(int(count) for count in json["tasks"].values()),
             waited_ms=int(json["waited_ms"]),
             billed_ms=float(json["billed_ms"]),
@@ -170,7 +183,7 @@ class Stats:
     @classmethod
     def from_json(cls, json: Mapping[str, Any]) -> Stats:
         """Read the totals, or raise UnexpectedAnswer."""
-        try:
+        with reading("totals"):
             ended = json["tasks"]
             return cls(
                 succeeded=int(ended["succeeded"]),
@@ -186,26 +199,8 @@ class Stats:
                 worker_starts=int(json.get("worker_starts") or 0),
                 cost_usd=float(json.get("cost_usd") or 0),
                 paid_usd=float(json.get("paid_usd") or 0),
-                summary=_text(json["summary"]),
+                summary=text(json["summary"]),
                 queues=tuple(StatsPart.from_json("queue", part) for part in json.get("queues", ())),
                 days=tuple(StatsPart.from_json("day", part) for part in json.get("days", ())),
                 json=json,
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UnexpectedAnswer(f"The server sent totals that cannot be read: {error!r}") from error
-
-
-def _object(value: object) -> Mapping[str, Any] | None:
-    if value is not None and not isinstance(value, Mapping):
-        raise TypeError(f"{value!r} is no object")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _time(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value)

@@ -6,22 +6,28 @@ import math
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
 from bide_client import pace
 from bide_client.answer import Answer
-from bide_client.errors import ConnectionFailed, TaskFinished, UsageError
+from bide_client.attempt import Attempt
+from bide_client.errors import ConnectionFailed, TaskFinished, TaskNotFailed, TaskNotFound, UsageError
+from bide_client.log import LogLine, LogPage
 from bide_client.outcomes import TaskCancelled, TaskExpired, TaskFailed, WaitTimeout
 from bide_client.status import TaskStatus
 from bide_client.transport import Transport, checked_key
+from bide_client.wire import objects, reading
 
 _EVENT_NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
+_LOG_PAGE: Final = 100
+"""Lines in one answer, the server's limit."""
 
 
 class Task:
-    """A task on the server: ask how it is, wait for it, fetch its result, send it an event, cancel it.
+    """A task on the server: ask how it is, wait for it, fetch its result, read its log, send it an event.
 
     `Client.submit()` and `Client.task(id)` make it. Threads may share it. It
     holds nothing open; dropping it does nothing to the task.
@@ -131,6 +137,61 @@ class Task:
                 return status
             raise
         return self.learn(answer)
+
+    def retry(self) -> TaskStatus:
+        """Run the failed task again, with all its attempts anew, and return its status.
+
+        Raises TaskNotFailed when it is in any other state, NotUnique when
+        another unfinished task has its `unique` value by now.
+        """
+        try:
+            answer = self._transport.call("POST", f"{self._path}/retry")
+        except TaskNotFailed as error:
+            # An earlier try may have done it, and only the answer was lost.
+            if error.attempts > 1:
+                self._seen = None
+                return self.status()
+            raise
+        self._seen = None
+        return self.learn(answer)
+
+    def delete(self) -> None:
+        """Erase the finished task, with its result and log. Raises TaskNotFinished when it is not done."""
+        try:
+            self._transport.call("DELETE", self._path)
+        except TaskNotFound as error:
+            if error.attempts == 1:
+                raise
+
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Ask what each attempt came to, oldest first."""
+        answer = self._transport.call("GET", f"{self._path}/attempts")
+        with reading("attempts"):
+            return tuple(Attempt.from_json(attempt) for attempt in objects(answer.json["attempts"]))
+
+    def log(self, after: int = 0) -> LogPage:
+        """Ask for up to 100 lines of the task's log, those that follow the line numbered `after`.
+
+        It needs an operator's key.
+        """
+        answer = self._transport.call("GET", f"{self._path}/log?after={after:d}&page_size={_LOG_PAGE}")
+        return LogPage.from_json(answer.json, answer.retry_after)
+
+    def log_pages(self, after: int = 0) -> Iterator[LogPage]:
+        """The log page by page, as it is written, until the task is done and all is read."""
+        while True:
+            page = self.log(after)
+            yield page
+            if page.done and not page.lines:
+                return
+            if not page.done and len(page.lines) < _LOG_PAGE:
+                time.sleep(pace.log_pause(page.retry_after or 0.0))
+            after = page.next
+
+    def tail(self, after: int = 0) -> Iterator[LogLine]:
+        """The lines of the log, as they are written, until the task is done and all are read."""
+        for page in self.log_pages(after):
+            yield from page.lines
 
     def learn(self, answer: Answer) -> TaskStatus:
         """Take in an answer that shows the task, and return its status. For the client's own use."""
