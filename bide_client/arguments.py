@@ -33,6 +33,23 @@ def event_body(document: str | None) -> Any:
     return None if document is None else _from_document(document, "the event's body")
 
 
+def batch_lines(document: str) -> list[tuple[int, dict[str, Any]]]:
+    """The JSON objects in @FILE or - (standard input), one a line, each with the number of its line.
+
+    Blank lines are left out. Raises UsageError.
+    """
+    if document != "-" and not document.startswith("@"):
+        raise UsageError(f"{document!r} is neither @FILE nor -")
+    found = []
+    for number, line in enumerate(_read(document, "the batch").split("\n"), 1):
+        if line.strip():
+            parsed = _from_text(line, f"line {number}")
+            if not isinstance(parsed, dict):
+                raise UsageError(f"line {number} is no JSON object")
+            found.append((number, parsed))
+    return found
+
+
 def _value(key: str, value: str) -> Any:
     """JSON if it is JSON, else the text itself."""
     try:
@@ -52,21 +69,25 @@ def _object(document: str) -> dict[str, Any]:
 
 def _from_document(document: str, what: str) -> Any:
     """The JSON in a document; `what` it is for, in messages."""
-    try:
-        text = _text(document)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{what} {document}: {_reason(error)}") from error
+    return _from_text(_read(document, what), what)
+
+
+def _from_text(text: str, what: str) -> Any:
     try:
         return _parsed(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{what} is not JSON: {_reason(error)}") from error
 
 
-def _text(document: str) -> str:
-    if document == "-":
-        return sys.stdin.buffer.read().decode()
-    if document.startswith("@"):
-        return Path(document[1:]).read_text(encoding="utf-8")
+def _read(document: str, what: str) -> str:
+    """The text of a document: itself, of @FILE, or of - (standard input)."""
+    try:
+        if document == "-":
+            return sys.stdin.buffer.read().decode()
+        if document.startswith("@"):
+            return Path(document[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{what} {document}: {_reason(error)}") from error
     return document
 
 

@@ -10,7 +10,6 @@ from typing import Final
 
 from bide_client import exit_codes, parser, render
 from bide_client.client import Client
-from bide_client.commands import say
 from bide_client.errors import (
     AccessDenied,
     BideError,
@@ -21,6 +20,7 @@ from bide_client.errors import (
     ServerClosed,
     UsageError,
 )
+from bide_client.screen import say
 
 _OF_OPERATORS: Final = {
     "done": exit_codes.OK,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 OK: Final = 0
-TASK_UNSUCCESSFUL: Final = 1
+UNSUCCESSFUL: Final = 1
 USAGE: Final = 2
 REFUSED: Final = 3
 NOT_FOUND: Final = 4
@@ -22,10 +22,10 @@ OUTPUT_LOST: Final = 141
 MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
     {
         OK: "done",
-        TASK_UNSUCCESSFUL: "the awaited task failed, expired or was cancelled",
+        UNSUCCESSFUL: "the awaited task failed, expired or was cancelled; or a drain was undone",
         USAGE: "the command line is wrong; nothing was sent",
         REFUSED: "the server refused the request (4xx)",
-        NOT_FOUND: "there is no such task",
+        NOT_FOUND: "there is no such task, queue or operation",
         UNREACHABLE: "the server cannot be reached, or did not answer in time",
         SERVER_CLOSED: "the server is closed for submissions",
         WAIT_TIMEOUT: "the task was not done when --wait SECONDS ran out; it goes on",

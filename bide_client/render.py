@@ -23,6 +23,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def one_line(text: str) -> str:
+    """The same on one line."""
+    return printable(" ".join(text.split()) if "\n" in text or "\t" in text else text)
+
+
 def document(json_object: Mapping[str, Any]) -> str:
     """One JSON document on one line, in ASCII, for programs."""
     return json.dumps(json_object)
@@ -39,13 +44,17 @@ def task(status: TaskStatus) -> str:
         ("task", status.name),
         ("state", status.state),
         ("queue", status.queue),
+        ("priority", str(status.priority or "")),
+        ("tags", " ".join(status.tags)),
+        ("unique", status.unique or ""),
         ("attempt", f"{status.attempt} of {status.max_attempts}"),
         ("args", _brief(status.args)),
-        ("submitted", _time(status.submitted_at)),
-        ("run at", _time(status.run_at)),
-        ("started", _time(status.started_at)),
+        ("submitted", time(status.submitted_at)),
+        ("run at", time(status.run_at)),
+        ("expires", time(status.expires_at)),
+        ("started", time(status.started_at)),
         ("finished", _finished(status)),
-        ("progress", _progress(status.progress)),
+        ("progress", progress(status.progress)),
         ("waited", _waited(status)),
         ("billed", _billed(status)),
     ]
@@ -98,12 +107,35 @@ def dollars(usd: float) -> str:
 
 def server(status: ServerStatus) -> str:
     """Whether the server accepts submissions, in one line."""
-    since = f" since {_time(status.changed_at)}" if status.changed_at else ""
+    since = f" since {time(status.changed_at)}" if status.changed_at else ""
+    known = "" if status.left is None else f"; {left(status.left)}"
     if status.accepting:
-        return f"accepting submissions{since} (epoch {status.epoch})"
+        return f"accepting submissions{since} (epoch {status.epoch}){known}"
     hint = f", retry after {status.retry_after} s" if status.retry_after else ""
     reason = f": {status.reason}" if status.reason else ""
-    return printable(f"closed for submissions{since} (epoch {status.epoch}{hint}){reason}")
+    return printable(f"closed for submissions{since} (epoch {status.epoch}{hint}){reason}{known}")
+
+
+def left(tasks: int) -> str:
+    """How many tasks are not done yet."""
+    return f"{tasks:,} task{'' if tasks == 1 else 's'} left"
+
+
+def span(ms: float | None) -> str:
+    """A duration in about three digits: "850 ms", "12.3 s", "4 min 10 s", "3 h 5 min", "2 d 4 h"."""
+    if ms is None:
+        return ""
+    if ms < 1000:
+        return f"{ms:.0f} ms" if ms >= 10 or ms == int(ms) else f"{ms:.1f} ms"
+    seconds = ms / 1000
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, part, of in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit}" + (f" {rest} {of}" if rest else "")
+    return f"{whole} s"
 
 
 def _brief(args: Mapping[str, Any]) -> str:
@@ -114,7 +146,8 @@ def _indented(text: str) -> str:
     return text.replace("\n", "\n" + " " * 12)
 
 
-def _progress(said: Mapping[str, Any] | None) -> str:
+def progress(said: Mapping[str, Any] | None) -> str:
+    """What a task said of how far it is: "40%  almost there"; empty when it said nothing."""
     if not said:
         return ""
     fraction, message = said.get("fraction"), said.get("message")
@@ -142,10 +175,11 @@ def _billed(status: TaskStatus) -> str:
 
 def _finished(status: TaskStatus) -> str:
     if status.finished_at is None or status.started_at is None:
-        return _time(status.finished_at)
+        return time(status.finished_at)
     took = (status.finished_at - status.started_at).total_seconds()
-    return f"{_time(status.finished_at)}  ({took:.3f} s after its start)"
+    return f"{time(status.finished_at)}  ({took:.3f} s after its start)"
 
 
-def _time(moment: datetime | None) -> str:
+def time(moment: datetime | None) -> str:
+    """A time in UTC, with milliseconds; empty without one."""
     return "" if moment is None else moment.isoformat(" ", "milliseconds").replace("+00:00", "Z")

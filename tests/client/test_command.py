@@ -99,13 +99,13 @@ def test_wait_may_stand_anywhere_with_or_without_seconds(
 def test_submit_wait_of_a_failing_task_says_why(served: StubServer, bide: Bide) -> None:
     served.plays(accepted(), failed("ValueError", "no such VM", traceback="Traceback:\n  ...\n"))
     said = f"bide: {ID} has failed: ValueError: no such VM\nTraceback:\n  ...\n"
-    assert bide("submit", "provision", "--wait") == Ran(exit_codes.TASK_UNSUCCESSFUL, "", said)
+    assert bide("submit", "provision", "--wait") == Ran(exit_codes.UNSUCCESSFUL, "", said)
 
 
 def test_submit_wait_of_a_cancelled_task_says_so(served: StubServer, bide: Bide) -> None:
     served.plays(accepted(), cancelled())
     ran = bide("submit", "echo", "--wait")
-    assert ran == Ran(exit_codes.TASK_UNSUCCESSFUL, "", f"bide: {ID} was cancelled\n")
+    assert ran == Ran(exit_codes.UNSUCCESSFUL, "", f"bide: {ID} was cancelled\n")
 
 
 def test_submit_wait_that_runs_out_leaves_the_task_running(served: StubServer, bide: Bide) -> None:
@@ -212,7 +212,7 @@ def test_json_prints_what_the_server_said_as_one_document(
     ("end", "code"),
     [
         (succeeded(), exit_codes.OK),
-        (failed(), exit_codes.TASK_UNSUCCESSFUL),
+        (failed(), exit_codes.UNSUCCESSFUL),
         (unfinished(60), exit_codes.WAIT_TIMEOUT),
     ],
     ids=["succeeded", "failed", "wait timed out"],

@@ -212,4 +212,4 @@ def test_show_tells_as_much_progress_as_there_is(
 def test_submit_wait_of_an_expired_task_says_so(served: StubServer, bide: Bide) -> None:
     served.plays(accepted(), expired())
     ran = bide("submit", "echo", "--wait")
-    assert ran == Ran(exit_codes.TASK_UNSUCCESSFUL, "", f"bide: {ID} has expired\n")
+    assert ran == Ran(exit_codes.UNSUCCESSFUL, "", f"bide: {ID} has expired\n")

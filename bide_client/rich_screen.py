@@ -1,0 +1,137 @@
+"""The screen that rich draws. The only module that imports rich, and imported only to draw."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from bide_client.render import one_line, printable
+from bide_client.screen import Add, Draw, Tell
+from bide_client.table import Block, Line, Marked, Table
+
+STYLES: Final[Mapping[str, str]] = {
+    "ready": "blue",
+    "scheduled": "blue",
+    "running": "cyan",
+    "working": "cyan",
+    "waiting": "magenta",
+    "progress": "cyan",
+    "event": "magenta",
+    "retrying": "yellow",
+    "paused": "yellow",
+    "standby": "yellow",
+    "leaving": "yellow",
+    "WARNING": "yellow",
+    "lost": "yellow",
+    "succeeded": "green",
+    "done": "green",
+    "failed": "red",
+    "ERROR": "red",
+    "CRITICAL": "bold red",
+    "cancelled": "dim",
+    "expired": "red",
+    "DEBUG": "dim",
+    "title": "bold",
+}
+"""By mark; what is not here has no style. NO_COLOR takes the colours away."""
+
+BAR: Final = 24
+"""Places of a progress bar."""
+
+
+def of_stdout() -> RichScreen | None:
+    """A screen on stdout, unless its terminal cannot move the cursor."""
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    return RichScreen(console) if console.is_terminal and not console.is_dumb_terminal else None
+
+
+class RichScreen:
+    """Tables and colours, drawn in place. What it is given has been made printable, and is no markup."""
+
+    redraws = True
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def show(self, *blocks: Block) -> None:
+        for block in blocks:
+            # A line is left to the terminal to wrap, so that an id can be copied whole.
+            self._console.print(_drawn(block), soft_wrap=not isinstance(block, Table))
+
+    @contextmanager
+    def rows(self) -> Iterator[Add]:
+        """Counted while they come in, shown when all are there, or as many as there are by then."""
+        whole = Table(())
+        spinner = Spinner("dots", Text(" searching"))
+
+        def add(part: Table) -> None:
+            whole.columns = part.columns
+            whole.rows += part.rows
+            spinner.update(text=Text(f" searching: {len(whole.rows):,} found"))
+
+        try:
+            with Live(spinner, console=self._console, transient=True, redirect_stderr=False):
+                yield add
+        finally:
+            if whole.rows:
+                self.show(whole)
+
+    @contextmanager
+    def line(self) -> Iterator[Tell]:
+        last: RenderableType = Text()
+        with Live(last, console=self._console, redirect_stderr=False) as live:
+
+            def tell(line: Line) -> None:
+                nonlocal last
+                last = Text(one_line(line.text))
+                done = line.fraction
+                bar = [] if done is None else [ProgressBar(1.0, min(max(done, 0.0), 1.0), BAR)]
+                grid = RichTable.grid(padding=(0, 1))
+                grid.add_row(Spinner("dots"), *bar, last)
+                live.update(grid, refresh=True)
+
+            try:
+                yield tell
+            finally:
+                live.update(last, refresh=True)
+
+    @contextmanager
+    def view(self) -> Iterator[Draw]:
+        with Live(console=self._console, screen=True, auto_refresh=False, redirect_stderr=False) as live:
+            yield lambda blocks: live.update(Group(*map(_drawn, blocks)), refresh=True)
+
+
+def _drawn(block: Block) -> RenderableType:
+    if isinstance(block, Table):
+        return _table(block)
+    return _text(block) if isinstance(block, Marked) else Text(printable(block))
+
+
+def _text(marked: Marked) -> Text:
+    return Text(marked.text, style=STYLES.get(marked.mark, ""))
+
+
+def _table(table: Table) -> RichTable:
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="bold")
+    if table.title:
+        drawn.title = Text(table.title)
+    for column in table.columns:
+        drawn.add_column(
+            Text(column.title),
+            justify="right" if column.right else "left",
+            no_wrap=column.whole or column.right,
+            overflow="fold",
+        )
+    for row in table.rows:
+        drawn.add_row(*map(_text, row))
+    return drawn
