@@ -18,6 +18,8 @@ from bide_client.workers import Worker
 
 FOLLOW_EVERY: Final = 1.0
 """Seconds between two looks at an operation that is followed, unless the server says otherwise."""
+FOLLOW_SOONEST: Final = 0.1
+"""Seconds, whatever the server says."""
 
 
 class Administration:
@@ -145,7 +147,8 @@ class Administration:
 
     def _operation(self, id: str) -> tuple[Operation, float]:
         answer = self._transport.call("GET", f"/v1/operations/{_segment(id, 'operation')}")
-        return Operation.from_json(answer.json), answer.retry_after or FOLLOW_EVERY
+        asked = FOLLOW_EVERY if answer.retry_after is None else answer.retry_after
+        return Operation.from_json(answer.json), max(asked, FOLLOW_SOONEST)
 
     def _bulk(self, queue: str, kind: str, dry_run: bool, **chosen: Any) -> Operation:
         body = {"dry_run": dry_run} | {name: value for name, value in chosen.items() if value is not None}

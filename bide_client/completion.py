@@ -10,12 +10,12 @@ from types import MappingProxyType
 from typing import Final
 
 from bide_client import operators
-from bide_client.words import Parser
+from bide_client.words import Parser, suggestions
 
 
 @dataclass(frozen=True)
 class Option:
-    """An option by all its `names`; `takes` a value, one of `choices` where there are any.
+    """An option by all its `names`; `takes` a value, such as one of `choices`.
 
     One whose value may be left out, such as `--wait`, takes none: an option may follow at once.
     """
@@ -54,8 +54,8 @@ def places(parser: argparse.ArgumentParser, path: str = "bide") -> Iterator[Plac
             below = dict(action.choices)
         elif action.option_strings:
             options.append(_option(action))
-        elif action.choices is not None:
-            words |= {str(choice): "" for choice in action.choices}
+        else:
+            words |= dict.fromkeys(suggestions(action), "")
     yield Place(path, words, tuple(options))
     for name, parser_below in below.items():
         yield from places(parser_below, f"{path} {name}")
@@ -67,7 +67,7 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 
 def _option(action: argparse.Action) -> Option:
-    choices = tuple(str(choice) for choice in action.choices or ())
+    choices = suggestions(action)
     plain = re.sub(r"\s+", " ", action.help or "").replace("%%", "%")
     takes = action.nargs not in (0, "?")
     return Option(
@@ -98,7 +98,7 @@ _BASH: Final = """\
 #     source <(bide completion bash)
 
 _bide() {
-    local cur=${COMP_WORDS[COMP_CWORD]} place=bide word index takes=
+    local cur=${COMP_WORDS[COMP_CWORD]} place=bide word index takes= found= options=
     COMPREPLY=()
     for ((index = 1; index < COMP_CWORD; index++)); do
         word=${COMP_WORDS[index]}
@@ -120,6 +120,8 @@ _bide() {
     case "$place" in
 @WORDS@
     esac
+    [[ $cur == -* ]] && found=$options
+    COMPREPLY=($(compgen -W "$found" -- "$cur"))
 }
 
 complete -o default -F _bide bide
@@ -211,8 +213,9 @@ def _bash(found: tuple[Place, ...]) -> str:
     choices, words = [], []
     for place in found:
         names = [name for option in place.options for name in option.names]
-        listed = " ".join([*place.words, *names])
-        words.append(f'        "{place.path}") COMPREPLY=($(compgen -W "{listed}" -- "$cur")) ;;')
+        words.append(
+            f'        "{place.path}") found="{" ".join(place.words)}" options="{" ".join(names)}" ;;'
+        )
         for option in place.options:
             if option.choices:
                 keys = _alternatives([f"{place.path} {name}" for name in option.names])

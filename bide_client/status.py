@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from bide_client.wire import moment, object_or_none, reading, text, text_or_none
+
+STATES: Final = (
+    "scheduled", "ready", "running", "waiting", "retrying", "succeeded", "failed", "cancelled", "expired",
+)  # fmt: skip
+"""Those that servers of today have."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import EntryPoint
 from typing import Any, Final, NoReturn
 
@@ -92,6 +92,17 @@ def add_json(parser: argparse.ArgumentParser, *, keep: bool) -> None:
     parser.add_argument(
         "--json", action="store_true", default=flag, help="print JSON, one document on one line"
     )
+
+
+def suggest(action: argparse.Action, values: Sequence[str]) -> None:
+    """Let shells complete the action's value by these, though others may be given."""
+    action.suggested = tuple(values)  # type: ignore[attr-defined]
+
+
+def suggestions(action: argparse.Action) -> tuple[str, ...]:
+    """What shells complete the action's value by."""
+    found: Iterable[object] = getattr(action, "suggested", None) or action.choices or ()
+    return tuple(str(value) for value in found)
 
 
 def add_id(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,7 @@ def add(found: Commands[Parser]) -> None:
     verbs = group(found, "queue", "see, pause or resume queues", EXAMPLES)
     command(verbs, "list", list_queues, "how many tasks has each queue, in which states?")
     for name, run, help in (
-        ("show", show, "the same of one queue"),
+        ("show", show, "print how a queue is"),
         ("pause", pause, "start no more tasks of a queue; it accepts them, and those that run go on"),
         ("resume", resume, "start the tasks of a paused queue again"),
     ):

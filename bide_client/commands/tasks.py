@@ -12,9 +12,9 @@ from bide_client import exit_codes, tables
 from bide_client.client import Client
 from bide_client.listing import LONGEST_PAGE
 from bide_client.screen import emit, of_stdout, say
-from bide_client.status import TaskStatus
+from bide_client.status import STATES, TaskStatus
 from bide_client.table import Table
-from bide_client.words import Commands, Parser, command, whole
+from bide_client.words import Commands, Parser, command, suggest, whole
 
 EXAMPLES: Final = """\
 examples:
@@ -34,7 +34,7 @@ def add(found: Commands[Parser]) -> None:
     parser = command(found, "list", list_tasks, "list tasks, newest first", EXAMPLES)
     parser.add_argument("--queue", metavar="QUEUE", help="only those of this queue")
     parser.add_argument("--name", metavar="NAME", help="only those of this name")
-    parser.add_argument("--state", metavar="STATE", help="only those in this state")
+    suggest(parser.add_argument("--state", metavar="STATE", help="only those in this state"), STATES)
     parser.add_argument("--tag", metavar="TAG", help="only those with this tag")
     add_limit(parser)
 

@@ -149,7 +149,7 @@ def _handler(stub: StubServer) -> type[BaseHTTPRequestHandler]:
             )
             self._send(stub.next_reply(asked))
 
-        do_GET = do_POST = _answer
+        do_GET = do_POST = do_DELETE = _answer
 
         def _send(self, reply: Reply) -> None:
             if reply.until is not None:

@@ -12,7 +12,7 @@ from source_tree import PACKAGES, ROOT, files, imported, in_folder, product
 
 ALLOWED = {
     "bide": {"hiredis", "msgspec", "redis"},
-    "bide_client": {"requests", "urllib3"},
+    "bide_client": {"requests", "rich", "urllib3"},
     "chalice_app": {"bide", "chalice", "msgspec"},
     "workers": {"bide", "boto3", "botocore", "chalice", "msgspec", "requests"},
 }
