@@ -104,7 +104,9 @@ def problem(status: int, code: str, detail: str = "no", retry_after: int | None 
     return Reply(status, {"title": code, "status": status, "detail": detail, "code": code, **more}, headers)
 
 
-def server_json(accepting: bool = True, reason: str = "", retry_after: int | None = None) -> dict[str, Any]:
+def server_json(
+    accepting: bool = True, reason: str = "", retry_after: int | None = None, **changes: Any
+) -> dict[str, Any]:
     """The server's state in JSON."""
     return {
         "accepting": accepting,
@@ -112,4 +114,128 @@ def server_json(accepting: bool = True, reason: str = "", retry_after: int | Non
         "retry_after": retry_after,
         "epoch": 3,
         "changed_at": "2026-11-23T21:00:00.000Z",
+    } | changes
+
+
+def listed(*ids: str, next_page_token: str | None = None, **changes: Any) -> Reply:
+    """A page of a list of tasks."""
+    tasks = [task_json(**{"id": id, **changes}) for id in ids]
+    for task in tasks:
+        del task["args"], task["result"]
+    return Reply(200, {"tasks": tasks, "next_page_token": next_page_token})
+
+
+def attempt_json(attempt: int = 1, outcome: str = "failed", **changes: Any) -> dict[str, Any]:
+    """An attempt in JSON."""
+    unlucky = outcome in ("failed", "retrying")
+    return {
+        "attempt": attempt,
+        "worker": "w1",
+        "started_at": "2026-11-23T21:00:00.000Z",
+        "ended_at": None if outcome == "running" else "2026-11-23T21:00:01.500Z",
+        "outcome": outcome,
+        "code": "TIMEOUT" if unlucky else None,
+        "message": "too slow" if unlucky else None,
+    } | changes
+
+
+def line_json(number: int, message: str = "hello", kind: str = "log", **changes: Any) -> dict[str, Any]:
+    """A line of a log in JSON."""
+    of_logging = kind == "log"
+    return {
+        "number": number,
+        "at": "2026-11-23T21:00:00.123Z",
+        "kind": kind,
+        "attempt": 1,
+        "level": "INFO" if of_logging else None,
+        "logger": "tasks.web" if of_logging else None,
+        "message": message,
+        "fraction": None,
+    } | changes
+
+
+def log(*lines: dict[str, Any], done: bool = False, dropped: int = 0, next: int | None = None) -> Reply:
+    """A page of a log."""
+    last = lines[-1]["number"] if lines else 0
+    said = {"lines": list(lines), "next": last if next is None else next, "dropped": dropped, "done": done}
+    return Reply(200, said, {} if done else {"Retry-After": "0"})
+
+
+def queue_json(name: str = "default", paused: bool = False, **tasks: int) -> dict[str, Any]:
+    """A queue in JSON."""
+    states = (
+        "scheduled", "ready", "running", "waiting", "retrying",
+        "succeeded", "failed", "cancelled", "expired",
+    )  # fmt: skip
+    return {
+        "queue": name,
+        "paused": paused,
+        "tasks": dict.fromkeys(states, 0) | tasks,
+        "oldest_ready_ms": 1500 if tasks.get("ready") else None,
     }
+
+
+def worker_json(worker: str = "w1", tasks: int = 1, **changes: Any) -> dict[str, Any]:
+    """A worker in JSON."""
+    held = [
+        {"id": ID, "name": "echo", "attempt": 1, "lease_ms": 9_500, "running_ms": 61_000 + number}
+        for number in range(tasks)
+    ]
+    return {
+        "worker": worker,
+        "role": "working",
+        "age_ms": 300_000,
+        "heard_ms": 850,
+        "places_free": 99,
+        "tasks": held,
+        "tasks_total": tasks,
+    } | changes
+
+
+def operation_json(state: str = "done", *, dry_run: bool = False, **changes: Any) -> dict[str, Any]:
+    """An operation in JSON."""
+    return {
+        "id": "op1",
+        "kind": "redrive",
+        "queue": "mail",
+        "state": state,
+        "dry_run": dry_run,
+        "filter": {},
+        "rate": None,
+        "matched": 12,
+        "changed": 0 if dry_run else 12,
+        "skipped": 0,
+        "created_at": "2026-11-23T21:00:00.000Z",
+        "finished_at": "2026-11-23T21:00:01.000Z" if state == "done" else None,
+    } | changes
+
+
+def operating(state: str = "done", *, dry_run: bool = False, **changes: Any) -> Reply:
+    """The answer to a redrive or purge, or to the question how it is."""
+    headers = {"Retry-After": "0"} if state == "running" else {}
+    return Reply(202, operation_json(state, dry_run=dry_run, **changes), headers)
+
+
+def series_json(queue: str = "default", name: str | None = None, **changes: Any) -> dict[str, Any]:
+    """A series in JSON."""
+    delays, runs = {"p50": 4, "p95": 20.5, "p99": 950}, {"p50": 100, "p95": 12_340, "p99": 61_000}
+    return {
+        "queue": queue,
+        "name": name,
+        "succeeded": 590,
+        "failed": 10,
+        "cancelled": 0,
+        "expired": 0,
+        "per_minute": 10.0,
+        "start_delay_ms": delays,
+        "run_ms": runs,
+        "buckets": [
+            {
+                "at": "2026-11-23T21:00:00.000Z",
+                "succeeded": 59,
+                "failed": 1,
+                "start_delay_ms": None,
+                "run_ms": runs,
+            }
+        ],
+    } | changes
