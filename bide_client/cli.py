@@ -14,7 +14,9 @@ from bide_client.errors import (
     AccessDenied,
     BideError,
     ConnectionFailed,
+    Forbidden,
     NotFound,
+    NotUnique,
     ProblemError,
     Refused,
     ServerClosed,
@@ -69,8 +71,10 @@ def _run(argv: Sequence[str]) -> int:
 
 def _message(error: BideError) -> str:
     lines = [str(error)]
-    if isinstance(error, AccessDenied) and error.status == 401:
+    if isinstance(error, Forbidden) or (isinstance(error, AccessDenied) and error.status == 401):
         lines.append("The key comes from BIDE_KEY or --key.")
+    if isinstance(error, NotUnique) and error.task:
+        lines.append(f"See the unfinished one with: bide show {error.task}")
     if isinstance(error, ProblemError) and error.retry_after:
         lines.append(f"Try again in {error.retry_after:g} s.")
     return "\n".join([*lines, *getattr(error, "__notes__", [])])

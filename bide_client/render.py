@@ -17,6 +17,8 @@ from bide_client.status import ServerStatus, Stats, StatsPart, TaskStatus
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
+_BREAK: Final = re.compile(r" *[\t\n][\t\n ]*")
+
 
 def printable(text: str) -> str:
     """The text with its control characters spelt out; tabs and line ends stay."""
@@ -25,7 +27,7 @@ def printable(text: str) -> str:
 
 def one_line(text: str) -> str:
     """The same on one line."""
-    return printable(" ".join(text.split()) if "\n" in text or "\t" in text else text)
+    return printable(_BREAK.sub(" ", text))
 
 
 def document(json_object: Mapping[str, Any]) -> str:
