@@ -16,8 +16,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from bide_client.render import one_line, printable
-from bide_client.screen import Add, Draw, Tell
-from bide_client.table import Block, Line, Marked, Table
+from bide_client.table import Add, Block, Draw, Line, Marked, Table, Tell
 
 STYLES: Final[Mapping[str, str]] = {
     "ready": "blue",

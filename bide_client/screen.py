@@ -7,20 +7,13 @@ that what reads them from a pipe has them when they come.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from bide_client import table
 from bide_client.render import document, one_line, printable
-from bide_client.table import Block, Line, Marked, Table
-
-Draw = Callable[[Sequence[Block]], None]
-"""Show these blocks in place of those drawn before."""
-Tell = Callable[[Line], None]
-"""Show this line in place of the one told before."""
-Add = Callable[[Table], None]
-"""Show these rows below those added before, which have the same columns."""
+from bide_client.table import Add, Block, Draw, Line, Marked, Table, Tell
 
 
 class Screen(Protocol):

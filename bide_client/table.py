@@ -6,7 +6,7 @@ Text that came from elsewhere is made printable here, so that every screen can s
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,6 +62,12 @@ class Table:
 
 
 Block = str | Marked | Table
+Draw = Callable[[Sequence[Block]], None]
+"""Show these blocks in place of those drawn before."""
+Tell = Callable[[Line], None]
+"""Show this line in place of the one told before."""
+Add = Callable[[Table], None]
+"""Show these rows below those added before, which have the same columns."""
 
 
 def widths(tables: Iterable[Table]) -> list[int]:
