@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from bide_client import exit_codes
+import bide_client
+from bide_client import completion, exit_codes, parser
 
-from .replies import ID, accepted, cancelled, succeeded
+from .replies import ID, accepted, cancelled, line_json, listed, log, operating, succeeded, task_json
 from .stub_server import Asked, Reply, StubServer
 
 ROOT = Path(__file__).parents[2]
@@ -26,9 +28,20 @@ def obliging() -> Any:
     ended: list[Reply] = []
 
     def answer(asked: Asked) -> Reply:
-        if asked.path == "/v1/tasks":
+        path, _, query = asked.path.partition("?")
+        if path == "/v1/batches":
+            return Reply(202, {"items": [{"task": task_json()} for _ in asked.json["items"]]})
+        if path.endswith("/redrive"):
+            return operating(dry_run=asked.json["dry_run"])
+        if path.startswith("/v1/operations"):
+            return operating()
+        if path.endswith("/log"):
+            return log(line_json(1), done=True) if "after=0" in query else log(next=1, done=True)
+        if asked.method == "GET" and path == "/v1/tasks":
+            return listed(ID, state="failed", error={"code": "TIMEOUT", "message": "too slow"})
+        if path == "/v1/tasks" or path.endswith("/retry"):
             return accepted()
-        if asked.path.endswith("/cancel"):
+        if path.endswith("/cancel"):
             ended.append(cancelled())
         return ended[-1] if ended else succeeded()
 
@@ -56,7 +69,32 @@ def test_a_snippet_of_the_docs_runs(stub: StubServer, code: str) -> None:
 
 
 def test_the_docs_have_snippets() -> None:
-    assert len(SNIPPETS) >= 4
+    assert len(SNIPPETS) >= 8
+
+
+def test_every_command_of_the_parser_is_shown() -> None:
+    """Each has a line among the examples, or is named in one; and every example can be parsed."""
+    examples = re.search(r"^```\n(bide submit.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+    assert examples is not None
+    lines = [line.split("  ")[0] for line in examples[1].splitlines() if line]
+    for place in completion.places(parser.build()):
+        words = place.path.split()
+        if len(words) == 2 and not place.words:
+            assert any(line.startswith(place.path) for line in lines), place.path
+        elif len(words) == 3:
+            assert any(line.startswith(" ".join(words[:2])) for line in lines), place.path
+            assert words[2] in examples[1], place.path
+    for line in lines:
+        parser.parse(shlex.split(line)[1:])
+
+
+def test_every_error_is_in_the_tree() -> None:
+    exported = {name: getattr(bide_client, name) for name in bide_client.__all__}
+    errors = {
+        name for name, kind in exported.items() if isinstance(kind, type) and issubclass(kind, Exception)
+    }
+    assert len(errors) > 20
+    assert errors - set(re.findall(r"\w+", TEXT)) == set()
 
 
 def test_the_example_prints_each_result(stub: StubServer) -> None:
