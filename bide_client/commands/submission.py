@@ -15,6 +15,7 @@ from bide_client.client import Client
 from bide_client.commands.idempotency import key, repeatable_with
 from bide_client.commands.outcome import wait
 from bide_client.errors import BideError, ProblemError, UsageError
+from bide_client.render import printable
 from bide_client.screen import emit, say
 from bide_client.submission import Submission
 from bide_client.task import Task
@@ -109,7 +110,7 @@ def submit(client: Client, options: argparse.Namespace) -> int:
     if options.json and task.latest is not None:
         emit(task.latest.json)
     else:
-        print(task.id)
+        print(printable(task.id))
         if sys.stderr.isatty():
             say(f"accepted; see it with: bide show {task.id}")
     return exit_codes.OK
@@ -152,7 +153,7 @@ def _print_item(outcome: Task | ProblemError, options: argparse.Namespace) -> No
     elif options.json and outcome.latest is not None:
         emit({"task": outcome.latest.json})
     else:
-        print(outcome.id)
+        print(printable(outcome.id))
 
 
 def _prepared(client: Client, number: int, line: dict[str, Any]) -> tuple[int, Submission]:

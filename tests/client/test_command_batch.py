@@ -84,6 +84,13 @@ def test_batch_prints_a_line_for_each_line(served: StubServer, bide: Bide, lines
     assert len({item["idempotency_key"] for item in asked.json["items"]}) == 3
 
 
+def test_an_id_says_nothing_to_the_terminal(served: StubServer, bide: Bide, lines: Path) -> None:
+    hostile = task_json(id="q~\x1b[2J")
+    served.plays(Reply(202, hostile), Reply(202, {"items": [{"task": hostile}] * 3}))
+    assert bide("submit", "echo").out == "q~\\u001b[2J\n"
+    assert bide("batch", f"@{lines}").out == "q~\\u001b[2J\n" * 3
+
+
 def test_batch_as_json_prints_what_the_server_said(served: StubServer, bide: Bide, lines: Path) -> None:
     served.otherwise = each
     told = [json.loads(line) for line in bide("batch", f"@{lines}", "--json").out.splitlines()]
