@@ -109,7 +109,7 @@ def _line(status: TaskStatus) -> str:
     if status.done and status.started_at and status.finished_at:
         parts.append(f"after {render.span((status.finished_at - status.started_at).total_seconds() * 1000)}")
     if status.error is not None and not status.done:
-        parts.append(str(status.error.get("code", "")))
+        parts.append(f"after {status.error.get('code', '')}")
     said = "" if status.done else render.progress(status.progress)
     return "  ".join([status.name, ", ".join(parts), *([said] if said else [])])
 

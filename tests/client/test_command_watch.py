@@ -40,7 +40,7 @@ def test_watch_tells_what_a_task_waits_for(served: StubServer, bide: Bide) -> No
     error = {"code": "TIMEOUT", "message": "too slow"}
     served.plays(unfinished(60, "retrying", attempt=2, run_at=due, error=error), succeeded())
     out = bide("watch", ID, "--every", "0.1").out
-    assert out.startswith("echo  retrying, attempt 2 of 4, until 2026-11-23 21:10:00.000Z, TIMEOUT\n")
+    assert out.startswith("echo  retrying, attempt 2 of 4, until 2026-11-23 21:10:00.000Z, after TIMEOUT\n")
 
 
 def test_watch_of_a_task_that_fails_says_why(served: StubServer, bide: Bide) -> None:
