@@ -90,7 +90,7 @@ def cancel(client: Client, options: argparse.Namespace) -> int:
 def retry(client: Client, options: argparse.Namespace) -> int:
     """Run a failed task again."""
     status = client.task(options.id).retry()
-    _said(status, options, f"{status.id} is {status.state} again")
+    _said(status, options, f"{status.id} is to run again; it is {status.state}")
     return exit_codes.OK
 
 

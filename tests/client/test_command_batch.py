@@ -174,7 +174,7 @@ def test_a_wrong_submission_ends_with_2(served: StubServer, bide: Bide, words: l
 @pytest.mark.parametrize(
     ("words", "reply", "said"),
     [
-        (["retry", ID], accepted(), f"{ID} is ready again\n"),
+        (["retry", ID], accepted(), f"{ID} is to run again; it is ready\n"),
         (["delete", ID], Reply(204), f"{ID} is deleted\n"),
     ],
     ids=["retry", "delete"],
