@@ -123,6 +123,11 @@ def left(tasks: int) -> str:
     return f"{tasks:,} task{'' if tasks == 1 else 's'} left"
 
 
+def rate(number: float) -> str:
+    """How many of something in a time: tenths where there are whole ones, else two digits."""
+    return f"{number:,.1f}" if number >= 1 or not number else f"{number:.2g}"
+
+
 def span(ms: float | None) -> str:
     """A duration in about three digits: "850 ms", "12.3 s", "4 min 10 s", "3 h 5 min", "2 d 4 h"."""
     if ms is None:

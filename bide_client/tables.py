@@ -99,7 +99,10 @@ def queues(found: Iterable[Queue], rates: Sequence[Series] | None = None) -> Tab
         if rates is not None:
             part = by_queue.get(queue.name)
             delay = part.start_delay_ms if part else None
-            pace = [f"{part.per_minute:,.1f}" if part else "0.0", render.span(delay.p95 if delay else None)]
+            pace = [
+                render.rate(part.per_minute if part else 0.0),
+                render.span(delay.p95 if delay else None),
+            ]
         paused = Marked("paused" if queue.paused else "", "paused")
         table.add(queue.name, paused, *cells, render.span(queue.oldest_ready_ms), *pace)
     return table
@@ -200,7 +203,7 @@ def series(found: Iterable[Series]) -> Table:
             Marked("all", "title") if part.name is None else part.name,
             f"{part.succeeded:,}",
             _count(part.failed, "failed"),
-            f"{part.per_minute:,.1f}",
+            render.rate(part.per_minute),
             *_percentiles(part.start_delay_ms),
             *_percentiles(part.run_ms),
         )

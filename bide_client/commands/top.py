@@ -84,7 +84,7 @@ def _blocks(look: Look, url: str) -> list[Block]:
     workers = f"{len(look.workers):,} worker{'' if len(look.workers) == 1 else 's'}"
     held = sum(one.tasks_total for one in look.workers)
     rate = sum(part.per_minute for part in look.rates)
-    head = f"{workers} with {held:,} tasks, {rate:,.1f} done a minute over the last {RATE_MINUTES}"
+    head = f"{workers} with {held:,} tasks, {render.rate(rate)} done a minute over the last {RATE_MINUTES}"
     blocks: list[Block] = [url, render.server(look.server), head, "", tables.queues(look.queues, look.rates)]
     return blocks + (["", *worker.blocks(look.workers, MOST_TASKS)] if look.workers else [])
 

@@ -31,6 +31,14 @@ def test_a_duration_has_about_three_digits(ms: float | None, shown: str) -> None
     assert render.span(ms) == shown
 
 
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(0, "0.0"), (0.0167, "0.017"), (0.5, "0.5"), (1, "1.0"), (12.34, "12.3"), (12345.6, "12,345.6")],
+)
+def test_a_rate_is_never_rounded_to_nothing(number: float, shown: str) -> None:
+    assert render.rate(number) == shown
+
+
 def shown(found: Table) -> list[str]:
     return table.lines(found, table.widths([found]))
 
