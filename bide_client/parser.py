@@ -61,7 +61,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Ends the process on --help, --version and mistakes.
     """
     parser = build()
-    first = next((word for word in argv if word == "submit" or word in operators.found()), "submit")
+    of_operators = operators.found()
+    first = next((word for word in argv if word == "submit" or word in of_operators), "submit")
     words = submission.wait_bound(argv) if first == "submit" else argv
     options: argparse.Namespace
     options, unread = parser.parse_known_args(words)

@@ -16,7 +16,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from bide_client.render import one_line, printable
-from bide_client.table import Add, Block, Draw, Line, Marked, Table, Tell
+from bide_client.table import Add, Block, Draw, Line, Marked, Table, Tell, widths
 
 STYLES: Final[Mapping[str, str]] = {
     "ready": "blue",
@@ -46,6 +46,8 @@ STYLES: Final[Mapping[str, str]] = {
 
 BAR: Final = 24
 """Places of a progress bar."""
+LEAST: Final = 16
+"""Places of a column whose cells may be folded, where they need so many."""
 
 
 def of_stdout() -> RichScreen | None:
@@ -55,7 +57,10 @@ def of_stdout() -> RichScreen | None:
 
 
 class RichScreen:
-    """Tables and colours, drawn in place. What it is given has been made printable, and is no markup."""
+    """Tables and colours, drawn in place. What it is given has been made printable, and is no markup.
+
+    What is too wide is left to the terminal to wrap, so that an id can be copied whole.
+    """
 
     redraws = True
 
@@ -64,8 +69,13 @@ class RichScreen:
 
     def show(self, *blocks: Block) -> None:
         for block in blocks:
-            # A line is left to the terminal to wrap, so that an id can be copied whole.
-            self._console.print(_drawn(block), soft_wrap=not isinstance(block, Table))
+            if isinstance(block, Table):
+                drawn, least = _table(block), _least_width(block)
+                if least > self._console.width:
+                    drawn.width = least
+                self._console.print(drawn, crop=False)
+            else:
+                self._console.print(_drawn(block), soft_wrap=True)
 
     @contextmanager
     def rows(self) -> Iterator[Add]:
@@ -87,27 +97,39 @@ class RichScreen:
 
     @contextmanager
     def line(self) -> Iterator[Tell]:
-        last: RenderableType = Text()
-        with Live(last, console=self._console, redirect_stderr=False) as live:
+        live = Live(console=self._console, redirect_stderr=False)
+        last = Text()
 
-            def tell(line: Line) -> None:
-                nonlocal last
-                last = Text(one_line(line.text))
-                done = line.fraction
-                bar = [] if done is None else [ProgressBar(1.0, min(max(done, 0.0), 1.0), BAR)]
-                grid = RichTable.grid(padding=(0, 1))
-                grid.add_row(Spinner("dots"), *bar, last)
-                live.update(grid, refresh=True)
+        def tell(line: Line) -> None:
+            nonlocal last
+            last = Text(one_line(line.text))
+            done = line.fraction
+            bar = [] if done is None else [ProgressBar(1.0, min(max(done, 0.0), 1.0), BAR)]
+            grid = RichTable.grid(padding=(0, 1))
+            grid.add_row(Spinner("dots"), *bar, last)
+            live.update(grid)
+            live.start(refresh=True)
 
-            try:
-                yield tell
-            finally:
+        try:
+            yield tell
+        finally:
+            if live.is_started:
                 live.update(last, refresh=True)
+                live.stop()
 
     @contextmanager
     def view(self) -> Iterator[Draw]:
         with Live(console=self._console, screen=True, auto_refresh=False, redirect_stderr=False) as live:
             yield lambda blocks: live.update(Group(*map(_drawn, blocks)), refresh=True)
+
+
+def _least_width(table: Table) -> int:
+    """How wide a table has to be: its whole cells are not cut, others get some room at least."""
+    wide = [
+        size if column.whole or column.right else min(size, LEAST)
+        for size, column in zip(widths([table]), table.columns, strict=True)
+    ]
+    return sum(wide) + 3 * len(wide)
 
 
 def _drawn(block: Block) -> RenderableType:

@@ -14,7 +14,14 @@ from urllib.parse import quote
 from bide_client import pace
 from bide_client.answer import Answer
 from bide_client.attempt import Attempt
-from bide_client.errors import ConnectionFailed, TaskFinished, TaskNotFailed, TaskNotFound, UsageError
+from bide_client.errors import (
+    ConnectionFailed,
+    TaskFinished,
+    TaskNotFailed,
+    TaskNotFound,
+    UnexpectedAnswer,
+    UsageError,
+)
 from bide_client.log import LogLine, LogPage
 from bide_client.outcomes import TaskCancelled, TaskExpired, TaskFailed, WaitTimeout
 from bide_client.status import TaskStatus
@@ -184,6 +191,8 @@ class Task:
             yield page
             if page.done and not page.lines:
                 return
+            if page.lines and page.next <= after:
+                raise UnexpectedAnswer("The server's log does not go on: its next page is the same one")
             if not page.done and len(page.lines) < _LOG_PAGE:
                 time.sleep(pace.log_pause(page.retry_after or 0.0))
             after = page.next

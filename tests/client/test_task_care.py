@@ -116,6 +116,12 @@ def test_a_log_is_followed_until_the_task_is_done_and_all_is_read(stub: StubServ
     assert began[2] - began[1] >= 0.5, "a page with room is not followed by another at once"
 
 
+def test_a_log_that_does_not_go_on_is_no_endless_loop(stub: StubServer, client: Client) -> None:
+    stub.plays(log(line_json(5), next=0, done=True))
+    with pytest.raises(UnexpectedAnswer, match="does not go on"):
+        list(client.task(ID).tail())
+
+
 def test_a_log_is_for_operators(stub: StubServer, client: Client) -> None:
     stub.plays(problem(403, "FORBIDDEN", "This needs an operator's key."))
     with pytest.raises(Forbidden, match="operator"):

@@ -142,6 +142,22 @@ def test_an_id_is_never_cut(drawn: tuple[RichScreen, io.StringIO]) -> None:
     assert output.getvalue().count(ID) == 2
 
 
+def test_a_table_that_is_too_wide_is_left_to_the_terminal(drawn: tuple[RichScreen, io.StringIO]) -> None:
+    screen, output = drawn
+    found = Table((*(Column(str(n), whole=True) for n in range(3)), Column("n", right=True), Column("why")))
+    found.add(ID, ID, "2026-11-23 21:00:00.123Z", "1,234,567", "because of this and because of that")
+    screen.show(found)
+    text = COLOUR.sub("", output.getvalue())
+    assert f"{ID}   {ID}   2026-11-23 21:00:00.123Z   1,234,567   because of this" in text
+
+
+def test_where_nothing_is_told_nothing_is_drawn(drawn: tuple[RichScreen, io.StringIO]) -> None:
+    screen, output = drawn
+    with contextlib.suppress(ValueError), screen.line():
+        raise ValueError
+    assert output.getvalue() == ""
+
+
 def test_rows_are_shown_together_even_when_more_fail_to_come(drawn: tuple[RichScreen, io.StringIO]) -> None:
     screen, output = drawn
     part = Table((Column("id"),))
