@@ -254,17 +254,21 @@ def _fish(found: tuple[Place, ...]) -> str:
     lines = ["complete -c bide -f"]
     for place in found:
         at = f"complete -c bide -n '__bide_at {place.path}'"
-        lines += [f"{at} -a {word} -d {_quoted(help)}" for word, help in place.words.items()]
+        lines += [f"{at} -a {word} -d {_fish_quoted(help)}" for word, help in place.words.items()]
         for option in place.options:
             names = "".join(f" -l {n[2:]}" if n.startswith("--") else f" -s {n[1:]}" for n in option.names)
             value = (
                 f" -x -a '{' '.join(option.choices)}'" if option.choices else " -r" if option.takes else ""
             )
-            lines.append(f"{at}{names}{value} -d {_quoted(option.help)}")
+            lines.append(f"{at}{names}{value} -d {_fish_quoted(option.help)}")
     taking = [f"{path} {name}" for path, names in _taking(found).items() for name in names]
     script = _FISH.replace("@PATHS@", " ".join(f"'{path}'" for path in _paths(found)))
     script = script.replace("@TAKING@", " ".join(f"'{option}'" for option in taking))
     return script.replace("@LINES@", "\n".join(lines))
+
+
+def _fish_quoted(text: str) -> str:
+    return _quoted(text, "\\'")
 
 
 def _described(word: str, help: str) -> str:
@@ -272,9 +276,9 @@ def _described(word: str, help: str) -> str:
     return _quoted(f"{word}:{help}" if help else word)
 
 
-def _quoted(text: str) -> str:
-    """A word of a shell: in single quotes, with those inside it left out."""
-    return "'" + text.replace("'", "").replace("\\", "") + "'"
+def _quoted(text: str, quote: str = "'\\''") -> str:
+    """A word of a shell in single quotes, without backslashes; `quote` is how one quote within is written."""
+    return "'" + text.replace("\\", "").replace("'", quote) + "'"
 
 
 SCRIPTS: Final[Mapping[str, Callable[[tuple[Place, ...]], str]]] = MappingProxyType(
