@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +124,32 @@ def test_json_is_the_last_state_of_what_was_done(
     ran = bide("dead", "redrive", "mail", "--json", *words)
     assert (ran.code, ran.err, ran.out.count("\n")) == (exit_codes.OK, "", 1)
     assert json.loads(ran.out) == replies[-1].json
+
+
+def test_ctrl_c_ends_only_the_looking_on(stub: StubServer) -> None:
+    held, release = threading.Event(), threading.Event()
+    stub.plays(operating(dry_run=True), operating("running", changed=2), operating("running", changed=5))
+
+    def hold(asked: object) -> Reply:
+        held.set()
+        return Reply(200, operation_json("running"), until=release)
+
+    stub.otherwise = hold
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bide_client", "dead", "redrive", "mail", "--yes"],
+        env={**os.environ, "BIDE_URL": stub.url, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert held.wait(20)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    release.set()
+    assert process.returncode == exit_codes.INTERRUPTED
+    assert out.endswith("redrive of mail: 5 run again, of 12 so far\n")
+    assert "the server goes on with it. See it with: bide operation watch op1" in err
+    assert "Traceback" not in err
 
 
 def test_a_beginning_of_unknown_fate_is_pointed_at(served: StubServer, bide: Bide) -> None:
