@@ -13,12 +13,15 @@ from bide.errors import (
     IdempotencyConflict,
     InboxFull,
     NotUnique,
+    OperationNotFound,
     RateLimited,
     StoreUnavailable,
     Superseded,
     TaskFinished,
+    TaskNotFailed,
     TaskNotFinished,
     TaskNotFound,
+    TooManyOperations,
     Unregistered,
 )
 from bide.ids import TaskId
@@ -114,5 +117,8 @@ _REFUSALS: Final[dict[bytes, Callable[..., Exception]]] = {
     b"TASK_NOT_FOUND": lambda _: TaskNotFound(),
     b"TASK_FINISHED": lambda _, state: TaskFinished(state.decode()),
     b"TASK_NOT_FINISHED": lambda _, state: TaskNotFinished(state.decode()),
+    b"TASK_NOT_FAILED": lambda _, state: TaskNotFailed(state.decode()),
+    b"OPERATION_NOT_FOUND": lambda _: OperationNotFound(),
+    b"TOO_MANY_OPERATIONS": lambda _: TooManyOperations(),
 }
 """By the word that a script returns; called with the slot and what follows the word."""

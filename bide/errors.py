@@ -17,6 +17,9 @@
     │   ├── TaskNotFinished      TASK_NOT_FINISHED
     │   ├── NotUnique            NOT_UNIQUE
     │   ├── QueueNotFound        QUEUE_NOT_FOUND
+    │   ├── TaskNotFailed        TASK_NOT_FAILED
+    │   ├── OperationNotFound    OPERATION_NOT_FOUND
+    │   ├── TooManyOperations    TOO_MANY_OPERATIONS
     │   ├── UnknownTask          UNKNOWN_TASK
     │   ├── UnknownQueue         UNKNOWN_QUEUE
     │   ├── InvalidArguments     INVALID_ARGUMENTS
@@ -36,23 +39,28 @@
             ├── DeadlineExceeded DEADLINE_EXCEEDED
             └── LifetimeExceeded LIFETIME_EXCEEDED
 
-Only `chalice_app.problems` knows which HTTP status each one becomes.
+Those of TaskControl are in bide/task_control.py; all are had from here. Only `chalice_app.problems`
+knows which HTTP status each one becomes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
-
-class BideError(Exception):
-    """Something went wrong."""
-
-    code: ClassVar[str] = "ERROR"
-
-    def __init__(self, message: str | None = None) -> None:
-        self.message = message or (type(self).__doc__ or "").strip()
-        super().__init__(self.message)
+from bide.bide_error import BideError as BideError
+from bide.task_control import CodeChanged as CodeChanged
+from bide.task_control import DeadlineExceeded as DeadlineExceeded
+from bide.task_control import Interrupted as Interrupted
+from bide.task_control import JournalFull as JournalFull
+from bide.task_control import LifetimeExceeded as LifetimeExceeded
+from bide.task_control import Misuse as Misuse
+from bide.task_control import Reject as Reject
+from bide.task_control import RetryAfter as RetryAfter
+from bide.task_control import StepFailed as StepFailed
+from bide.task_control import TaskCancelled as TaskCancelled
+from bide.task_control import TaskControl as TaskControl
+from bide.task_control import TaskTimeout as TaskTimeout
+from bide.task_control import WaitTimeout as WaitTimeout
 
 
 class SettingsError(BideError):
@@ -178,6 +186,28 @@ class QueueNotFound(Refused):
     code = "QUEUE_NOT_FOUND"
 
 
+class TaskNotFailed(Refused):
+    """Only a failed task can be retried."""
+
+    code = "TASK_NOT_FAILED"
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        super().__init__(f"Only a failed task can be retried; this one is {state}.")
+
+
+class OperationNotFound(Refused):
+    """There is no such operation (or a hundred have followed it)."""
+
+    code = "OPERATION_NOT_FOUND"
+
+
+class TooManyOperations(Refused):
+    """Ten operations of this queue are running; begin another when one of them is done."""
+
+    code = "TOO_MANY_OPERATIONS"
+
+
 class UnknownTask(Refused):
     """No task of this name is registered."""
 
@@ -225,88 +255,3 @@ class TooLarge(Refused):
     """The value is larger than the limit."""
 
     code = "TOO_LARGE"
-
-
-class TaskControl(BideError):
-    """Raised in a task to steer its own attempt."""
-
-    code = "TASK_CONTROL"
-
-
-class Reject(TaskControl):
-    """The task rejected its work; it will not be retried."""
-
-    code = "REJECTED"
-
-
-class RetryAfter(TaskControl):
-    """The task asked to be tried again later."""
-
-    code = "RETRY_AFTER"
-
-    def __init__(self, seconds: float, message: str | None = None) -> None:
-        """`seconds` from now; the next attempt still counts against max_attempts."""
-        if not 0 <= seconds <= 365 * 86400:
-            raise ValueError(f"RetryAfter(seconds) takes 0 to 365 days in seconds, not {seconds!r}")
-        self.seconds = seconds
-        super().__init__(message or f"The task asked to be tried again in {seconds:g} s.")
-
-
-class WaitTimeout(TaskControl, TimeoutError):
-    """A wait lasted longer than its timeout."""
-
-    code = "WAIT_TIMEOUT"
-
-
-class StepFailed(TaskControl):
-    """A step failed, with an exception whose type can no longer be found."""
-
-    code = "STEP_FAILED"
-
-
-class Misuse(TaskControl):
-    """The context was used in a way that could not be replayed."""
-
-    code = "MISUSE"
-
-
-class JournalFull(TaskControl):
-    """The task's journal has no room for another entry."""
-
-    code = "JOURNAL_FULL"
-
-
-class CodeChanged(TaskControl):
-    """The code does something else than what the task's journal holds."""
-
-    code = "CODE_CHANGED"
-
-
-class Interrupted(TaskControl):
-    """The attempt was asked to end."""
-
-    code = "INTERRUPTED"
-
-
-class TaskCancelled(Interrupted):
-    """The task was cancelled."""
-
-    code = "CANCELLED"
-
-
-class TaskTimeout(Interrupted):
-    """The attempt ran longer than its timeout."""
-
-    code = "TIMEOUT"
-
-
-class DeadlineExceeded(Interrupted):
-    """The task's deadline has passed."""
-
-    code = "DEADLINE_EXCEEDED"
-
-
-class LifetimeExceeded(Interrupted):
-    """The attempt ran longer than its worker could live."""
-
-    code = "LIFETIME_EXCEEDED"

@@ -1,4 +1,4 @@
-"""Task ids: `<slot>~` and 26 characters that sort by submission time.
+"""Ids of tasks, `<slot>~` and 26 characters that sort by time, and of operations, `<slot>~op-` and such ones.
 
 The 26 characters are 16 bytes (48 bits of Unix milliseconds, 80 random bits) in
 lower-case base32hex (RFC 4648), which keeps the byte order. The store holds the
@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-_SHAPE = re.compile(r"([a-z0-9_-]{1,64})~([0-9a-v]{25}[048cgkos])")
+_SHAPE = re.compile(r"([a-z0-9_-]{1,64})~(op-)?([0-9a-v]{25}[048cgkos])")
 """The last character carries three bits only, hence the shorter alphabet."""
 
 
@@ -24,12 +24,22 @@ class TaskId(NamedTuple):
     key: bytes
 
     def __str__(self) -> str:
-        return f"{self.slot}~{base64.b32hexencode(self.key)[:26].decode().lower()}"
+        return f"{self.slot}~{_spelled(self.key)}"
 
     @property
     def submitted_ms(self) -> int:
         """Unix milliseconds of the submission, by the store's clock."""
         return int.from_bytes(self.key[:6], "big")
+
+
+class OperationId(NamedTuple):
+    """An operation's name in the store: its slot and its 16 bytes there."""
+
+    slot: str
+    key: bytes
+
+    def __str__(self) -> str:
+        return f"{self.slot}~op-{_spelled(self.key)}"
 
 
 def new_id(slot: str, now_ms: int, random_bytes: Callable[[int], bytes]) -> TaskId:
@@ -38,11 +48,25 @@ def new_id(slot: str, now_ms: int, random_bytes: Callable[[int], bytes]) -> Task
 
 
 def parse_id(text: str) -> TaskId | None:
-    """The id that `text` spells, or None when it spells none."""
+    """The id of a task that `text` spells, or None when it spells none."""
     match = _SHAPE.fullmatch(text)
-    if match is None:
-        return None
+    key = _bytes(match[3]) if match and not match[2] else None
+    return TaskId(match[1], key) if match and key else None
+
+
+def parse_operation_id(text: str) -> OperationId | None:
+    """The id of an operation that `text` spells, or None when it spells none."""
+    match = _SHAPE.fullmatch(text)
+    key = _bytes(match[3]) if match and match[2] else None
+    return OperationId(match[1], key) if match and key else None
+
+
+def _spelled(key: bytes) -> str:
+    return base64.b32hexencode(key)[:26].decode().lower()
+
+
+def _bytes(spelled: str) -> bytes | None:
     try:
-        return TaskId(match[1], base64.b32hexdecode(match[2].upper() + "======"))
+        return base64.b32hexdecode(spelled.upper() + "======")
     except binascii.Error:
         return None

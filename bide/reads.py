@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -20,6 +20,9 @@ from bide.records import Decided, TaskView, Totals, first_run, read_run, read_sp
 from bide.state import State
 from bide.store import Store
 from bide.tally import Tally, tally
+
+if TYPE_CHECKING:
+    from bide.history import History
 
 _decided = msgspec.msgpack.Decoder(Decided).decode
 
@@ -82,6 +85,16 @@ class Reads:
     def depths(self, slot: str) -> dict[State, int]:
         """How many tasks of a queue are in each state."""
         return dict(self.depth(slot).tasks)
+
+    def attempts(self, id: TaskId, tenant: str) -> History:
+        """What the task's attempts came to. Raises TaskNotFound."""
+        from bide.history import read_history  # few ask for it
+
+        reply = self._store.slot_script("history", id.slot, id.key)
+        if not reply or (spec := read_spec(reply[0])).tenant != tenant:
+            raise TaskNotFound
+        run = read_run(reply[1]) if reply[1] else first_run(spec, id.submitted_ms)
+        return read_history(run, reply[2])
 
     def totals(self) -> Totals:
         """What all tasks of all queues came to. One round trip a queue."""

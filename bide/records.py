@@ -47,13 +47,14 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attempt: int = 0
     """Attempts begun: first start, retries and crashes. A task handed back has not begun."""
     max_attempts: int = 1
+    """The spec's; more once it was begun again, by what had been spent by then."""
     fence: int = 0
     """Token of the latest lease, 0 before the first. Grows with every lease of the slot."""
     worker: str = ""
     """Who holds the lease; empty unless running."""
     retention_ms: int = 0
     started_ms: int = 0
-    """First start; 0 before it."""
+    """First start, or that after the latest retry; 0 before it."""
     finished_ms: int = 0
     outcome: str = ""
     """JSON: the result of a succeeded task, else the latest Failure; empty when there is none."""
@@ -91,6 +92,8 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When it last became ready, until it has finished."""
     began_ms: int = 0
     """When its latest attempt began, until it has finished."""
+    retried_ms: int = 0
+    """When it was last begun again, by the time of whoever asked; 0 is never."""
 
 
 _pack = msgspec.msgpack.Encoder().encode

@@ -37,6 +37,14 @@ class Cancelled(NamedTuple):
     need: Need
 
 
+class Retried(NamedTuple):
+    """The store's answer to a retry."""
+
+    seen: bool
+    """Whether it had been retried before, and has not finished since."""
+    need: Need
+
+
 class Sent(NamedTuple):
     """The store's answer to an event."""
 
@@ -57,3 +65,5 @@ class Upkeep(NamedTuple):
     alarm_ms: int
     """When to set an alarm for, as none is set for then; 0 is none."""
     seen: Seen
+    operating: int = 0
+    """Bulk operations that are running."""

@@ -51,7 +51,7 @@ TRANSITIONS: Final = MappingProxyType(
         State.WAITING: frozenset({State.READY, State.FAILED, State.CANCELLED}),
         State.RETRYING: frozenset({State.READY, State.FAILED, State.CANCELLED}),
         State.SUCCEEDED: frozenset[State](),
-        State.FAILED: frozenset[State](),
+        State.FAILED: frozenset({State.READY, State.SCHEDULED}),
         State.CANCELLED: frozenset[State](),
         State.EXPIRED: frozenset[State](),
     }

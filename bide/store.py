@@ -22,7 +22,7 @@ from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, 
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
 from bide.records import Spec, pack_spec
-from bide.replies import Accepted, Cancelled, Need, Sent, Upkeep
+from bide.replies import Accepted, Cancelled, Need, Retried, Sent, Upkeep
 from bide.scripts import AsyncClient
 from bide.submission import Submission
 
@@ -140,6 +140,15 @@ class Store(Calls):
         """Forget a finished task. Raises TaskNotFound, TaskNotFinished."""
         self.slot_script("erase", id.slot, id.key, tenant)
 
+    def retry(self, id: TaskId, tenant: str) -> Retried:
+        """Begin a failed task again. A repeat, and one that was retried before, are left as they are.
+
+        Raises TaskNotFound, TaskNotFailed, NotUnique.
+        """
+        args = (id.key, tenant, *self._fleet(id.slot))
+        _, new, workers = self.slot_script("retry", id.slot, self.now_ms(), *args)
+        return Retried(new == 0, Need(workers))
+
     def _ring(self, slot: str, worker: str) -> None:
         """Wake one worker. A hint: its heartbeat brings a cancel in any case, only later."""
         bell = self.keys.personal_bell(slot, worker)
@@ -230,8 +239,9 @@ class Store(Calls):
         """
         args = (FORGET_MS, epoch, *self._fleet(slot), int(afresh))
         done = self.slot_script("tick", slot, self.now_ms(), *args)
-        promoted, reaped, pruned, ready, listeners, next_due_ms, alarm_ms, *fleet = done
-        return Upkeep(promoted, reaped, pruned, listeners, next_due_ms, alarm_ms, Seen(ready, *fleet))
+        promoted, reaped, pruned, ready, listeners, next_due_ms, alarm_ms, *fleet, operating = done
+        seen = Seen(ready, *fleet)
+        return Upkeep(promoted, reaped, pruned, listeners, next_due_ms, alarm_ms, seen, operating)
 
     def note_starts(self, slot: str, reason: Reason, wanted: int, epoch: int = 0) -> int:
         """Count on workers that the caller starts now; returns how many it may. Raises Superseded.

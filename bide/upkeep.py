@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from bide.autoscaler import Departure, decide
+from bide.bulk import Bulk
 from bide.errors import Superseded
 from bide.replies import Need, Upkeep
 from bide.store import Store
@@ -13,6 +14,9 @@ from bide.wake import Waker
 
 START_MS: Final = 10_000
 """How long workers that were started are counted on; lua/_fleet.lua has it, too."""
+
+OPERATE_S: Final = 2.0
+"""How long a look goes on with bulk operations; the next one goes on with what is left."""
 
 _FULL: Final = 100
 """Tasks of a kind that one call sees to; a slot that had so many is asked again."""
@@ -28,6 +32,8 @@ class Report(NamedTuple):
     pruned: int
     complete: bool
     """Whether every slot was seen to; not when time ran out, or a later look has begun."""
+    operating: bool
+    """Whether bulk operations are left to go on with."""
 
 
 class Caretaker:
@@ -40,6 +46,7 @@ class Caretaker:
     def __init__(self, store: Store, waker: Waker) -> None:
         self._store = store
         self._waker = waker
+        self._bulk = Bulk(store, waker)
 
     def lose(self, worker: str) -> None:
         """Take a worker off every slot's lists whose process has died. Its leases end by themselves."""
@@ -65,7 +72,7 @@ class Caretaker:
         epoch = self._store.begin_turn()
         slots = self._store.slots()
         first = epoch % len(slots) if slots else 0
-        started, complete = 0, True
+        started, complete, operating = 0, True, list[str]()
         found: list[Upkeep] = []
         for slot in (*slots[first:], *slots[:first]):
             try:
@@ -77,13 +84,23 @@ class Caretaker:
                 break
             started += self._start(slot, upkeep, epoch)
             self._set_alarm(slot, upkeep, within_ms, every_alarm=every_alarm)
+            operating += [slot] * (upkeep.operating > 0)
+
+        left = self._operate(operating, goes_on)
         return Report(
             started,
             sum(upkeep.promoted for upkeep in found),
             sum(upkeep.reaped for upkeep in found),
             sum(upkeep.pruned for upkeep in found),
             complete,
+            bool(left),
         )
+
+    def _operate(self, slots: Sequence[str], goes_on: Callable[[], bool]) -> list[str]:
+        """Go on with the bulk operations of these slots for a while; those where some are left."""
+        local = self._store.clock.local
+        ends_at = local() + OPERATE_S
+        return [slot for slot in slots if not self._bulk.go_on(slot, lambda: local() < ends_at and goes_on())]
 
     def _keep_up(
         self, slot: str, epoch: int, goes_on: Callable[[], bool], found: list[Upkeep], *, afresh: bool

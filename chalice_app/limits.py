@@ -32,6 +32,12 @@ MAX_KEY_LENGTH: Final = 255
 MAX_WAIT_SECONDS: Final = 20
 """What `Prefer: wait=n` is cut down to."""
 
+MAX_CODE_LENGTH: Final = 64
+"""Of an error's code in the filter of a redrive or a purge."""
+MIN_RATE: Final = 0.01
+MAX_RATE: Final = 10_000
+"""Tasks per second of a redrive."""
+
 MAX_REASON_LENGTH: Final = 500
 MAX_CLOSED_SECONDS: Final = 86_400
 """The longest `retry_after` of a closed server."""
@@ -40,6 +46,8 @@ LONGEST_RETRY_AFTER: Final = 30
 """Seconds; the longest guess for a task whose end is not known."""
 INBOX_RETRY_AFTER: Final = 5
 """Seconds, while a task has no room for another event."""
+OPERATIONS_RETRY_AFTER: Final = 10
+"""Seconds, while a queue has as many running operations as it may have."""
 CLOSED_RETRY_AFTER: Final = 30
 """Seconds, where whoever closed the server gave no hint."""
 STORE_RETRY_AFTER: Final = 1

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from chalice_app import limits
+from chalice_app.bulk import PurgeBody, RedriveBody
 from chalice_app.problems import MEDIA_TYPE as PROBLEM_TYPE
 from chalice_app.problems import STATUS
 from chalice_app.schema_pieces import Schema
@@ -26,6 +27,12 @@ _KEY: Final[Schema] = {
     "in": "header",
     "description": "A repeat with the same key and body is answered with the task of the first.",
     "schema": {"type": "string", "pattern": f"^[!-~]{{1,{limits.MAX_KEY_LENGTH}}}$"},
+}
+_OPERATION_ID: Final[Schema] = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[a-z0-9_-]{1,64}~op-[0-9a-v]{26}$"},
 }
 _EVENT_NAME: Final[Schema] = {
     "name": "name",
@@ -60,7 +67,7 @@ _IF_NONE_MATCH: Final[Schema] = {
 }
 
 HEADERS: Final[dict[str, Schema]] = {
-    "Location": {"description": "The task.", "schema": {"type": "string"}},
+    "Location": {"description": "The task, or the operation.", "schema": {"type": "string"}},
     "Retry-After": {
         "description": "Seconds after which asking again may tell something new; 0 is very soon.",
         "schema": {"type": "integer", "minimum": 0},
@@ -96,6 +103,20 @@ def paths(submission: Schema) -> Schema:
         "/v1/batches": {"post": _submit_batch(submission)},
         "/v1/tasks/{id}/cancel": {"parameters": [_ID], "post": _cancel()},
         "/v1/tasks/{id}/events/{name}": {"parameters": [_ID, _EVENT_NAME], "post": _send_event()},
+        "/v1/tasks/{id}/retry": {"parameters": [_ID], "post": _retry()},
+        "/v1/tasks/{id}/attempts": {
+            "parameters": [_ID],
+            "get": _operation("listAttempts", "List a task's attempts.", _ATTEMPTS, 404),
+        },
+        "/v1/queues/{queue}/redrive": {"parameters": [_QUEUE_NAME], "post": _begin("redrive", _REDRIVE)},
+        "/v1/queues/{queue}/purge": {"parameters": [_QUEUE_NAME], "post": _begin("purge", _PURGE)},
+        "/v1/operations": {
+            "get": _operators(_operation("listOperations", "List the latest operations.", _OPERATIONS)),
+        },
+        "/v1/operations/{id}": {
+            "parameters": [_OPERATION_ID],
+            "get": _operators(_operation("showOperation", "Show an operation.", _OPERATION, 404)),
+        },
         "/v1/stats": {"get": _operation("showStats", "Show what all tasks came to.", _STATS)},
         "/v1/scaling": {"get": _operation("showScaling", "Show the workers of each queue.", _SCALING)},
         "/v1/workers": {"get": _operation("showWorkers", "Show the workers.", _WORKERS)},
@@ -209,6 +230,23 @@ def _change_queue(id: str, summary: str) -> Schema:
     return {**_operators(_operation(id, summary, _QUEUE, *_BODY, 404)), "requestBody": _NO_BODY}
 
 
+def _retry() -> Schema:
+    again = _answer(202, "It is ready again.", "Task", "Retry-After")
+    return {
+        **_operation("retryTask", "Retry a failed task.", again, *_BODY, 404, 409),
+        "requestBody": _NO_BODY,
+    }
+
+
+def _begin(kind: str, body: Schema) -> Schema:
+    begun = _answer(202, "It is recorded, and goes on unless it is done.", "Operation", "Location")
+    summary = f"{kind.capitalize()} failed tasks of a queue."
+    return {
+        **_operators(_operation(f"{kind}Queue", summary, begun, *_BODY, 404, 429)),
+        "requestBody": {"required": False, "content": _json(body)},
+    }
+
+
 def _operation(id: str, summary: str, answers: Schema, *problems: int) -> Schema:
     """An operation for key holders; every one may also meet 401, 403, 500 and 503."""
     statuses = sorted({401, 403, 500, 503, *problems})
@@ -259,6 +297,11 @@ def _json(schema: Schema) -> Schema:
     return {MEDIA_TYPE: {"schema": schema}}
 
 
+_ATTEMPTS: Final = _answer(200, "The attempts.", "Attempts")
+_OPERATION: Final = _answer(200, "The operation.", "Operation")
+_OPERATIONS: Final = _answer(200, "The operations.", "Operations")
+_REDRIVE: Final = msgspec.json.schema_components([RedriveBody])[1]["RedriveBody"]
+_PURGE: Final = msgspec.json.schema_components([PurgeBody])[1]["PurgeBody"]
 _SERVER: Final = _answer(200, "The server's state.", "Server")
 _QUEUE: Final = _answer(200, "The queue.", "Queue")
 _QUEUES: Final = _answer(200, "Every queue.", "Queues")

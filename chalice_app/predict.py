@@ -21,7 +21,7 @@ def retry_after(view: TaskView, now_ms: int) -> int:
         return 0
     if run.state in (State.SCHEDULED, State.RETRYING):
         return _seconds_until(run.due_ms, now_ms)
-    since_ms = run.started_ms or max(view.submitted_ms, view.spec.run_at_ms)
+    since_ms = run.started_ms or max(view.submitted_ms, view.spec.run_at_ms, run.retried_ms)
     patience = min(LONGEST_RETRY_AFTER, max(0, now_ms - since_ms) // 4000)
     if run.state is State.WAITING and run.due_ms:
         # What awaits an event is due when it gives up, and goes on sooner when the event comes.

@@ -19,13 +19,16 @@ from bide.errors import (
     InboxFull,
     InvalidArguments,
     NotUnique,
+    OperationNotFound,
     QueueNotFound,
     RateLimited,
     StoreUnavailable,
     TaskFinished,
+    TaskNotFailed,
     TaskNotFinished,
     TaskNotFound,
     TooLarge,
+    TooManyOperations,
     UnknownQueue,
     UnknownTask,
 )
@@ -43,7 +46,12 @@ from chalice_app.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
-from chalice_app.limits import CLOSED_RETRY_AFTER, INBOX_RETRY_AFTER, STORE_RETRY_AFTER
+from chalice_app.limits import (
+    CLOSED_RETRY_AFTER,
+    INBOX_RETRY_AFTER,
+    OPERATIONS_RETRY_AFTER,
+    STORE_RETRY_AFTER,
+)
 
 MEDIA_TYPE: Final = "application/problem+json"
 INTERNAL: Final = "INTERNAL"
@@ -57,10 +65,12 @@ STATUS: Final[Mapping[type[BideError], int]] = {
     NotFound: 404,
     QueueNotFound: 404,
     TaskNotFound: 404,
+    OperationNotFound: 404,
     MethodNotAllowed: 405,
     NotUnique: 409,
     TaskFinished: 409,
     TaskNotFinished: 409,
+    TaskNotFailed: 409,
     TooLarge: 413,
     UnsupportedMediaType: 415,
     IdempotencyConflict: 422,
@@ -71,6 +81,7 @@ STATUS: Final[Mapping[type[BideError], int]] = {
     UnknownTask: 422,
     InboxFull: 429,
     RateLimited: 429,
+    TooManyOperations: 429,
     Closed: 503,
     NotConfigured: 503,
     StoreUnavailable: 503,
@@ -158,6 +169,8 @@ def _headers(error: BideError) -> dict[str, str]:
             return {"Retry-After": str(math.ceil(error.retry_after_ms / 1000))}
         case InboxFull():
             return {"Retry-After": str(INBOX_RETRY_AFTER)}
+        case TooManyOperations():
+            return {"Retry-After": str(OPERATIONS_RETRY_AFTER)}
         case StoreUnavailable():
             return {"Retry-After": str(STORE_RETRY_AFTER)}
         case MethodNotAllowed():

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 import msgspec
 from chalice.app import Request
 
-from bide.errors import BideError, TaskNotFound, TooLarge
-from bide.ids import TaskId, parse_id
+from bide.errors import BideError, OperationNotFound, TaskNotFound, TooLarge
+from bide.ids import OperationId, TaskId, parse_id, parse_operation_id
 from chalice_app import fields
 from chalice_app.errors import InvalidRequest, MalformedJson, UnsupportedMediaType
 from chalice_app.limits import (
@@ -54,6 +54,11 @@ def read_body(
         raise _explained(raw, decoder.type, error) from error
     _check_depth(raw)
     return body
+
+
+def read_optional_body(request: Request, decoder: msgspec.json.Decoder[_Body]) -> _Body:
+    """The same, where an empty body is as good as an empty object."""
+    return read_body(request, decoder) if _raw_body(request, MAX_BODY_BYTES) else decoder.decode(b"{}")
 
 
 def read_value(request: Request, most_bytes: int) -> Any:
@@ -156,6 +161,14 @@ def task_id(text: str) -> TaskId:
     id = parse_id(unquoted(text))
     if id is None:
         raise TaskNotFound("There is no such task: this is no task id.")
+    return id
+
+
+def operation_id(text: str) -> OperationId:
+    """The id of an operation in a path. Raises OperationNotFound."""
+    id = parse_operation_id(unquoted(text))
+    if id is None:
+        raise OperationNotFound("There is no such operation: this is no operation's id.")
     return id
 
 

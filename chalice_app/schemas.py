@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bide.state import State
+from chalice_app.failed_schemas import FAILED_SCHEMAS
 from chalice_app.schema_pieces import TIME, TIME_OR_NULL, Schema, record
 from chalice_app.server_schemas import SERVER_SCHEMAS
 
@@ -141,5 +142,6 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "TaskPage": _TASK_PAGE,
     "Batch": _BATCH,
     "Problem": _PROBLEM,
+    **FAILED_SCHEMAS,
     **SERVER_SCHEMAS,
 }

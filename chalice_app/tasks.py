@@ -1,4 +1,4 @@
-"""Submit a task, ask how it is, send it an event, cancel it."""
+"""Submit a task, ask how it is, send it an event, cancel it, retry it."""
 
 from __future__ import annotations
 
@@ -90,6 +90,26 @@ def cancel_task(call: Call, id: str) -> Response:
     if cancelled.now or view.run.state.done:
         return wire.respond(200, _show(call, view))
     return wire.respond(202, _show(call, view), {"Retry-After": _retry_after(call, view)})
+
+
+@routes.post(f"{_PATH}/{{id}}/retry")
+def retry_task(call: Call, id: str) -> Response:
+    """Begin a failed task again: 202, also when it was begun again before and has not finished since."""
+    asked = task_id(id)
+    expect_no_body(call.request)
+    retried = call.services.store.retry(asked, call.tenant)
+    wake(call.services, asked.slot, retried.need)
+    view = call.services.reads.task(asked, call.tenant)
+    return wire.respond(202, _show(call, view), {"Retry-After": _retry_after(call, view)})
+
+
+@routes.get(f"{_PATH}/{{id}}/attempts")
+def list_attempts(call: Call, id: str) -> Response:
+    """List a task's attempts."""
+    from chalice_app import attempts  # few ask for them
+
+    history = call.services.reads.attempts(task_id(id), call.tenant)
+    return wire.respond(200, attempts.attempts_json(history, traceback=call.is_operator))
 
 
 @routes.post(f"{_PATH}/{{id}}/events/{{name}}")

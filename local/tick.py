@@ -45,20 +45,21 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: turns.put(None))
     line.watch(lambda command: turns.put(command.split()[1:]) if command.startswith(LOOK) else None)
     line.report(Ready())
-    is_store_away, is_first = False, True
+    is_store_away, is_first, is_busy = False, True, False
     lost: list[str] | None = []
     while lost is not None:
         try:
             for worker in lost:
                 caretaker.lose(worker)
             within_ms = round(_PERIODS * settings.tick_seconds * 1000)
-            caretaker.look(within_ms, every_alarm=True, afresh=is_first)
-            is_store_away, is_first = False, False
+            report = caretaker.look(within_ms, every_alarm=True, afresh=is_first)
+            is_store_away, is_first, is_busy = False, False, report.operating
         except StoreError as error:
             if not is_store_away:  # once, not at each tick
                 print(f"tick: waiting for the store: {error}", file=sys.stderr, flush=True)
-            is_store_away = True
-        lost = _next_turn(turns, settings.tick_seconds)
+            is_store_away, is_busy = True, False
+        # A bulk operation that is under way need not wait for the next period.
+        lost = _next_turn(turns, 0 if is_busy else settings.tick_seconds)
 
 
 def _next_turn(turns: Turns, seconds: float) -> list[str] | None:

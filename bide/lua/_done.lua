@@ -1,7 +1,7 @@
 -- Finished tasks by the end of their retention, many in one member of `done`: that takes a quarter of the
 -- memory. A member is a number (4 bytes), which grows within a score, and ids. The score is the end in ms,
 -- rounded up by whole seconds, by at most a hundredth of the retention, and a fraction that tells the state.
--- A task that was retried leaves its id behind; `revived` counts how often, and the id is passed over then.
+-- A task that was retried leaves its id behind: `revived` has those tasks, whose runs tell where they ended last.
 -- Uses: _run, done.
 local SHELF = 24 -- ids in a member at most
 local ENDS = { 'succeeded', 'failed', 'cancelled', 'expired' }

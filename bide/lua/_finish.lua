@@ -1,6 +1,6 @@
 -- Ends a task: its terminal state, its outcome and its place in `done`, together. What it
 -- needed to go on, its journal and its unread events, goes.
--- Uses: _run, _writes, _journal, _done, dead.
+-- Uses: _run, _writes, _journal, _done, _attempts, dead.
 local shelves, failures = {}, {}
 
 collect(also, function()
@@ -10,6 +10,10 @@ collect(also, function()
 end)
 
 local function finish(id, run, state, outcome, now_ms)
+  local is_open = run[STATE] == 'running' or run[RESUMES] == 1
+  if is_open and (state ~= 'succeeded' or run[ATTEMPT] > 1) then
+    note_attempt(id, run, state, state == 'failed' and outcome or '', now_ms)
+  end
   if run[PARKED] > 0 then
     local waited_ms = math.max(0, now_ms - run[PARKED])
     run[WAITED] = run[WAITED] + waited_ms

@@ -1,19 +1,27 @@
 -- Forgets finished tasks whose retention has ended.
--- Uses: _done, _erase, specs, done, revived.
+-- Uses: _run, _done, _erase, specs, runs, done, revived.
 
--- The ids on a shelf, but for those that left it: erased, or retried since.
-local function still_there(members)
-  local ids = {}
-  for _, member in ipairs(members) do
-    for first = 5, #member, 16 do ids[#ids + 1] = string.sub(member, first, first + 15) end
+-- Of a task that was retried, whether it ended here: a place that it has left since stays on its shelf.
+local function ended_here(id, score)
+  local record = redis.call('HGET', runs, id)
+  local run = record and read_run(record)
+  return run and run[FINISHED] > 0 and shelf_of(run) == score
+end
+
+-- The ids on these shelves, but for those that have left them, or are in `taken`; with their values of `specs`,
+-- and how many were looked at. shelves: pairs of a member of `done` and its score.
+local function still_there(shelves, taken)
+  local ids, scores, left, values = {}, {}, {}, {}
+  for _, shelf in ipairs(shelves) do
+    for first = 5, #shelf[1], 16 do
+      ids[#ids + 1], scores[#scores + 1] = string.sub(shelf[1], first, first + 15), shelf[2]
+    end
   end
-  local left, values = {}, {}
-  local again = redis.call('HMGET', revived, unpack(ids))
+  local was_retried = redis.call('HMGET', revived, unpack(ids))
   for i, value in ipairs(redis.call('HMGET', specs, unpack(ids))) do
-    if again[i] then
-      if redis.call('HINCRBY', revived, ids[i], -1) == 0 then redis.call('HDEL', revived, ids[i]) end
-    elseif value then
-      left[#left + 1], values[#values + 1] = ids[i], value
+    local id = ids[i]
+    if value and not taken[id] and (not was_retried[i] or ended_here(id, scores[i])) then
+      left[#left + 1], values[#values + 1], taken[id] = id, value, true
     end
   end
   return left, values, #ids
@@ -25,15 +33,16 @@ local function prune(now_ms, limit)
   local most = math.ceil(limit / SHELF)
   local found = redis.call('ZRANGE', done, '-inf', now_ms + 0.75, 'BYSCORE', 'LIMIT', 0, most, 'WITHSCORES')
   if #found == 0 then return 0 end
-  local shelves, members, gauges, looked = {}, {}, {}, 0
+  local shelves, members, gauges, taken, looked = {}, {}, {}, {}, 0
   for i = 1, #found, 2 do
-    local state = ENDS[tonumber(found[i + 1]) % 1 * 4 + 1]
+    local score = tonumber(found[i + 1])
+    local state = ENDS[score % 1 * 4 + 1]
     shelves[state] = shelves[state] or {}
     members[#members + 1] = found[i]
-    shelves[state][#shelves[state] + 1] = found[i]
+    shelves[state][#shelves[state] + 1] = { found[i], score }
   end
   for state, of_state in pairs(shelves) do
-    local ids, values, there = still_there(of_state)
+    local ids, values, there = still_there(of_state, taken)
     erase(ids, values)
     add_to_gauge(gauges, state, -#ids)
     looked = looked + there

@@ -1,12 +1,7 @@
 -- Lines a task up for a worker. One that was parked resumes: its attempt goes on.
 -- A task whose crash would be its last goes to `isolated`; see _reap.
 -- Transition: waiting -> ready
--- Uses: _run, _writes, isolated.
-
--- Where a task stands in the line: those of a higher priority first, then as they came.
--- seq: from the counter `seq`.
-local BAND = 562949953421312 -- 2^49: ten of them fit the integers of a score
-local function place(run, seq) return (9 - run[PRIORITY]) * BAND + seq end
+-- Uses: _run, _writes, _line, isolated.
 
 local function line_up(id, run, seq, now_ms)
   if run[PARKED] > 0 then
@@ -20,7 +15,9 @@ local function line_up(id, run, seq, now_ms)
   run[WORKER], run[DUE], run[PARKED], run[AWAITS], run[SINCE] = '', 0, 0, '', now_ms
   keep(id, run)
   local next_attempt = run[ATTEMPT] + 1 - run[RESUMES]
-  if next_attempt > 1 and next_attempt >= run[MAX_ATTEMPTS] and run[MAX_ATTEMPTS] > 0 then
+  -- One that was retried has earlier attempts, but not of this life.
+  local is_first = next_attempt == 1 or run[STARTED] == 0
+  if not is_first and next_attempt >= run[MAX_ATTEMPTS] and run[MAX_ATTEMPTS] > 0 then
     redis.call('ZADD', isolated, place(run, seq), id)
   else
     collect(writes.ready, place(run, seq), id)

@@ -3,7 +3,7 @@
 -- A task whose next attempt is its last goes to `isolated`: no worker holds two of those, so
 -- that a task which kills its workers fails alone and takes no neighbour with it.
 -- Transition: running -> ready, running -> failed, running -> cancelled
--- Uses: _run, _writes, _finish, _ready, meta, runs, leased, isolated.
+-- Uses: _run, _writes, _attempts, _finish, _ready, meta, runs, leased, isolated.
 local WORKER_LOST = cjson.encode({
   code = 'WORKER_LOST',
   message = 'The worker that ran this task died or fell silent on every attempt.',
@@ -22,6 +22,7 @@ local function reap(now_ms, limit)
     if not taken[name] then holders[#holders + 1], taken[name] = name, 0 end
     if run[MAX_ATTEMPTS] > 0 then taken[name] = taken[name] + 1 end -- a poller is no task
     run[FENCE] = fence + i
+    note_attempt(id, run, 'lost', '', now_ms)
     collect(writes.unleased, id)
     if run[CANCELLING] == 1 then
       finish(id, run, 'cancelled', '', now_ms)

@@ -3,7 +3,7 @@
 --   running -> retrying, running -> ready, running -> waiting
 -- A cancel that was asked for wins over another try, and over a park.
 -- A settled record keeps its fence, so the same settle again answers true and changes nothing.
--- Uses: _run, _writes, _finish, _ready, _inbox, meta, watched.
+-- Uses: _run, _writes, _attempts, _finish, _ready, _inbox, meta, watched.
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
 local STAYS = { waiting = true, polled = true }
 
@@ -66,6 +66,7 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
     park(run, id, delay_ms, body, now_ms)
     return true
   end
+  if state == 'retrying' then note_attempt(id, run, state, body, now_ms) end
   run[WORKER], run[RESUMES] = '', 0
   if state == 'retrying' then
     enter(run, 'retrying')

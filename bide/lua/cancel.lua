@@ -22,6 +22,7 @@
 -- KEYS[18] ledgers: what the fleet counts on each worker for
 -- KEYS[19] starting: workers that were started
 -- KEYS[20] decisions: what was decided, and why
+-- KEYS[21] attempts: attempts that ended
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] tenant: who asks; another tenant's task is not found
@@ -36,11 +37,14 @@ local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], K
 local due, leased, done, ends, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local journal, inbox, stats, signals, listeners = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local bell, workers, ledgers, starting, decisions = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
+local attempts = KEYS[21]
 --- include _run
 --- include _done
 --- include _writes
 --- include _journal
+--- include _attempts
 --- include _finish
+--- include _line
 --- include _ready
 --- include _ring
 --- include _awake

@@ -36,6 +36,7 @@ local stats, listeners, bell, workers, ledgers = KEYS[11], KEYS[12], KEYS[13], K
 local starting, decisions = KEYS[16], KEYS[17]
 --- include _run
 --- include _writes
+--- include _line
 --- include _ready
 --- include _inbox
 --- include _ring

@@ -66,7 +66,9 @@ local stats, starting, decisions = KEYS[26], KEYS[27], KEYS[28]
 --- include _done
 --- include _writes
 --- include _journal
+--- include _attempts
 --- include _finish
+--- include _line
 --- include _ready
 --- include _inbox
 --- include _settle

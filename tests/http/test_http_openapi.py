@@ -12,6 +12,7 @@ import pytest
 import schemathesis
 from api_client import Api
 from chalice.test import Client
+from hand_worker import HandWorker
 from hypothesis import HealthCheck, given, seed
 from hypothesis import settings as hypothesis_settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -154,13 +155,17 @@ MODES = [(*operation, GenerationMode.POSITIVE) for operation in OPERATIONS] + [
 
 @pytest.mark.parametrize(("path", "method", "mode"), MODES)
 def test_whatever_is_sent_the_answer_is_as_described(
-    api: Api, port: int, path: str, method: str, mode: GenerationMode
+    api: Api, port: int, worker: HandWorker, path: str, method: str, mode: GenerationMode
 ) -> None:
     """Over a real socket: requests that fit the description, and others that do not."""
     described = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
-    task = api.submit().json["id"]
+    id = api.submit().json["id"]
     if method == "DELETE":
-        api.post(f"/v1/tasks/{task}/cancel")
+        api.post(f"/v1/tasks/{id}/cancel")
+    if path.endswith("/retry"):
+        worker.fail(worker.lease(), "ERROR", "no luck")
+    if path.startswith("/v1/operations"):
+        id = api.post("/v1/queues/default/purge").json["id"]
     statuses = []
 
     @seed(20261123)
@@ -171,7 +176,7 @@ def test_whatever_is_sent_the_answer_is_as_described(
     def check(case: schemathesis.Case) -> None:
         case.headers.pop("Prefer", None)  # tests of their own wait
         if mode is GenerationMode.POSITIVE and "{id}" in path:
-            case.path_parameters["id"] = task
+            case.path_parameters["id"] = id
         if mode is GenerationMode.POSITIVE and "{queue}" in path:
             case.path_parameters["queue"] = "default"
         statuses.append(case.call_and_validate(checks=CHECKS).status_code)

@@ -13,7 +13,7 @@ from app import app
 from bide.errors import ScriptError, StoreUnavailable
 from bide.gate import Gatekeeper
 from bide.store import Store
-from chalice_app import meta, problems, queues, server, tasks
+from chalice_app import meta, problems, queues, redrive, server, tasks
 from chalice_app.routing import METHODS
 from chalice_app.services import Services
 
@@ -27,6 +27,12 @@ SERVED = {
     "/v1/batches": ["POST"],
     "/v1/tasks/{id}/cancel": ["POST"],
     "/v1/tasks/{id}/events/{name}": ["POST"],
+    "/v1/tasks/{id}/retry": ["POST"],
+    "/v1/tasks/{id}/attempts": ["GET", "HEAD"],
+    "/v1/queues/{queue}/redrive": ["POST"],
+    "/v1/queues/{queue}/purge": ["POST"],
+    "/v1/operations": ["GET", "HEAD"],
+    "/v1/operations/{id}": ["GET", "HEAD"],
     "/v1/stats": ["GET", "HEAD"],
     "/v1/scaling": ["GET", "HEAD"],
     "/v1/server": ["GET", "HEAD"],
@@ -179,6 +185,6 @@ def test_every_status_of_a_problem_is_an_error() -> None:
 
 
 def test_blueprints_are_called_app_so_that_lambda_imports_the_assembled_one() -> None:
-    for routes in (meta.routes, tasks.routes, server.routes, queues.routes):
+    for routes in (meta.routes, tasks.routes, server.routes, queues.routes, redrive.routes):
         assert isinstance(routes, Blueprint)
         assert routes._import_name == "app"

@@ -12,6 +12,7 @@ from scripted_worker import LEASE_MS, Hire, deliver, entry, park, progress, sett
 from submissions import submission
 
 from bide.autoscaler import Reason
+from bide.bulk import KEPT, Bulk, Kind, Wanted
 from bide.crew import SILENT_MS, crew
 from bide.errors import Refused, ScriptError
 from bide.exchange import Usage
@@ -21,6 +22,7 @@ from bide.listing import NEWEST, Filter, Listing, Position
 from bide.reads import Reads
 from bide.store import FORGET_MS, Store
 from bide.tally import DAY_MS, DAYS
+from bide.wake import NoWake, Waker
 
 AWAKE_MS = 30_000
 KEYED: dict[str, Any] = {"idempotency_key": "k", "fingerprint": b"f" * 16}
@@ -43,6 +45,7 @@ def play(store: Store, hire: Hire, clock: HandClock) -> None:
     _fleet(store, hire, clock)
     _pausing(store, hire, clock)
     _looks(store, hire, clock)
+    _again(store, hire, clock)
     _days(store, hire, clock)
     _holds(store)
 
@@ -332,6 +335,52 @@ def _looks(store: Store, hire: Hire, clock: HandClock) -> None:
     store.submit(submission())
     Reads(store).depth("default")
     crew(store, ("default",), lambda _: False)
+
+
+def _again(store: Store, hire: Hire, clock: HandClock) -> None:
+    """Failed tasks are retried, redriven and purged; whoever is rung, started or counted on is there once."""
+
+    def fail(count: int, **fields: Any) -> list[TaskId]:
+        ids = [store.submit(submission(max_attempts=2, expires_ms=10**9, **fields)).id for _ in range(count)]
+        worker = hire(f"failing {clock.ms}")
+        while leases := worker.lease():
+            worker.exchange(*(settle(lease, "failed", b"{}") for lease in leases))
+        worker.retire(forced=True)
+        clock.pass_ms(1)
+        return ids
+
+    def neglect() -> None:
+        """A listener and another worker fall silent, and a start comes to nothing."""
+        hire(f"listener {clock.ms}").exchange(capacity=1, listen_ms=10**9)
+        hire(f"silent {clock.ms}").exchange(free=1_000)
+        clock.pass_ms(AWAKE_MS + 1)
+        store.note_starts("default", Reason.READY, 1)
+        clock.pass_ms(10_001)
+        _take_tokens(store)
+
+    bulk = Bulk(store, Waker(store, NoWake()))
+    (id,) = fail(1, unique="u")
+    neglect()
+    store.retry(id, "")
+    store.retry(id, "")
+    Reads(store).attempts(id, "")
+    worker = hire("second attempt")
+    worker.exchange(*(park(lease, "go") for lease in worker.lease() if lease.id == id))
+    store.cancel(id, "")
+    fail(120)
+    fail(1, unique="free")
+    fail(1, unique="v")
+    store.submit(submission(unique="v"))
+    neglect()
+    bulk.begin("default", Kind.REDRIVE, dry_run=False, rate=100, goes_on=lambda: True)
+    fail(1)
+    for _ in range(KEPT):
+        bulk.begin("default", Kind.PURGE, Wanted(name="none"), dry_run=False, goes_on=lambda: True)
+        clock.pass_ms(1)
+    lined = fail(1)[0]
+    store.command("HSET", *store.keys.slot("default", ("lines",)), lined.key, (3).to_bytes(4, "big"))
+    fail(1, **KEYED | {"unique": "w"})
+    bulk.begin("default", Kind.PURGE, dry_run=False, goes_on=lambda: True)
 
 
 def _days(store: Store, hire: Hire, clock: HandClock) -> None:

@@ -18,7 +18,7 @@ from bide.tally import GAUGE, tally
 
 _HASHES = (
     "meta", "specs", "runs", "journal", "inbox", "progress", "idempotency", "uniques", "attempts", "lines",
-    "revived", "ledgers", "signals", "stats",
+    "revived", "operations", "ledgers", "signals", "stats",
 )  # fmt: skip
 _ZSETS = (
     "ready", "isolated", "due", "leased", "done", "ends", "dead", "log", "watched", "listeners", "workers",
@@ -48,6 +48,8 @@ class Slot:
     """The ids, each by the end of its retention."""
     shelved: dict[bytes, str]
     """The same ids by the state that `done` says they are in."""
+    left: int
+    """Places in `done` of tasks that were erased, or retried, since."""
     ends: dict[bytes, int]
     """Beside the task's place: a task with a deadline, or that may expire, stands here too."""
     journal: dict[bytes, bytes]
@@ -62,7 +64,9 @@ class Slot:
     attempts: dict[bytes, bytes]
     lines: dict[bytes, bytes]
     revived: dict[bytes, bytes]
-    """How often a finished id in `done` is to be passed over."""
+    """Tasks that were retried: places that they have left stand in `done`."""
+    operations: dict[bytes, bytes]
+    """Packed: `bide.bulk` decodes one."""
     dead: dict[bytes, int]
     log: list[bytes]
     """Every id in the order of acceptance."""
@@ -126,11 +130,17 @@ def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
         raw[name] = {key: score % BAND for key, score in raw[name].items()}
     specs = {key: read_spec(packed) for key, packed in raw["specs"].items()}
     runs = {key: _run(key, spec, raw["runs"].get(key)) for key, spec in specs.items()}
-    shelves = [
+    places = [
         (member[first : first + 16], score)
         for member, score in raw["done"].items()
         for first in range(4, len(member), 16)
     ]
+    left = [
+        (key, score)
+        for key, score in places
+        if key not in specs or (key in raw["revived"] and score != _shelf(runs[key]))
+    ]
+    shelves = [place for place in places if place not in left]
     return Slot(
         **raw
         | {name: _text(raw[name]) for name in ("meta", "listeners", "workers", "ledgers", "signals")}
@@ -140,6 +150,7 @@ def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
             "results": {key: run.outcome.encode() for key, run in runs.items() if run.outcome},
             "done": {key: int(score) for key, score in shelves},
             "shelved": {key: _STATES[int(score % 1 * 4)] for key, score in shelves},
+            "left": len(left),
             "log": _log(raw["log"], raw["meta"].get(b"page", b"")[4:]),
             "stats": _sums(raw["stats"]),
             "gauges": _gauges(raw["stats"]),
@@ -149,6 +160,15 @@ def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
 
 def _run(key: bytes, spec: Spec, packed: bytes | None) -> Run:
     return read_run(packed) if packed else first_run(spec, TaskId("", key).submitted_ms)
+
+
+def _shelf(run: Run) -> float:
+    """The score in `done` of a task that was retried; -1 while it is unfinished."""
+    if not run.finished_ms:
+        return -1
+    grain = max(1, run.retention_ms // 100_000 * 1_000)
+    end_ms = -(-(run.finished_ms + run.retention_ms) // grain) * grain
+    return end_ms + _STATES.index(run.state) / 4
 
 
 def _log(pages: dict[bytes, float], open_page: bytes) -> list[bytes]:

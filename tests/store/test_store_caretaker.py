@@ -215,4 +215,4 @@ def test_a_hundred_at_a_time_until_nothing_is_left(
 
 def test_a_server_without_a_queue_needs_nothing(store: Store, caretaker: Caretaker, wake: Recorder) -> None:
     store.command("DEL", *store.keys.server(("slots",)))
-    assert caretaker.look(HOUR_MS) == (0, 0, 0, 0, True)
+    assert caretaker.look(HOUR_MS) == (0, 0, 0, 0, True, False)

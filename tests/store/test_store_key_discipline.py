@@ -22,14 +22,17 @@ from submissions import submission
 from bide import scripts
 from bide.async_connection import connect_async
 from bide.autoscaler import Reason
+from bide.bulk import Bulk, Kind
 from bide.connection import connect
 from bide.crew import crew
 from bide.errors import ScriptError
 from bide.gate import Gatekeeper
+from bide.ids import TaskId
 from bide.keys import Keys
 from bide.listing import NEWEST, Filter, Listing
 from bide.reads import Reads
 from bide.store import Store
+from bide.wake import NoWake, Waker
 from local import ports, tether
 
 SCRIPTS = sorted(path.stem for path in scripts.FOLDER.glob("[!_]*.lua"))
@@ -176,6 +179,13 @@ def test_each_script_costs_no_more_commands_than_it_says(
 ) -> None:
     id = store.submit(submission()).id
     recording()
+
+    def fail() -> TaskId:
+        failed = store.submit(submission()).id
+        leases = worker.lease(isolate=False)
+        worker.exchange(*(settle(lease, "failed") for lease in leases))
+        return failed
+
     ordinary: dict[str, Callable[[], object]] = {
         "submit": lambda: store.submit(submission()),
         "show": lambda: Reads(store).task(id, ""),
@@ -198,6 +208,11 @@ def test_each_script_costs_no_more_commands_than_it_says(
         "event": lambda: store.send_event(store.submit(submission()).id, "", "go", b"1"),
         "erase": lambda: (store.cancel(id, ""), store.erase(id, "")),
         "page": lambda: Listing(store).page("", Filter(), 50, {"default": NEWEST}),
+        "history": lambda: Reads(store).attempts(store.submit(submission()).id, ""),
+        "retry": lambda: store.retry(fail(), ""),
+        "operate": lambda: Bulk(store, Waker(store, NoWake())).begin(
+            "default", Kind.PURGE, dry_run=bool(fail()), goes_on=lambda: False
+        ),
         "awaiting": lambda: Reads(store).awaiting("default", [(id.key, 1)]),
     }
     assert sorted(ordinary) == SCRIPTS

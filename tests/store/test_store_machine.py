@@ -28,15 +28,25 @@ from scripted_worker import ScriptedWorker, deliver, entry, park, settle
 from slot_contents import Slot, read_slot, wipe
 from submissions import submission
 
+from bide.bulk import Bulk, Kind
 from bide.connection import connect
-from bide.errors import IdempotencyConflict, ScriptError, TaskFinished, TaskNotFound
+from bide.errors import (
+    IdempotencyConflict,
+    NotUnique,
+    ScriptError,
+    TaskFinished,
+    TaskNotFailed,
+    TaskNotFound,
+)
 from bide.exchange import ExchangeReply, Lease, Message, Settlement, Usage, Verb
+from bide.history import read_history
 from bide.ids import TaskId
 from bide.keys import SERVER_KEYS, Keys
-from bide.records import Run
+from bide.records import Run, Spec
 from bide.replies import Need
 from bide.state import TRANSITIONS, State
 from bide.store import Store
+from bide.wake import NoWake, Waker
 
 PLACES = {
     State.SCHEDULED: {"due"},
@@ -60,8 +70,8 @@ SPANS_MS = st.sampled_from([1, 400, 2_500, 9_999, 10_000, 40_000])
 
 
 def _reachable() -> dict[State, set[State]]:
-    """States that several transitions in a row can lead to; one step of ours may make several."""
-    reach = {state: {state, *TRANSITIONS[state]} for state in State}
+    """States that several transitions in a row can lead to, but for a retry; one step may make several."""
+    reach = {state: {state} if state.done else {state, *TRANSITIONS[state]} for state in State}
     for _ in State:
         reach = {state: set().union(*(reach[via] for via in vias)) for state, vias in reach.items()}
     return reach
@@ -85,7 +95,7 @@ class Lives(RuleBasedStateMachine):
         self._held: list[tuple[str, Lease]] = []
         self._ended: list[tuple[str, Lease]] = []
         self._ids: list[TaskId] = []
-        self._outcomes: dict[bytes, tuple[State, bytes | None]] = {}
+        self._outcomes: dict[tuple[bytes, int], tuple[State, bytes | None]] = {}
         self._before = self._look()
         self._highest_fence = 0
 
@@ -120,10 +130,11 @@ class Lives(RuleBasedStateMachine):
         retention_ms=st.sampled_from([1, 1_000, 60_000]),
         expires_ms=st.sampled_from([0, 0, 500, 20_000]),
         deadline_ms=st.sampled_from([0, 0, 2_000, 30_000]),
+        unique=st.sampled_from(["", "", "", "u"]),
     )
     def submit(self, key: str, **fields: Any) -> None:
         fields["fingerprint"] = fields["fingerprint"] if key else b""
-        with suppress(IdempotencyConflict):
+        with suppress(IdempotencyConflict, NotUnique):
             accepted = self._store.submit(submission(idempotency_key=key, **fields))
             assert accepted.seen == (accepted.id in self._ids)
             assert accepted.need == Need() or not self._is_paused
@@ -248,6 +259,43 @@ class Lives(RuleBasedStateMachine):
             cancelled = self._store.cancel(id, "")
             assert cancelled.now == (self._look().runs[id.key].state == State.CANCELLED)
 
+    @precondition(lambda self: self._ids)
+    @rule(data=st.data(), rare=st.booleans())
+    def retry(self, data: st.DataObject, rare: bool) -> None:
+        """Of any task; or of one that has failed."""
+        failed = [id for id in self._ids if id.key in self._before.dead]
+        id = data.draw(st.sampled_from(failed if rare and failed else self._ids))
+        old = self._before.runs.get(id.key)
+        try:
+            retried = self._store.retry(id, "")
+        except TaskNotFound:
+            assert old is None
+        except TaskNotFailed:
+            assert old is not None
+            assert old.state != State.FAILED
+        except NotUnique:
+            assert old is not None
+            assert old.state == State.FAILED
+            assert any(spec.unique and not self._before.runs[key].state.done for key, spec in self._specs())
+        else:
+            assert old is not None
+            assert retried.seen == (old.retried_ms == self._clock.ms or not old.state.done)
+            run = self._look().runs[id.key]
+            assert run.state == (old.state if retried.seen else State.READY)
+
+    def _specs(self) -> list[tuple[bytes, Spec]]:
+        return list(self._before.specs.items())
+
+    @rule(kind=st.sampled_from(Kind), dry_run=st.booleans(), rate=st.sampled_from([0, 2]))
+    def operate(self, kind: Kind, dry_run: bool, rate: float) -> None:
+        """On every failed task, one that was retried in this very millisecond excepted."""
+        meant = {key for key in self._before.dead if self._before.runs[key].retried_ms < self._clock.ms}
+        bulk = Bulk(self._store, Waker(self._store, NoWake()))
+        done = bulk.begin("default", kind, dry_run=dry_run, rate=rate, goes_on=lambda: True).operation
+        assert done.matched == len(meant)
+        assert done.changed + done.skipped == (0 if dry_run else len(meant))
+        assert len(self._look().dead) == len(self._before.dead) - done.changed
+
     @rule(name=WORKERS)
     def restart(self, name: str) -> None:
         """A worker dies with its leases; its name starts anew, and the old start has no say."""
@@ -338,6 +386,8 @@ class Lives(RuleBasedStateMachine):
         assert run.waited_ms >= 0
         assert len(now.entries(key)) == run.journal
         assert (key in now.inbox) == (run.inbox == 1)
+        history = read_history(run, now.attempts.get(key, b""))
+        assert len(history.attempts) + history.dropped == run.attempt, "each attempt is told once"
         if run.state.done:
             assert run.journal == run.inbox == 0
             assert key not in now.ends
@@ -351,14 +401,16 @@ class Lives(RuleBasedStateMachine):
         for key, run in now.runs.items():
             old = before.runs.get(key)
             if old is not None:
-                assert run.state in REACHABLE[old.state], f"{old.state} -> {run.state}"
                 assert run.fence >= old.fence + (run.attempt > old.attempt)
+            if old is not None and old.retried_ms == run.retried_ms:
+                assert run.state in REACHABLE[old.state], f"{old.state} -> {run.state}"
                 assert not old.cancelling or (
                     run.cancelling and run.state in (State.READY, State.RUNNING, *ENDS)
                 )
             if run.state.done:
                 outcome = (run.state, now.results.get(key))
-                assert self._outcomes.setdefault(key, outcome) == outcome, "an outcome changed"
+                life = (key, run.retried_ms)
+                assert self._outcomes.setdefault(life, outcome) == outcome, "an outcome changed"
         for key in before.runs.keys() - now.runs.keys():
             assert key in before.done, "forgotten before it was finished"
 

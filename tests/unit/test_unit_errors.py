@@ -15,10 +15,13 @@ _ROW = re.compile(r"^ {4}(?P<branches>[│├└─ ]*)(?P<name>[A-Z]\w+)(?: +(?
 
 
 def tree(error: type[BideError], depth: int = 0) -> Iterator[tuple[int, str, str]]:
-    """Every class in the module below `error`, itself first: depth, name and code."""
+    """Every class that is had from the module, below `error`, itself first: depth, name and code.
+
+    Those of another module come last.
+    """
     yield depth, error.__name__, error.code
-    for below in error.__subclasses__():
-        if below.__module__ == bide.errors.__name__:
+    for below in sorted(error.__subclasses__(), key=lambda each: each.__module__ == "bide.task_control"):
+        if vars(bide.errors).get(below.__name__) is below:
             yield from tree(below, depth + 1)
 
 

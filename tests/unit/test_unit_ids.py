@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bide.ids import TaskId, new_id, parse_id
+from bide.ids import OperationId, TaskId, new_id, parse_id, parse_operation_id
 
 SLOTS = st.from_regex(r"[a-z0-9_-]{1,64}", fullmatch=True)
 KEYS = st.binary(min_size=16, max_size=16)
@@ -20,6 +20,15 @@ ID = "default~" + "0" * 26
 @given(SLOTS, KEYS)
 def test_an_id_reads_back_from_its_text(slot: str, key: bytes) -> None:
     assert parse_id(str(TaskId(slot, key))) == TaskId(slot, key)
+
+
+@given(SLOTS, KEYS)
+def test_an_operations_id_reads_back_from_its_text_and_is_no_tasks(slot: str, key: bytes) -> None:
+    text = str(OperationId(slot, key))
+    assert re.fullmatch(re.escape(slot) + "~op-[0-9a-v]{26}", text)
+    assert parse_operation_id(text) == OperationId(slot, key)
+    assert parse_id(text) is None
+    assert parse_operation_id(str(TaskId(slot, key))) is None
 
 
 @given(SLOTS, KEYS)

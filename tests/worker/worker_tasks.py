@@ -67,6 +67,22 @@ async def kill_worker(name: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@task(retry=Retry(max_attempts=3, backoff="constant", delay="20ms", jitter=False))
+async def fail_until(ctx: Context, attempts: int) -> int:
+    """Fail in so many attempts."""
+    if ctx.attempt <= attempts:
+        raise ValueError("not yet")
+    return ctx.attempt
+
+
+@task(retry=Retry(max_attempts=2))
+async def kill_until(ctx: Context, attempts: int) -> int:
+    """Kill the worker in so many attempts."""
+    if ctx.attempt <= attempts:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ctx.attempt
+
+
 @task(retry=Retry(max_attempts=3))
 async def innocent(name: str) -> str:
     await asyncio.sleep(0.1)
