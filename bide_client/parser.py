@@ -27,6 +27,7 @@ examples:
   bide server close --reason "upgrade" --retry-after 60
   bide server open
   bide check                                  before a deploy: do the tasks in flight fit?
+  bide doctor                                 is the server well?
   bide cost --tasks 10000 --wait 8h           what would that cost, here and elsewhere?
   bide scaling simulate TRACE.csv             what would the autoscaler make of it?
 """
