@@ -116,7 +116,7 @@ def workers(queues: Mapping[str, Queue], limits: Mapping[str, Limits]) -> Findin
         return fail(
             "workers",
             f"{_listed(stuck)}: {_many(ready, 'task')} ready, and no worker awake or starting",
-            "See that the tick runs, and in its log why it starts none; docs/scaling.md says who starts them.",
+            "See that the tick runs, and in its log why it starts none; docs/scaling.md says who does.",
         )
     few = [name for name, each in seen.items() if each.awake + each.starting < limits[name].minimum]
     if few:

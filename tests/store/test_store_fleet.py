@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -12,6 +11,7 @@ import redis.asyncio
 from hand_clock import HandClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prefixes import new_prefix
 from scripted_worker import LEASE_MS, ScriptedWorker, park, settle
 from slot_contents import wipe
 from submissions import submission
@@ -33,7 +33,7 @@ class Fleet:
     def __init__(self, url: str, limits: Limits, runner: asyncio.Runner, client: redis.asyncio.Redis) -> None:
         self.clock = HandClock()
         self.limits = limits
-        keys = Keys(f"t-{secrets.token_hex(6)}")
+        keys = Keys(new_prefix())
         self.store = Store(connect(url), keys, self.clock, limits=lambda _: limits)
         self.store.register("default")
         self._url, self._runner, self._client = url, runner, client

@@ -6,7 +6,6 @@ not does, and the result is the right one.
 
 from __future__ import annotations
 
-import secrets
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fault_proxy import Fault, FaultProxy
+from prefixes import new_prefix
 from stage import Stage, Zygote, await_that, is_alive
 
 from bide.clock import Clock
@@ -27,6 +27,8 @@ from bide.keys import Keys
 from bide.state import State
 from bide.store import Store
 
+pytestmark = pytest.mark.plain_tcp
+
 CASES_AT_ONCE = 5
 STEPS = ("one", "two", "three", "four", "five")
 """Of program_tasks.walk; the last two run side by side."""
@@ -34,7 +36,7 @@ STEPS = ("one", "two", "three", "four", "five")
 
 @contextmanager
 def a_stage(zygote: Zygote, store_url: str, folder: Path) -> Iterator[Stage]:
-    prefix = f"t-{secrets.token_hex(6)}"
+    prefix = new_prefix()
     store = Store(connect(store_url), Keys(prefix), Clock())
     stage = Stage(zygote, store_url, store, prefix, folder / prefix)
     try:
