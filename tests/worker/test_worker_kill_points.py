@@ -65,9 +65,12 @@ class Killer:
         """Results of `acted` in the journal at the kill, by token; None without one."""
         self.had_run: Counter[str] = Counter()
         """How often each step had run by then."""
+        self.is_looking = False
+        """Whether it has killed and not noted everything yet: no other worker may go on meanwhile."""
 
     def __call__(self) -> None:
         await_that(lambda: self.worker)
+        self.is_looking = True
         self._stage.end(self.worker, signal.SIGKILL)
         self.was_over = self._stage.state(self._id).done
         entries = journal_of(self._stage, self._id)
@@ -78,6 +81,7 @@ class Killer:
         ]
         self.had_run = count_runs(self._stage)
         self.committed = Counter(tokens)
+        self.is_looking = False
 
 
 def count_runs(stage: Stage) -> Counter[str]:
@@ -100,7 +104,7 @@ def play(
 
         def done() -> bool:
             nonlocal sent
-            if not others and not is_alive(killer.worker):
+            if not others and not is_alive(killer.worker) and not killer.is_looking:
                 others.append(stage.start_worker(hot_wait_seconds=hot_wait_seconds))
             if not sent and stage.effects("w/two:seen"):
                 sent = stage.store.send_event(id, "default", "go", b'"went"').seen or True
