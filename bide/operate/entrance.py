@@ -51,6 +51,13 @@ def barred(address: Address, error: StoreError) -> Finding:
             f"nothing listens on {place}",
             "Start the store, or mend host and port in BIDE_REDIS_URL.",
         )
+    if isinstance(cause, TimeoutError) and "handshake" in str(cause):
+        return fail(
+            TOPIC,
+            f"{place} listens, and does not answer, at least not to TLS",
+            "Write redis:// for a store without TLS, or the port on which it has TLS; else see that the "
+            "store is not stuck.",
+        )
     if isinstance(cause, TimeoutError):
         return fail(
             TOPIC,

@@ -31,6 +31,7 @@ class Queue(NamedTuple):
     unfinished: int
     """Tasks that have not ended."""
     seen: Seen
+    is_paused: bool = False
 
 
 def settings(problems: Sequence[str], named: Collection[str]) -> list[Finding]:
@@ -72,8 +73,8 @@ def tasks(registry: Registry, packages: Sequence[str]) -> list[Finding]:
         remedy = "Let BIDE_TASKS name the packages that have them, and run this in the folder they lie in."
         found.append(warn("tasks", f"none in {', '.join(packages)}", remedy))
     elif not found:
-        queues = ", ".join(registry.queues)
-        found.append(ok("tasks", f"{_many(len(registry.definitions), 'task')} for the queues {queues}"))
+        number = _many(len(registry.definitions), "task")
+        found.append(ok("tasks", f"{number}, for {_listed(registry.queues)}"))
     return found
 
 
@@ -89,7 +90,8 @@ def gate(gate: Gate, queues: Mapping[str, Queue]) -> Finding:
             f"the server is {state}, of which {_listed(astray)} {have} not heard",
             f"Run `bide server {verb}` again: it tells every queue, and says which cannot be told.",
         )
-    return ok("gate", f"{state} for submissions, and every queue knows ({len(queues)})")
+    known = f", as {_listed(list(queues))} {'knows' if len(queues) == 1 else 'know'}" if queues else ""
+    return ok("gate", f"{state} for submissions{known}")
 
 
 def queues(queues: Mapping[str, Queue], served: Collection[str]) -> Finding:
@@ -103,13 +105,17 @@ def queues(queues: Mapping[str, Queue], served: Collection[str]) -> Finding:
             "tasks leases from there",
             "Name the queue in BIDE_QUEUES, or deploy the code whose tasks name it.",
         )
+    if not queues:
+        return ok("queues", "none has had a task yet")
     unfinished = sum(queue.unfinished for queue in queues.values())
-    return ok("queues", f"{len(queues)}, with {_many(unfinished, 'unfinished task')}")
+    paused = sum(queue.is_paused for queue in queues.values())
+    of_them = f", {paused} of them paused" if paused else ""
+    return ok("queues", f"{len(queues)}{of_them}, with {_many(unfinished, 'unfinished task')}")
 
 
 def workers(queues: Mapping[str, Queue], limits: Mapping[str, Limits]) -> Finding:
     """Whether what is ready has workers, and each queue its minimum. limits: of each queue that is served."""
-    seen = {name: queue.seen for name, queue in queues.items() if name in limits}
+    seen = {name: queue.seen for name, queue in queues.items() if name in limits and not queue.is_paused}
     stuck = [name for name, each in seen.items() if each.ready and not each.awake + each.starting]
     if stuck:
         ready = sum(seen[name].ready for name in stuck)

@@ -173,6 +173,8 @@ def caused(by: BaseException) -> StoreError:
         (PLAIN, socket.gaierror(-2, "Name or service not known"), "no address is known for", "DNS"),
         (PLAIN, ConnectionRefusedError(111, "refused"), "nothing listens on cache:6379", "Start the store"),
         (PLAIN, TimeoutError("timed out"), "does not answer in time", "security group"),
+        (TLS, TimeoutError("timed out"), "does not answer in time", "security group"),
+        (TLS, TimeoutError("_ssl.c:1: The handshake operation timed out"), "not to TLS", "redis://"),
         (PLAIN, ConnectionResetError(104, "reset"), "without an answer", "rediss://"),
         (PLAIN, OSError("it is no store that answers: HTTP"), "is no store", "rediss://"),
         (TLS, ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "does not speak TLS", "redis://"),
@@ -222,8 +224,15 @@ SHUT = Gate(accepting=False, reason="upgrade", retry_after=0, epoch=4, changed_m
 QUIET = Seen(ready=0, awake=2, free=200, starting=0)
 
 
-def queue(seen: Seen = QUIET, *, accepting: bool | None = True, epoch: int = 3, unfinished: int = 0) -> Queue:
-    return Queue(Copy(accepting, epoch), unfinished, seen)
+def queue(
+    seen: Seen = QUIET,
+    *,
+    accepting: bool | None = True,
+    epoch: int = 3,
+    unfinished: int = 0,
+    is_paused: bool = False,
+) -> Queue:
+    return Queue(Copy(accepting, epoch), unfinished, seen, is_paused)
 
 
 def test_every_problem_of_the_settings_is_a_finding() -> None:
@@ -264,7 +273,7 @@ def start(size: int) -> None: ...
 def test_tasks_are_counted_and_what_keeps_others_out_is_a_fault() -> None:
     tasks = {"start": start}
     (found,) = server_findings.tasks(Registry(tasks), ["jobs"])
-    assert found == ok("tasks", "1 task for the queues default, vms")
+    assert found == ok("tasks", "1 task, for queues default, vms")
     (broken,) = server_findings.tasks(
         Registry(tasks, (LoadProblem("jobs", "jobs.py", 3, "SyntaxError"),)), ["jobs"]
     )
@@ -275,8 +284,9 @@ def test_tasks_are_counted_and_what_keeps_others_out_is_a_fault() -> None:
 
 def test_queues_that_have_not_heard_of_the_gate_are_a_fault() -> None:
     assert server_findings.gate(OPEN, {"a": queue(), "b": queue()}).level is OK
+    assert server_findings.gate(OPEN, {}) == ok("gate", "open for submissions")
     shut = server_findings.gate(SHUT, {"a": queue(accepting=False, epoch=4)})
-    assert shut == ok("gate", "closed (upgrade) for submissions, and every queue knows (1)")
+    assert shut == ok("gate", "closed (upgrade) for submissions, as queue a knows")
     for other in (queue(), queue(accepting=None, epoch=4), queue(accepting=True, epoch=4)):
         found = server_findings.gate(SHUT, {"a": queue(accepting=False, epoch=4), "b": other})
         assert found.level is FAIL
@@ -290,9 +300,10 @@ def test_many_queues_are_not_all_named() -> None:
 
 
 def test_a_queue_that_nobody_serves_is_told_while_it_has_tasks() -> None:
-    queues = {"default": queue(unfinished=2), "old": queue(unfinished=1_000)}
+    assert server_findings.queues({}, ["default"]) == ok("queues", "none has had a task yet")
+    queues = {"default": queue(unfinished=2), "old": queue(unfinished=1_000, is_paused=True)}
     assert server_findings.queues(queues, ["default", "old"]) == ok(
-        "queues", "2, with 1,002 unfinished tasks"
+        "queues", "2, 1 of them paused, with 1,002 unfinished tasks"
     )
     found = server_findings.queues(queues, ["default"])
     assert (found.level, "queue old: 1,000 unfinished tasks" in found.what) == (WARN, True)
@@ -307,6 +318,7 @@ def test_tasks_without_workers_are_a_fault_and_too_few_workers_are_told() -> Non
     assert (stuck.level, "queue a: 9 tasks ready" in stuck.what) == (FAIL, True)
     few = server_findings.workers({"b": queue(Seen(0, 1, 100, 0))}, limits)
     assert few.level is WARN
+    assert server_findings.workers({"a": queue(Seen(9, 0, 0, 0), is_paused=True)}, limits).level is OK
     assert server_findings.workers({"elsewhere": queue(Seen(9, 0, 0, 0))}, limits).level is OK
 
 
