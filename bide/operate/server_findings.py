@@ -53,14 +53,23 @@ def api_keys(settings: Settings) -> Finding:
     """Who may call."""
     if settings.local:
         return ok("api keys", "none needed: BIDE_LOCAL=1 lets this machine in, and nobody else")
-    if not settings.api_key_hashes:
+    keys = [*settings.api_key_hashes, *settings.operator_key_hashes]
+    if not keys:
         return fail(
             "api keys",
             "none: every request is refused",
-            "Set BIDE_API_KEY_HASHES; the server's answer to any request says how to make one.",
+            "Set BIDE_API_KEY_HASHES and BIDE_OPERATOR_KEY_HASHES; the answer to any request says how.",
         )
-    tenants = len({tenant for tenant, _ in settings.api_key_hashes})
-    return ok("api keys", f"{_many(len(settings.api_key_hashes), 'key')} of {_many(tenants, 'tenant')}")
+    tenants = len({tenant for tenant, _ in keys})
+    what = f"{_many(len(keys), 'key')} of {_many(tenants, 'tenant')}"
+    operators = len(settings.operator_key_hashes)
+    if not operators:
+        return warn(
+            "api keys",
+            f"{what}, none an operator's: nobody may close the server, pause a queue or redrive",
+            "Set BIDE_OPERATOR_KEY_HASHES.",
+        )
+    return ok("api keys", f"{what}, {_many(operators, 'operator key')} among them")
 
 
 def tasks(registry: Registry, packages: Sequence[str]) -> list[Finding]:

@@ -258,12 +258,14 @@ def test_good_settings_are_counted() -> None:
 
 
 def test_who_may_call_is_told() -> None:
-    assert server_findings.api_keys(Settings()).level is FAIL
-    assert server_findings.api_keys(Settings(local=True)).level is OK
-    keyed = server_findings.api_keys(
-        Settings(api_key_hashes=(("a", "0" * 64), ("a", "1" * 64), ("b", "2" * 64)))
-    )
-    assert keyed == ok("api keys", "3 keys of 2 tenants")
+    api_keys = server_findings.api_keys
+    hashes = (("a", "0" * 64), ("a", "1" * 64), ("b", "2" * 64))
+    assert api_keys(Settings()).level is FAIL
+    assert api_keys(Settings(local=True)).level is OK
+    assert api_keys(Settings(api_key_hashes=hashes)).level is WARN
+    mixed = Settings(api_key_hashes=hashes, operator_key_hashes=(("ops", "3" * 64),))
+    assert api_keys(mixed) == ok("api keys", "4 keys of 3 tenants, 1 operator key among them")
+    assert api_keys(Settings(operator_key_hashes=hashes)).level is OK
 
 
 @task(queue="vms")
