@@ -66,10 +66,7 @@ def examine(environ: Mapping[str, str], *, wall: Callable[[], float] = time.time
     tasks = registry.load(settings.tasks, local=settings.local, strict=False)
     yield from server_findings.tasks(tasks, settings.tasks)
     if not settings.redis_url:
-        if not any("BIDE_REDIS_URL" in problem for problem in problems):
-            yield fail(
-                TOPIC, "BIDE_REDIS_URL is not set", "Set it to the store's URL, such as rediss://HOST:6379/0."
-            )
+        yield fail(TOPIC, "BIDE_REDIS_URL names none", "Set it to the store's URL, as rediss://HOST:6379/0.")
         return
     address = Address.of(settings.redis_url)
     client = Client(address)
