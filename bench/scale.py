@@ -117,6 +117,7 @@ def _reads(store: Store, ids: list[bytes]) -> dict[str, Read]:
         f"list, the {_FAILED} failed": page(Filter(state="failed")),
         "show, any of them": lambda: reads.task(chosen.choice(shown), TENANT),
         "stats": reads.tally,
+        "queues": lambda: [reads.depth(queue) for queue in QUEUES],
     }
 
 

@@ -27,13 +27,10 @@ from bide.operate.finding import Finding, Level, fail, lines, ok, summary
 from bide.operate.server_findings import Copy, Queue
 from bide.reads import Reads
 from bide.settings import Settings
-from bide.state import State
 from bide.store import Store
 from bide.store_info import StoreInfo
-from bide.tally import GAUGE
 
 _MOVED: Final = "MOVED"
-_GAUGED: Final = (State.SCHEDULED, State.WAITING, State.RETRYING)
 
 
 class Doctor:
@@ -126,18 +123,10 @@ def _moved(store: Store, queues: set[str]) -> dict[str, str]:
 
 
 def _queue(store: Store, reads: Reads, slot: str) -> Queue:
-    meta = store.keys.slot(slot, ("meta",))[0]
-    accepting, epoch, paused = store.command("HMGET", meta, "accepting", "epoch", "paused")
+    accepting, epoch = store.command("HMGET", store.keys.slot(slot, ("meta",))[0], "accepting", "epoch")
     copy = Copy(None if accepting is None else accepting == b"1", int(epoch or 0))
-    return Queue(copy, _unfinished(store, slot), reads.fleet(slot).seen, paused == b"1")
-
-
-def _unfinished(store: Store, slot: str) -> int:
-    """How many tasks have not ended: some states are told by an index, some by a gauge."""
-    *indexes, stats = store.keys.slot(slot, ("ready", "isolated", "leased", "stats"))
-    gauges = store.command("HMGET", stats, *(f"{GAUGE}{state}" for state in _GAUGED))
-    numbers = [*(store.command("ZCARD", key) for key in indexes), *gauges]
-    return sum(int(number or 0) for number in numbers)
+    depth = reads.depth(slot)
+    return Queue(copy, depth.left, reads.fleet(slot).seen, depth.paused)
 
 
 def _is_faulty(found: list[Finding]) -> bool:

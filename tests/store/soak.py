@@ -113,6 +113,7 @@ class Soak:
         gate.close("for a moment", 1)
         self._submit()
         gate.open()
+        self._store.pause("default", self._random.random() < 0.3)
 
     # --- work ---------------------------------------------------------------------------------
 
@@ -186,6 +187,7 @@ class Soak:
         """All that is unfinished ends, all workers leave, and what is kept for a time runs out."""
         for worker in self._workers:
             worker.retire(forced=True)
+        self._store.pause("default", False)
         last = self._next_worker()
         while unfinished := self._unfinished():
             for id, tenant in unfinished:
