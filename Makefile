@@ -11,7 +11,8 @@ help:  ## list these commands
 up: venv  ## run everything on this machine; PORT=8000 asks for a port, MODE=lambda runs it as deployed
 	@$(PYTHON) -m local up --with-parent $(if $(PORT),--port $(PORT)) $(if $(MODE),--mode $(MODE))
 
-test: lint types  ## check style and types and run the tests; ARGS="-k name" goes to pytest
+# With BIDE_REDIS_URL set, tests/conftest.py runs the store suite alone, against that server.
+test: $(if $(BIDE_REDIS_URL),venv,lint types)  ## check style and types and run the tests; ARGS="-k name" goes to pytest
 	@$(PYTHON) -m pytest -n 2 $(ARGS)
 
 demo: venv  ## check 400 pages and start 500 virtual machines (of a cloud on this machine), polled together

@@ -139,17 +139,11 @@ class Reads:
 
     def health(self) -> StoreHealth:
         """Reach the store, and ask what would survive its death."""
+        from bide.store_info import StoreInfo  # no request but this one needs it
+
         local = self._store.clock.local
         before = local()
         self._store.command("PING")
         ping_ms = (local() - before) * 1000
-        text: bytes = self._store.command("INFO", "server", "persistence")
-        info = dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
-        name = "valkey" if "valkey_version" in info else "redis"
-        if info.get("aof_enabled", "0") != "0":
-            durability = "aof"
-        elif info.get("rdb_last_save_time", "0") != "0" and info.get("rdb_saves", "0") != "0":
-            durability = "rdb"
-        else:
-            durability = "none"
-        return StoreHealth(name, info[f"{name}_version"], durability, round(ping_ms, 3))
+        info = StoreInfo.of(self._store.command("INFO", "server", "persistence"))
+        return StoreHealth(info.server, info.version, info.durability, round(ping_ms, 3))

@@ -227,6 +227,14 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read every setting, or raise one SettingsError that names all that is wrong."""
+        settings, problems = cls.read(environ)
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+        """What can be read, with defaults for the rest; and all that is wrong, a text for each."""
         values: dict[str, Any] = {}
         problems: list[str] = []
         known = {f.metadata["variable"]: f for f in fields(cls)}
@@ -246,9 +254,12 @@ class Settings:
                 f"BIDE_WORKERS_MIN ({settings.workers_min})"
             )
         problems += settings.lacking_wake()
-        if problems:
-            raise SettingsError(problems)
-        return settings
+        return settings, problems
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of all variables."""
+        return tuple(setting.metadata["variable"] for setting in fields(cls))
 
     def lacking_wake(self) -> list[str]:
         """What `BIDE_WAKE` needs and has not."""

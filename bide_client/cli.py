@@ -29,6 +29,7 @@ _OF_OPERATORS: Final = {
     "misused": exit_codes.USAGE,
     "unreachable": exit_codes.UNREACHABLE,
     "mismatched": exit_codes.CODE_MISMATCHED,
+    "faulty": exit_codes.FAULT_FOUND,
 }
 """By how an operator command says that it has ended."""
 

@@ -16,6 +16,7 @@ SERVER_CLOSED: Final = 6
 WAIT_TIMEOUT: Final = 7
 SERVER_FAULT: Final = 8
 CODE_MISMATCHED: Final = 9
+FAULT_FOUND: Final = 10
 INTERRUPTED: Final = 130
 OUTPUT_LOST: Final = 141
 
@@ -31,6 +32,7 @@ MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
         WAIT_TIMEOUT: "the task was not done when --wait SECONDS ran out; it goes on",
         SERVER_FAULT: "the server failed (5xx), or what answered is no Bide server",
         CODE_MISMATCHED: "`bide check`: tasks in flight would fail with the code here",
+        FAULT_FOUND: "`bide doctor`: something is wrong, and has to be mended",
         INTERRUPTED: "interrupted (Ctrl-C)",
         OUTPUT_LOST: "the output could not be written; its reader went away",
     }

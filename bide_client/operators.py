@@ -16,6 +16,7 @@ GROUP: Final = "bide.commands"
 OWN: Final = (
     EntryPoint("check", "bide.operate.check:command", GROUP),
     EntryPoint("cost", "bide.operate.cost:command", GROUP),
+    EntryPoint("doctor", "bide.operate.doctor:command", GROUP),
     EntryPoint("scaling", "bide.operate.simulate:command", GROUP),
 )
 """What pyproject.toml says of Bide itself: a clone may be used without being installed."""
@@ -23,6 +24,7 @@ OWN: Final = (
 HELP: Final = {
     "check": "would the tasks in flight go on with the code here? For deploys",
     "cost": "what would a workload cost, here and elsewhere?",
+    "doctor": "is the server well? Settings, store, queues, workers; each fault with its remedy",
     "scaling": "replay an arrivals file through the autoscaler",
 }
 

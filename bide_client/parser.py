@@ -45,6 +45,7 @@ examples:
   bide server drain --reason "upgrade"        close, and wait until no task is left
   bide server open
   bide check                                  before a deploy: do the tasks in flight fit?
+  bide doctor                                 is the server well?
   bide cost --tasks 10000 --wait 8h           what would that cost, here and elsewhere?
   bide scaling simulate TRACE.csv             what would the autoscaler make of it?
 """

@@ -60,7 +60,9 @@ if run[STATE] == 'running' then
   if run[CANCELLING] == 0 then
     run[CANCELLING] = 1
     redis.call('HSET', runs, id, pack_run(run))
-    redis.call('HSET', signals, run[WORKER], (redis.call('HGET', signals, run[WORKER]) or '') .. id)
+    if redis.call('ZSCORE', workers, run[WORKER]) then -- nobody would take it away from one that has left
+      redis.call('HSET', signals, run[WORKER], (redis.call('HGET', signals, run[WORKER]) or '') .. id)
+    end
   end
   return { 'REQUESTED', run[WORKER], 0 }
 end

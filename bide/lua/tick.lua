@@ -75,15 +75,15 @@ end_overdue(now_ms, 100)
 local pruned = prune(now_ms, 100)
 
 redis.call('ZREMRANGEBYSCORE', listeners, '-inf', '(' .. now_ms)
+local seen = see(now_ms)
+local has_changed = discount(holders, seen, taken) -- whoever let leases run out
 local silent = redis.call('ZRANGE', workers, '-inf', now_ms - tonumber(ARGV[2]), 'BYSCORE', 'LIMIT', 0, 100)
 if #silent > 0 then
+  has_changed = discount(silent, seen) or has_changed -- no look may have come by since they were heard of
   redis.call('ZREM', workers, unpack(silent))
   redis.call('HDEL', ledgers, unpack(silent))
   redis.call('HDEL', signals, unpack(silent))
 end
-
-local seen = see(now_ms)
-local has_changed = discount(holders, seen, taken) -- whoever let leases run out
 if ARGV[6] == '1' and seen.starting > 0 then
   redis.call('ZREMRANGEBYSCORE', starting, '-inf', '+inf')
   seen.starting, has_changed = 0, true

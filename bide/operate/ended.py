@@ -14,3 +14,5 @@ class Ended(StrEnum):
     UNREACHABLE = "unreachable"
     MISMATCHED = "mismatched"
     """`bide check`: the code does not fit the journals."""
+    FAULTY = "faulty"
+    """`bide doctor`: something is wrong with the server."""

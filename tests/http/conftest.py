@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import uvicorn
 from api_client import Api
 from chalice.test import Client
 from hand_worker import HandWorker
+from prefixes import new_prefix
 
 from app import app
 from bide.settings import Settings
@@ -29,7 +29,7 @@ def settings(store_url: str) -> Settings:
     """Local mode, and a prefix that no other test has."""
     return Settings(
         redis_url=store_url,
-        prefix=f"t-{secrets.token_hex(6)}",
+        prefix=new_prefix(),
         tasks=("http_tasks",),
         queues=("vms",),
         local=True,

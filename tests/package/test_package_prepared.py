@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from bare_python import SUBMIT, WORK, run
+from prefixes import new_prefix
 
 from local import package
 from local.package import PackageFailed, prepare
@@ -83,7 +84,7 @@ def variables(store_url: str) -> dict[str, str]:
     return {
         "BIDE_REDIS_URL": store_url,
         "BIDE_API_KEY_HASHES": digest,
-        "BIDE_PREFIX": f"t-{secrets.token_hex(6)}",
+        "BIDE_PREFIX": new_prefix(),
         "BIDE_IDLE_SECONDS": "0",
         "BIDE_WORKERS_MIN": "0",
     }

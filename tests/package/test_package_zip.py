@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from prefixes import new_prefix
 
 ROOT = Path(__file__).parents[2]
 WHEELHOUSE = ROOT / ".venv" / "wheelhouse"
@@ -194,7 +194,7 @@ print(json.dumps({
 
 def test_a_task_can_be_submitted_by_nothing_but_the_zip(package: Package, store_url: str) -> None:
     digest = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"  # of "key"
-    prefix = f"t-{secrets.token_hex(6)}"
+    prefix = new_prefix()
     variables = {"BIDE_REDIS_URL": store_url, "BIDE_API_KEY_HASHES": digest, "BIDE_PREFIX": prefix}
     report = json.loads(_python(package, _SUBMIT, **variables))
     print(f"import {report['import_ms']} ms, first answer {report['first_answer_ms']} ms, not compiled")

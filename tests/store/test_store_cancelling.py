@@ -144,6 +144,19 @@ def test_the_next_exchange_brings_the_cancels_once(
     assert look().signals == {}
 
 
+def test_a_cancel_of_what_a_worker_that_left_has_held_leaves_no_signal(
+    submit: Submit, worker: ScriptedWorker, store: Store, look: Look, clock: HandClock
+) -> None:
+    id = submit()
+    worker.lease_one()
+    worker.retire(forced=True)
+    assert not store.cancel(id, "").now
+    assert look().signals == {}
+    clock.pass_ms(LEASE_MS)
+    store.tick("default", 0)
+    assert look().runs[id.key].state is State.CANCELLED
+
+
 def test_another_workers_exchange_leaves_the_cancels_alone(submit: Submit, hire: Hire, store: Store) -> None:
     id = submit()
     mine, other = hire("mine"), hire("other")

@@ -69,7 +69,13 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def without_password(url: str) -> str:
     parts = urlsplit(url)
-    return f"redis://{parts.hostname}:{parts.port}{parts.path}"
+    return parts._replace(netloc=f"{parts.hostname}:{parts.port}").geturl()
+
+
+def login_of(url: str) -> str:
+    """What stands before the host, with its `@`."""
+    login, at, _ = urlsplit(url).netloc.rpartition("@")
+    return login + at
 
 
 # --- replies --------------------------------------------------------------------------------
@@ -110,10 +116,10 @@ def test_a_transaction_brings_all_replies_or_an_error(store_url: str, prefix: st
 # --- who may enter, and where to --------------------------------------------------------------
 
 
+@pytest.mark.plain_tcp
+@pytest.mark.with_password
 def test_a_wrong_password_is_refused_and_not_shown(speak: Speak, store_url: str) -> None:
     parts = urlsplit(store_url)
-    if not parts.password:
-        pytest.skip("the store that BIDE_REDIS_URL names has no password")
     with pytest.raises(StoreUnavailable, match="refused the password") as refused:
         speak(f"redis://:hunter2@{parts.hostname}:{parts.port}")("PING")
     assert "hunter2" not in str(refused.value)
@@ -121,6 +127,7 @@ def test_a_wrong_password_is_refused_and_not_shown(speak: Speak, store_url: str)
         speak(without_password(store_url))("PING")
 
 
+@pytest.mark.own_server("make a user, of whom a foreign server has no need")
 def test_a_url_names_a_user(speak: Speak, store_url: str, redis_client: redis.Redis, prefix: str) -> None:
     user, parts = prefix.replace(":", ""), urlsplit(store_url)
     redis_client.acl_setuser(user, enabled=True, passwords=["+p@ss/word"], commands=["+ping", "+acl|whoami"])
@@ -133,6 +140,7 @@ def test_a_url_names_a_user(speak: Speak, store_url: str, redis_client: redis.Re
         redis_client.acl_deluser(user)
 
 
+@pytest.mark.own_server("use another database, which may be somebody else's")
 def test_a_url_names_a_database(speak: Speak, store_url: str, redis_client: redis.Redis, prefix: str) -> None:
     ask = speak(urlsplit(store_url)._replace(path="/7").geturl())
     ask("SET", prefix, "there", "EX", 60)
@@ -140,16 +148,17 @@ def test_a_url_names_a_database(speak: Speak, store_url: str, redis_client: redi
     ask("DEL", prefix)
 
 
+@pytest.mark.plain_tcp
 def test_a_url_names_a_unix_socket(speak: Speak, store_url: str, tmp_path: Path) -> None:
     parts = urlsplit(store_url)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "s"))
     listener.listen()
     with relayed(listener, (str(parts.hostname), parts.port or 6379), None):
-        login = f":{parts.password}@" if parts.password else ""
-        assert speak(f"unix://{login}{tmp_path}/s?db=0")("PING") == b"PONG"
+        assert speak(f"unix://{login_of(store_url)}{tmp_path}/s?db=0")("PING") == b"PONG"
 
 
+@pytest.mark.plain_tcp
 def test_tls_trusts_whom_the_url_says(speak: Speak, store_url: str, tmp_path: Path) -> None:
     chain, key = certificate(tmp_path, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -157,7 +166,7 @@ def test_tls_trusts_whom_the_url_says(speak: Speak, store_url: str, tmp_path: Pa
     parts = urlsplit(store_url)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    login = f":{parts.password}@" if parts.password else ""
+    login = login_of(store_url)
     with relayed(listener, (str(parts.hostname), parts.port or 6379), context):
         assert speak(f"rediss://{login}localhost:{port}?ssl_ca_certs={chain}")("PING") == b"PONG"
         assert speak(f"rediss://{login}127.0.0.1:{port}?ssl_cert_reqs=none")("PING") == b"PONG"
@@ -170,6 +179,7 @@ def test_tls_trusts_whom_the_url_says(speak: Speak, store_url: str, tmp_path: Pa
 # --- connections that are lost ----------------------------------------------------------------
 
 
+@pytest.mark.own_server("cut or count the server's connections, which may be somebody else's")
 def test_a_connection_that_was_cut_is_replaced_unseen(
     speak: Speak, store_url: str, redis_client: redis.Redis
 ) -> None:
@@ -285,6 +295,7 @@ def test_calls_at_once_have_a_connection_each_and_hand_it_on(store_url: str, run
     assert then < first
 
 
+@pytest.mark.own_server("cut or count the server's connections, which may be somebody else's")
 def test_a_call_that_was_cancelled_leaves_its_reply_to_nobody(
     store_url: str, runner: asyncio.Runner, prefix: str, redis_client: redis.Redis
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -12,6 +11,7 @@ import redis.asyncio
 from hand_clock import HandClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prefixes import new_prefix
 from scripted_worker import LEASE_MS, ScriptedWorker, park, settle
 from slot_contents import wipe
 from submissions import submission
@@ -21,7 +21,7 @@ from bide.connection import connect
 from bide.errors import Superseded
 from bide.keys import SERVER_KEYS, Keys
 from bide.replies import Need
-from bide.store import Store
+from bide.store import FORGET_MS, Store
 
 AWAKE_MS = 30_000
 START_MS = 10_000
@@ -33,7 +33,7 @@ class Fleet:
     def __init__(self, url: str, limits: Limits, runner: asyncio.Runner, client: redis.asyncio.Redis) -> None:
         self.clock = HandClock()
         self.limits = limits
-        keys = Keys(f"t-{secrets.token_hex(6)}")
+        keys = Keys(new_prefix())
         self.store = Store(connect(url), keys, self.clock, limits=lambda _: limits)
         self.store.register("default")
         self._url, self._runner, self._client = url, runner, client
@@ -189,6 +189,27 @@ def test_a_worker_whose_own_exchange_reaps_its_leases_counts_once(found: Found) 
     fleet.clock.pass_ms(LEASE_MS)
     worker.exchange(free=10)
     assert fleet.seen() == Seen(ready=1, awake=1, free=10, starting=0)
+
+
+def test_workers_that_let_leases_run_out_by_turns_count_off_once_each(found: Found) -> None:
+    fleet = found()
+    workers = fleet.hire("a"), fleet.hire("b")
+    for _ in range(3):
+        for worker in workers:
+            fleet.submit()
+            worker.exchange(capacity=1, free=5)
+            fleet.clock.pass_ms(1)
+    fleet.clock.pass_ms(LEASE_MS)
+    assert fleet.seen() == Seen(ready=6, awake=0, free=0, starting=0)
+
+
+def test_a_worker_that_is_forgotten_before_anybody_looked_is_counted_on_no_more(found: Found) -> None:
+    fleet = found()
+    fleet.hire("of yesterday").exchange(free=5)
+    fleet.clock.pass_ms(FORGET_MS + 1)
+    assert fleet.seen() == Seen(ready=0, awake=0, free=0, starting=0)
+    fleet.hire().exchange(free=5)
+    assert fleet.seen() == Seen(ready=0, awake=1, free=5, starting=0)
 
 
 def test_the_same_exchange_again_counts_a_worker_once(found: Found) -> None:

@@ -133,11 +133,13 @@ def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.communicate(timeout=10)
 
 
+@pytest.mark.own_server("start a cluster of Valkey")
 def test_the_cluster_refuses_keys_of_several_slots(cluster_url: str) -> None:
     with pytest.raises(ScriptError, match="same slot"):
         connect(cluster_url).execute_command("EVAL", "return 1", 2, "{a}:x", "{b}:x")
 
 
+@pytest.mark.own_server("start a cluster of Valkey")
 def test_all_keys_of_a_script_lie_in_one_slot_of_a_cluster(
     cluster_url: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, clock: HandClock
 ) -> None:
@@ -154,6 +156,7 @@ def test_all_keys_of_a_script_lie_in_one_slot_of_a_cluster(
         assert observer.info("commandstats")["cmdstat_evalsha"]["calls"] > 50
 
 
+@pytest.mark.own_server("start a cluster of Valkey")
 def test_queues_spread_over_a_cluster(cluster_url: str) -> None:
     client, keys = connect(cluster_url), Keys("bide")
     spread = {client.execute_command("CLUSTER", "KEYSLOT", keys.slot(f"q{n}", ["meta"])[0]) for n in range(9)}

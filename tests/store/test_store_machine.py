@@ -6,7 +6,6 @@ hypothesis prints the steps, the seed and a line that plays a failure again.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import Counter
 from contextlib import suppress
 from typing import Any
@@ -24,6 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from prefixes import new_prefix
 from scripted_worker import ScriptedWorker, deliver, entry, park, settle
 from slot_contents import Slot, read_slot, wipe
 from submissions import submission
@@ -89,7 +89,7 @@ class Lives(RuleBasedStateMachine):
         super().__init__()
         url, self._client, self._async_client, self._runner = self.connections
         self._clock = HandClock()
-        self._store = Store(connect(url), Keys(f"t-{secrets.token_hex(6)}"), self._clock)
+        self._store = Store(connect(url), Keys(new_prefix()), self._clock)
         self._boots = dict.fromkeys("abc", 1)
         self._workers = {name: self._start(name) for name in "abc"}
         self._held: list[tuple[str, Lease]] = []

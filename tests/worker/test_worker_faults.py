@@ -8,7 +8,6 @@ when only a reply was lost, by another when it was killed.
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 from commit_count import commits, counting
 from fault_proxy import Fault, FaultProxy
+from prefixes import new_prefix
 from stage import Stage, Zygote, await_that, is_alive
 
 from bide import scripts
@@ -27,6 +27,8 @@ from bide.ids import TaskId
 from bide.keys import Keys
 from bide.state import State
 from bide.store import Store
+
+pytestmark = pytest.mark.plain_tcp
 
 CASES_AT_ONCE = 3
 ENDINGS = {
@@ -40,7 +42,7 @@ ENDINGS = {
 
 @contextmanager
 def a_stage(zygote: Zygote, store_url: str, folder: Path) -> Iterator[Stage]:
-    prefix = f"t-{secrets.token_hex(6)}"
+    prefix = new_prefix()
     stage = Stage(
         zygote, store_url, Store(connect(store_url), Keys(prefix), Clock()), prefix, folder / prefix
     )

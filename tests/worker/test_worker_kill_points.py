@@ -6,7 +6,6 @@ not does, and the result is the right one.
 
 from __future__ import annotations
 
-import secrets
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fault_proxy import Fault, FaultProxy
+from prefixes import new_prefix
 from stage import Stage, Zygote, await_that, is_alive
 
 from bide.clock import Clock
@@ -27,6 +27,8 @@ from bide.keys import Keys
 from bide.state import State
 from bide.store import Store
 
+pytestmark = pytest.mark.plain_tcp
+
 CASES_AT_ONCE = 5
 STEPS = ("one", "two", "three", "four", "five")
 """Of program_tasks.walk; the last two run side by side."""
@@ -34,7 +36,7 @@ STEPS = ("one", "two", "three", "four", "five")
 
 @contextmanager
 def a_stage(zygote: Zygote, store_url: str, folder: Path) -> Iterator[Stage]:
-    prefix = f"t-{secrets.token_hex(6)}"
+    prefix = new_prefix()
     store = Store(connect(store_url), Keys(prefix), Clock())
     stage = Stage(zygote, store_url, store, prefix, folder / prefix)
     try:
@@ -63,9 +65,12 @@ class Killer:
         """Results of `acted` in the journal at the kill, by token; None without one."""
         self.had_run: Counter[str] = Counter()
         """How often each step had run by then."""
+        self.is_looking = False
+        """Whether it has killed and not noted everything yet: no other worker may go on meanwhile."""
 
     def __call__(self) -> None:
         await_that(lambda: self.worker)
+        self.is_looking = True
         self._stage.end(self.worker, signal.SIGKILL)
         self.was_over = self._stage.state(self._id).done
         entries = journal_of(self._stage, self._id)
@@ -76,6 +81,7 @@ class Killer:
         ]
         self.had_run = count_runs(self._stage)
         self.committed = Counter(tokens)
+        self.is_looking = False
 
 
 def count_runs(stage: Stage) -> Counter[str]:
@@ -98,7 +104,7 @@ def play(
 
         def done() -> bool:
             nonlocal sent
-            if not others and not is_alive(killer.worker):
+            if not others and not is_alive(killer.worker) and not killer.is_looking:
                 others.append(stage.start_worker(hot_wait_seconds=hot_wait_seconds))
             if not sent and stage.effects("w/two:seen"):
                 sent = stage.store.send_event(id, "default", "go", b'"went"').seen or True

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
 import signal
 import threading
 import time
@@ -25,6 +24,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
+from prefixes import new_prefix
 from stage import Stage, Zygote, await_that, is_alive
 
 from bide.clock import Clock
@@ -116,7 +116,7 @@ def split_tokens(result: Any, tokens: list[str]) -> Any:
 
 @contextmanager
 def a_stage(zygote: Zygote, store_url: str, folder: Path) -> Iterator[Stage]:
-    prefix = f"t-{secrets.token_hex(6)}"
+    prefix = new_prefix()
     store = Store(connect(store_url), Keys(prefix), Clock())
     stage = Stage(zygote, store_url, store, prefix, folder / prefix)
     try:

@@ -1,0 +1,183 @@
+"""However long a server runs, its store holds no more than what is unfinished and what is kept for a time."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from hand_clock import HandClock
+from scripted_worker import Hire, ScriptedWorker, entry, progress, settle
+from slot_contents import Look, Slot
+from soak import POLLERS, TENANTS, Soak
+from submissions import Submit
+
+from bide.autoscaler import Reason
+from bide.errors import Refused
+from bide.exchange import Inbox
+from bide.keys import SERVER_KEYS, SLOT_KEYS
+from bide.store import FORGET_MS, Store
+from bide.tally import DAY_MS
+
+STAYS = {
+    "accepting", "reason", "retry_after", "epoch", "page", "seq", "fence", "armed_ms", "awake_ms", "admitted",
+    "free", "covered", "covered_ms", "tick_epoch",
+} | {f"rate/{tenant}" for tenant in TENANTS}  # fmt: skip
+"""What `meta` may hold for ever: flags, counters, sums, and one rate for each tenant."""
+
+
+BOUNDED = ("stats", "decisions")
+"""They fill up to a fixed number of days and of decisions."""
+
+
+def size(client: redis.Redis, store: Store, *, without: tuple[str, ...] = ()) -> int:
+    """Bytes of the keys of the slot and of the server, but for those called so."""
+    names = [name for name in SLOT_KEYS if name not in without]
+    keys = (*store.keys.slot("default", names), *store.keys.server(SERVER_KEYS))
+    return sum(client.memory_usage(key, samples=0) or 0 for key in keys)
+
+
+def emptied(slot: Slot) -> dict[str, Any]:
+    """What is left in a slot besides what it says for ever."""
+    pollers = {poller.home.key for poller in POLLERS}
+    everything = {name: getattr(slot, name) for name in Slot.__dataclass_fields__}
+    for name in ("specs", "runs"):
+        everything[name] = {key: each for key, each in everything[name].items() if key not in pollers}
+    for name in ("stats", "meta", "decisions", "gauges", "bell"):
+        del everything[name]
+    return {name: held for name, held in everything.items() if held}
+
+
+def test_an_hour_or_a_month_of_everything_leaves_what_a_minute_leaves(
+    store: Store,
+    hire: Hire,
+    clock: HandClock,
+    look: Look,
+    redis_client: redis.Redis,
+    record_property: pytest.RecordProperty,
+) -> None:
+    seed = secrets.randbelow(10**9)
+    print(f"seed {seed}")
+    soak = Soak(store, hire, clock, seed)
+    sizes: list[int] = []
+    peak = 0
+    for rounds in (20, 150, 150):
+        soak.live(rounds)
+        peak = max(peak, size(redis_client, store))
+        soak.end()
+        slot = look()
+        assert emptied(slot) == {}
+        assert slot.gauges == {}
+        assert (slot.meta["admitted"], slot.meta["free"]) == (b"0", b"0"), "the fleet's sums"
+        assert set(slot.meta) <= STAYS
+        assert slot.bell <= soak.listeners, "tokens that nobody took"
+        assert slot.decisions <= 100
+        sizes.append(size(redis_client, store, without=BOUNDED))
+    record_property("soak", f"{soak.submitted:,} tasks, {peak:,} bytes at most, {sizes} left after each part")
+    assert max(sizes) < 8_000, "what a dozen tasks take"
+    left = size(redis_client, store)
+    assert left - sizes[-1] < 20_000, "days and decisions"
+    assert peak > 10 * left, "there was something to forget"
+
+
+# --- what grows with what is asked is bounded -------------------------------------------------
+
+
+def test_a_flood_of_events_keeps_as_many_as_it_may(store: Store, submit: Submit, look: Look) -> None:
+    id = submit()
+    refused = 0
+    for number in range(400):
+        try:
+            store.send_event(id, "", "go", b"1", key=str(number))
+        except Refused:
+            refused += 1
+    packed = look().inbox[id.key]
+    box = msgspec.msgpack.decode(packed, type=Inbox)
+    assert (len(box.events), len(box.marks), refused) == (64, 64, 336)
+    assert len(packed) < 5_000
+
+
+def test_a_flood_of_events_that_are_read_leaves_as_many_marks_as_it_may(
+    store: Store, submit: Submit, worker: ScriptedWorker, look: Look
+) -> None:
+    id = submit()
+    lease = worker.lease_one()
+    for number in range(1, 401):
+        store.send_event(id, "", "go", b"1", key=str(number))
+        worker.exchange(entry(lease, 1, event=number))
+    box = msgspec.msgpack.decode(look().inbox[id.key], type=Inbox)
+    assert (len(box.events), len(box.marks)) == (0, 256)
+
+
+def test_a_flood_of_tasks_rings_no_more_often_than_there_are_listeners(
+    submit: Submit, hire: Hire, look: Look
+) -> None:
+    for name in "abc":
+        hire(name).exchange(capacity=5, listen_ms=5_000)
+    for _ in range(50):
+        submit()
+    assert look().bell == 3
+
+
+def test_a_flood_of_cancels_signals_a_task_once(
+    store: Store, submit: Submit, worker: ScriptedWorker, look: Look
+) -> None:
+    id = submit()
+    worker.lease_one()
+    for _ in range(50):
+        store.cancel(id, "")
+    assert look().signals == {"worker": id.key}
+
+
+def test_a_flood_of_progress_keeps_the_latest(submit: Submit, worker: ScriptedWorker, look: Look) -> None:
+    submit()
+    lease = worker.lease_one()
+    for number in range(5):
+        worker.exchange(*(progress(lease, b"%d" % (100 * number + n)) for n in range(100)))
+    assert look().progress == {lease.id.key: b"499"}
+
+
+def test_a_flood_of_starts_and_looks_keeps_a_hundred_decisions(
+    store: Store, clock: HandClock, look: Look
+) -> None:
+    for _ in range(150):
+        store.note_starts("default", Reason.READY, 1)
+        clock.pass_ms(10_001)
+        store.tick("default", store.begin_turn())
+    slot = look()
+    assert slot.decisions == 100
+    assert len(slot.starting) <= 1
+
+
+def test_a_flood_of_workers_is_forgotten(store: Store, hire: Hire, clock: HandClock, look: Look) -> None:
+    for number in range(250):
+        hire(f"worker {number}").exchange(capacity=1, listen_ms=5_000)
+    assert len(look().ledgers) == 250
+    clock.pass_ms(FORGET_MS)
+    for _ in range(3):
+        store.tick("default", store.begin_turn())
+    slot = look()
+    assert (slot.workers, slot.ledgers, slot.listeners) == ({}, {}, {})
+
+
+def test_two_months_of_work_are_kept_as_thirty_two_days(
+    submit: Submit, worker: ScriptedWorker, clock: HandClock, redis_client: redis.Redis, store: Store
+) -> None:
+    for _ in range(60):
+        submit(retention_ms=1)
+        worker.exchange(settle(worker.lease_one(), "succeeded", b"1"))
+        clock.pass_ms(DAY_MS)
+    (stats,) = store.keys.slot("default", ["stats"])
+    days = [field for field in redis_client.hkeys(stats) if field.startswith(b"d")]
+    assert len(days) in (31, 32)
+
+
+def test_a_flood_of_holds_keeps_no_more_than_there_are_places(
+    store: Store, clock: HandClock, redis_client: redis.Redis
+) -> None:
+    for number in range(100):
+        store.hold(f"holder {number}", 1_000, 5)
+        clock.pass_ms(100)
+    assert redis_client.zcard(store.keys.server(["waits"])[0]) <= 5
