@@ -33,8 +33,8 @@ class Branch:
 _OWNED: Final[dict[asyncio.Task[Any] | None, Branch]] = {}
 """Branches by their owners. A context variable would take three times the memory."""
 
-_FOREIGN: Final[dict[asyncio.Task[Any] | None, list[asyncio.Task[Any]]]] = {}
-"""By asyncio task that some task's code made itself: the list of them all, which its own join."""
+_FOREIGN: Final[dict[asyncio.Task[Any] | None, Branch]] = {}
+"""By asyncio task that some task's code made itself: the branch that did."""
 
 
 def enter(journal: Journal, foreign: list[asyncio.Task[Any]]) -> None:
@@ -43,8 +43,15 @@ def enter(journal: Journal, foreign: list[asyncio.Task[Any]]) -> None:
 
 
 def replaying() -> bool:
-    """Whether the branch of the code that calls has entries before it that it has not come to yet."""
-    branch = _OWNED.get(asyncio.current_task())
+    """Whether the branch of the code that calls has entries before it that it has not come to yet.
+
+    Code in an asyncio task that a branch made itself goes by that branch.
+    """
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False  # a thread: of a plain function, or of a step, which is not called in a replay
+    branch = _OWNED.get(task) or _FOREIGN.get(task)
     return branch is not None and branch.cursor.upcoming is not None
 
 
@@ -74,12 +81,11 @@ def adopt(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> as
     """The loop's task factory: notes which asyncio tasks a task's code makes by itself."""
     task = asyncio.Task(coroutine, loop=loop, **options)
     maker = asyncio.current_task(loop)
-    branch = _OWNED.get(maker)
-    foreign = _FOREIGN.get(maker) if branch is None else branch.foreign
-    if foreign is not None:
-        foreign.append(task)
-        _FOREIGN[task] = foreign
-        task.add_done_callback(lambda ended: _FOREIGN.pop(ended).remove(ended))
+    branch = _OWNED.get(maker) or _FOREIGN.get(maker)
+    if branch is not None:
+        branch.foreign.append(task)
+        _FOREIGN[task] = branch
+        task.add_done_callback(lambda ended: _FOREIGN.pop(ended).foreign.remove(ended))
     return task
 
 

@@ -39,6 +39,8 @@ class Verb(StrEnum):
 
     JOURNAL = "journal"
     PROGRESS = "progress"
+    LINES = "lines"
+    """What a task has logged."""
     DELIVER = "deliver"
     """A poller has an answer for a task."""
     WATCH = "watch"

@@ -16,6 +16,7 @@ import msgspec
 
 from bide import branches, polling
 from bide.attempt import Attempt
+from bide.capture import SPEAKER
 from bide.context import StopReason
 from bide.definition import Definition
 from bide.errors import (
@@ -88,6 +89,7 @@ class Runner:
         definition, call = prepared
         try:
             attempt.begin(definition.timeout_s)
+            SPEAKER.set(attempt)
             branches.enter(attempt.journal, attempt.foreign)
             try:
                 code = call()

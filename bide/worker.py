@@ -10,6 +10,7 @@ from typing import Final
 
 from bide.async_connection import connect_async
 from bide.branches import adopt
+from bide.capture import capturing
 from bide.clock import Clock
 from bide.connection import connect
 from bide.exchange import Lease
@@ -105,13 +106,14 @@ class Worker:
         )
         heartbeat.start()
         try:
-            async with asyncio.TaskGroup() as group:
-                beat = group.create_task(self._beat())
-                lanes = [group.create_task(lane.run()) for lane in self._lanes.values()]
-                departure = await self._leaving.time_to_leave(stays=self._stays)
-                await self._leaving.drain(lanes, departure)
-                beat.cancel()
-            await asyncio.gather(*self._calls)
+            with capturing(self._floor.scribe, self._settings.task_log_level):
+                async with asyncio.TaskGroup() as group:
+                    beat = group.create_task(self._beat())
+                    lanes = [group.create_task(lane.run()) for lane in self._lanes.values()]
+                    departure = await self._leaving.time_to_leave(stays=self._stays)
+                    await self._leaving.drain(lanes, departure)
+                    beat.cancel()
+                await asyncio.gather(*self._calls)
         finally:
             heartbeat.stop()
             self._threads.shutdown(wait=self.clean, cancel_futures=True)
