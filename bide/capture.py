@@ -1,4 +1,4 @@
-"""Capture of what tasks log: a handler of the `logging` module, and whose code it is that logs."""
+"""Capture of what tasks log: a handler of the `logging` module."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from typing import Final
 
 from bide import branches
 from bide.context import StopReason
 from bide.line import MOST_CHARS, MOST_LEVEL_CHARS, MOST_LOGGER_CHARS, cut
-from bide.scribe import Scribe, Speaker
-
-SPEAKER: Final[ContextVar[Speaker | None]] = ContextVar("bide_speaker", default=None)
-"""The attempt whose code runs, in its asyncio tasks and in its threads."""
+from bide.scribe import Scribe
+from bide.whose import SPEAKER
 
 _CUT: Final = "\N{HORIZONTAL ELLIPSIS}"
 _UNSHOWABLE: Final = "(its message cannot be shown)"

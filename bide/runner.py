@@ -16,7 +16,6 @@ import msgspec
 
 from bide import branches, polling
 from bide.attempt import Attempt
-from bide.capture import SPEAKER
 from bide.context import StopReason
 from bide.definition import Definition
 from bide.errors import (
@@ -38,6 +37,7 @@ from bide.polling import Rounds
 from bide.records import Failure, Spec
 from bide.registry import Registry
 from bide.retry import Retry
+from bide.whose import SPEAKER
 
 MAX_RESULT_BYTES: Final = 256 * 1024
 _MAX_MESSAGE_CHARS: Final = 2_000

@@ -25,6 +25,7 @@ from bide.replies import Need
 from bide.room import Isolation, Room
 from bide.settings import Settings
 from bide.store import Store
+from bide.transition_log import TransitionLog
 from bide.wake import NoWake, Wake, Waker
 
 _BEAT_S: Final = 1.0
@@ -43,11 +44,12 @@ class Worker:
         stays: bool = True,
         wake: Wake | None = None,
         lives_s: float | None = None,
+        log: TransitionLog | None = None,
     ) -> None:
         """stays: go on when idle; otherwise leave as soon as nothing is left but waits, or nothing at all
         has come for `idle_seconds`. wake: starts other workers where this one does not suffice, and sets
         the alarm for what is due when nobody is awake any more. lives_s: seconds from now after which it
-        leases nothing more and hands over, its successor started first; None for never.
+        leases nothing more and hands over, its successor started first; None for never. log: of transitions.
         """
         clock = Clock()
         self.name = secrets.token_hex(6)
@@ -56,7 +58,10 @@ class Worker:
         self._settings = settings
         self._stays = stays
         self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="task")
-        self._store = Store(connect(store_url), Keys(settings.prefix), clock, limits=settings.limits)
+        self._store = Store(
+            connect(store_url), Keys(settings.prefix), clock, limits=settings.limits,
+            log=log and log.of_worker(self.name),
+        )  # fmt: skip
         self._lifetime = Lifetime(clock.local)
         self._lanes: dict[str, Lane] = {}
         self._floor = Floor(settings, registry, self._threads, self._store, self._lanes)

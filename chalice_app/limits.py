@@ -32,12 +32,18 @@ MAX_KEY_LENGTH: Final = 255
 MAX_WAIT_SECONDS: Final = 20
 """What `Prefer: wait=n` is cut down to."""
 
+MAX_LINES: Final = 100
+"""Of a log, on one page."""
+MAX_LINE_NUMBER: Final = 2**32 - 1
+
 MAX_REASON_LENGTH: Final = 500
 MAX_CLOSED_SECONDS: Final = 86_400
 """The longest `retry_after` of a closed server."""
 
 LONGEST_RETRY_AFTER: Final = 30
 """Seconds; the longest guess for a task whose end is not known."""
+LOG_RETRY_AFTER: Final = 1
+"""Seconds, while a task may log more."""
 INBOX_RETRY_AFTER: Final = 5
 """Seconds, while a task has no room for another event."""
 CLOSED_RETRY_AFTER: Final = 30

@@ -1,0 +1,214 @@
+"""The log of transitions: one line of JSON for each, when it is known to be committed.
+
+Whoever calls the store has them from there, and each is told by one caller alone. A process that dies
+between a commit and its line takes the line along: what is so, the store says.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final, NamedTuple, Self
+
+import msgspec
+
+from bide.exchange import Lease, Message, Settlement, Verb
+from bide.ids import TaskId
+from bide.records import Failure
+from bide.whose import REQUEST_ID
+
+Write = Callable[[bytes], object]
+
+_EVENTS: Final[dict[Settlement | Verb, str]] = {
+    Settlement.SUCCEEDED: "succeeded",
+    Settlement.FAILED: "failed",
+    Settlement.CANCELLED: "cancelled",
+    Settlement.RETRYING: "retrying",
+    Settlement.PARKED: "parked",
+    Settlement.HANDED_BACK: "handed_back",
+}
+_FENCED: Final = frozenset({*_EVENTS, Verb.JOURNAL, Verb.PROGRESS, Verb.LINES})
+"""What a worker says under a lease."""
+
+_BROKEN: Final = frozenset({Settlement.FAILED, Settlement.RETRYING})
+
+
+class Moved(NamedTuple):
+    """A transition that a script made by itself. Written by lua/_moves.lua."""
+
+    id: TaskId
+    event: str
+    state: str
+    """What the task came to."""
+    attempt: int
+    worker: str
+    """Who held it; empty when nobody did."""
+    name: str
+
+
+def read_moves(slot: str, flat: Sequence[bytes | int]) -> tuple[Moved, ...]:
+    """What a script says that it moved, six values each."""
+    fields = iter(flat)
+    return tuple(
+        Moved(TaskId(slot, _bytes(id)), _text(event), _text(state), int(attempt), _text(worker), _text(name))
+        for id, event, state, attempt, worker, name in zip(*[fields] * 6, strict=True)
+    )
+
+
+class _Held(NamedTuple):
+    """What is to be said of a lease when it ends."""
+
+    name: str
+    attempt: int
+    began_ms: int
+
+
+class TransitionLog:
+    """Writes the lines of one process. All that one call brings is one write."""
+
+    def __init__(
+        self, write: Write, *, worker: str = "", wall_clock: Callable[[], float] = time.time
+    ) -> None:
+        """worker: by which the store knows this process, if it is one."""
+        self._write = write
+        self._wall_clock = wall_clock
+        self._worker = worker
+        self._held: dict[str, dict[int, _Held]] = {}
+        """By slot and fence: the leases of this process."""
+
+    def of_worker(self, name: str) -> Self:
+        """The same for a worker of this process."""
+        return type(self)(self._write, worker=name, wall_clock=self._wall_clock)
+
+    def note(
+        self, event: str, id: TaskId, name: str, *, attempt: int = 0, state: str = "", code: str = ""
+    ) -> None:
+        """Log one transition. state: what the task came to, where the event does not say it."""
+        more = (f',"state":"{state}"' if state else "") + (f',"code":"{_escaped(code)}"' if code else "")
+        self._write((self._line(self._head(), event, id, name, attempt, self._tail(), more)).encode())
+
+    def note_moves(self, moves: Iterable[Moved]) -> None:
+        """Log what scripts have moved by themselves."""
+        lines = self._moves(moves)
+        if lines:
+            self._write("".join(lines).encode())
+
+    def note_turn(
+        self,
+        slot: str,
+        messages: Sequence[Message],
+        lost: Collection[int],
+        leases: Iterable[Lease],
+        moves: Iterable[Moved],
+        now_ms: int,
+    ) -> None:
+        """Log what an exchange came to: the ends of leases, what the script moved, and new leases.
+
+        lost: positions of the messages that did not come to what they say. now_ms: the store's time.
+        """
+        held = self._held.setdefault(slot, {})
+        head, tail = self._head(), self._tail()
+        lines: list[str] = []
+        for position, (key, fence, verb, number, body, _) in enumerate(messages):
+            event = _EVENTS.get(verb)
+            if event is None:
+                if position in lost and verb in _FENCED:
+                    held.pop(fence, None)  # its lease is lost: it will say nothing that counts
+                continue
+            lease = held.pop(fence, None)
+            if lease is None or position in lost:
+                continue
+            more = f',"run_ms":{max(0, now_ms - lease.began_ms)}'
+            if verb in _BROKEN:
+                more += _reason(verb, number, body)
+            lines.append(self._line(head, event, TaskId(slot, key), lease.name, lease.attempt, tail, more))
+        lines += self._moves(moves)
+        for new in leases:
+            if new.is_poller:
+                continue
+            run, name = new.run, new.spec.name if new.spec else ""
+            held[run.fence] = _Held(name, run.attempt, run.began_ms)
+            resumes = run.began_ms < run.since_ms
+            more = "" if resumes or run.attempt > 1 or not new.spec else _delay(new, run.began_ms)
+            event = "resumed" if resumes else "started"
+            lines.append(self._line(head, event, new.id, name, run.attempt, tail, more))
+        if lines:
+            self._write("".join(lines).encode())
+
+    def forget(self, slot: str, leases: Iterable[tuple[bytes, int]]) -> None:
+        """These leases (id, fence) are lost: nothing that this process says of them will count."""
+        held = self._held.get(slot, {})
+        for _, fence in leases:
+            held.pop(fence, None)
+
+    def _moves(self, moves: Iterable[Moved]) -> list[str]:
+        head, tail = self._head(), self._request()
+        lines = []
+        for id, event, state, attempt, worker, name in moves:
+            more = f',"worker":"{_escaped(worker)}"{tail}' if worker else tail
+            if state != event:
+                more += f',"state":"{state}"'
+            lines.append(self._line(head, event, id, name, attempt, "", more))
+        return lines
+
+    def _head(self) -> str:
+        return f'{{"at":"{time_of(self._wall_clock())}","level":"INFO","event":"'
+
+    def _tail(self) -> str:
+        worker = f',"worker":"{self._worker}"' if self._worker else ""
+        return worker + self._request()
+
+    def _request(self) -> str:
+        request_id = REQUEST_ID.get()
+        return f',"request_id":"{_escaped(request_id)}"' if request_id else ""
+
+    @staticmethod
+    def _line(head: str, event: str, id: TaskId, name: str, attempt: int, tail: str, more: str) -> str:
+        return (
+            f'{head}{event}","task":"{id}","name":"{_escaped(name)}","queue":"{id.slot}","attempt":{attempt}'
+            f"{tail}{more}}}\n"
+        )
+
+
+def time_of(seconds: float) -> str:
+    """Seconds since the epoch in RFC 3339, UTC, with milliseconds."""
+    return f"{_second(int(seconds))}{int(seconds % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}."
+
+
+@lru_cache(maxsize=1024)
+def _escaped(text: str) -> str:
+    """The inside of a JSON string."""
+    return msgspec.json.encode(text.encode("utf-8", "replace").decode())[1:-1].decode()
+
+
+def _delay(lease: Lease, began_ms: int) -> str:
+    """How long it was ready to start, and had not."""
+    assert lease.spec is not None
+    due_ms = max(lease.id.submitted_ms, lease.spec.run_at_ms)
+    return f',"start_delay_ms":{max(0, began_ms - due_ms)}'
+
+
+def _reason(verb: Settlement | Verb, delay_ms: int, body: bytes | str) -> str:
+    """Why an attempt failed, and when the next one comes."""
+    try:
+        code = msgspec.json.decode(body, type=Failure).code
+    except msgspec.MsgspecError:
+        code = ""
+    retry = f',"retry_ms":{delay_ms}' if verb is Settlement.RETRYING else ""
+    return (f',"code":"{_escaped(code)}"' if code else "") + retry
+
+
+def _bytes(value: bytes | int) -> bytes:
+    assert isinstance(value, bytes)
+    return value
+
+
+def _text(value: bytes | int) -> str:
+    return _bytes(value).decode("utf-8", "replace")
