@@ -103,6 +103,8 @@ class Floor:
 
     def lose(self, slot: str, leases: Sequence[tuple[bytes, int]]) -> None:
         """Stop what other workers have now."""
+        if self._store.log is not None:
+            self._store.log.forget(slot, leases)
         for key, fence in leases:
             attempt = self._attempts.get(slot, {}).get(key)
             if attempt is not None and attempt.fence == fence and attempt.context.stopping is None:

@@ -16,6 +16,7 @@ import msgspec
 
 from bide.exchange import Lease, Message, Settlement, Verb
 from bide.ids import TaskId
+from bide.moves import Moved
 from bide.records import Failure
 from bide.whose import REQUEST_ID
 
@@ -32,29 +33,10 @@ _EVENTS: Final[dict[Settlement | Verb, str]] = {
 _FENCED: Final = frozenset({*_EVENTS, Verb.JOURNAL, Verb.PROGRESS, Verb.LINES})
 """What a worker says under a lease."""
 
+_TURNED: Final = frozenset({"cancelled", "parked"})
+"""Moves of an exchange that are ends of leases: they came to something else than was asked for."""
+
 _BROKEN: Final = frozenset({Settlement.FAILED, Settlement.RETRYING})
-
-
-class Moved(NamedTuple):
-    """A transition that a script made by itself. Written by lua/_moves.lua."""
-
-    id: TaskId
-    event: str
-    state: str
-    """What the task came to."""
-    attempt: int
-    worker: str
-    """Who held it; empty when nobody did."""
-    name: str
-
-
-def read_moves(slot: str, flat: Sequence[bytes | int]) -> tuple[Moved, ...]:
-    """What a script says that it moved, six values each."""
-    fields = iter(flat)
-    return tuple(
-        Moved(TaskId(slot, _bytes(id)), _text(event), _text(state), int(attempt), _text(worker), _text(name))
-        for id, event, state, attempt, worker, name in zip(*[fields] * 6, strict=True)
-    )
 
 
 class _Held(NamedTuple):
@@ -101,15 +83,16 @@ class TransitionLog:
         messages: Sequence[Message],
         lost: Collection[int],
         leases: Iterable[Lease],
-        moves: Iterable[Moved],
+        moves: Collection[Moved],
         now_ms: int,
     ) -> None:
         """Log what an exchange came to: the ends of leases, what the script moved, and new leases.
 
-        lost: positions of the messages that did not come to what they say. now_ms: the store's time.
+        lost: positions of the messages that no longer counted. now_ms: the store's time.
         """
         held = self._held.setdefault(slot, {})
         head, tail = self._head(), self._tail()
+        turned = {move.id.key: move for move in moves if move.event in _TURNED}
         lines: list[str] = []
         for position, (key, fence, verb, number, body, _) in enumerate(messages):
             event = _EVENTS.get(verb)
@@ -121,18 +104,22 @@ class TransitionLog:
             if lease is None or position in lost:
                 continue
             more = f',"run_ms":{max(0, now_ms - lease.began_ms)}'
-            if verb in _BROKEN:
+            if key in turned:
+                event, state = turned[key].event, turned[key].state
+                more += f',"state":"{state}"' if state != event else ""
+            elif verb in _BROKEN:
                 more += _reason(verb, number, body)
             lines.append(self._line(head, event, TaskId(slot, key), lease.name, lease.attempt, tail, more))
-        lines += self._moves(moves)
+        lines += self._moves(move for move in moves if move.event not in _TURNED)
         for new in leases:
             if new.is_poller:
                 continue
             run, name = new.run, new.spec.name if new.spec else ""
             held[run.fence] = _Held(name, run.attempt, run.began_ms)
-            resumes = run.began_ms < run.since_ms
-            more = "" if resumes or run.attempt > 1 or not new.spec else _delay(new, run.began_ms)
-            event = "resumed" if resumes else "started"
+            if run.began_ms < run.since_ms:  # it has become ready since: it was parked
+                event, more = "resumed", ""
+            else:
+                event, more = "started", f',"start_delay_ms":{run.began_ms - run.since_ms}'
             lines.append(self._line(head, event, new.id, name, run.attempt, tail, more))
         if lines:
             self._write("".join(lines).encode())
@@ -188,13 +175,6 @@ def _escaped(text: str) -> str:
     return msgspec.json.encode(text.encode("utf-8", "replace").decode())[1:-1].decode()
 
 
-def _delay(lease: Lease, began_ms: int) -> str:
-    """How long it was ready to start, and had not."""
-    assert lease.spec is not None
-    due_ms = max(lease.id.submitted_ms, lease.spec.run_at_ms)
-    return f',"start_delay_ms":{max(0, began_ms - due_ms)}'
-
-
 def _reason(verb: Settlement | Verb, delay_ms: int, body: bytes | str) -> str:
     """Why an attempt failed, and when the next one comes."""
     try:
@@ -203,12 +183,3 @@ def _reason(verb: Settlement | Verb, delay_ms: int, body: bytes | str) -> str:
         code = ""
     retry = f',"retry_ms":{delay_ms}' if verb is Settlement.RETRYING else ""
     return (f',"code":"{_escaped(code)}"' if code else "") + retry
-
-
-def _bytes(value: bytes | int) -> bytes:
-    assert isinstance(value, bytes)
-    return value
-
-
-def _text(value: bytes | int) -> str:
-    return _bytes(value).decode("utf-8", "replace")

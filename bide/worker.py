@@ -60,7 +60,7 @@ class Worker:
         self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="task")
         self._store = Store(
             connect(store_url), Keys(settings.prefix), clock, limits=settings.limits,
-            log=log and log.of_worker(self.name),
+            records=settings.records, log=log and log.of_worker(self.name),
         )  # fmt: skip
         self._lifetime = Lifetime(clock.local)
         self._lanes: dict[str, Lane] = {}

@@ -19,7 +19,7 @@ def integer(request: Request, name: str, least: int, most: int, default: int) ->
 
 def text(request: Request, name: str, longest: int) -> str:
     """A text; empty when it is not given. Raises InvalidRequest for one of more than `longest` characters."""
-    given = (request.query_params or {}).get(name, "")
+    given = request.query_params.get(name, "") if request.query_params else ""
     if len(given) > longest:
         raise InvalidRequest(
             f"The query's {name} has {len(given):,} characters; at most {longest} are taken."

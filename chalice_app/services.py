@@ -60,7 +60,9 @@ def build(
         client = connect(settings.redis_url)
     except ValueError as error:
         raise SettingsError([f"BIDE_REDIS_URL {error}"]) from error
-    store = Store(client, Keys(settings.prefix), Clock(), limits=settings.limits, log=log)
+    store = Store(
+        client, Keys(settings.prefix), Clock(), limits=settings.limits, records=settings.records, log=log
+    )
     tasks = registry.load(settings.tasks, local=settings.local, strict=not settings.local)
     queues = frozenset({*tasks.queues, *settings.queues})
     tariff = Tariff(prices(settings.prices), settings.memory_mb)

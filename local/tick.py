@@ -44,7 +44,7 @@ def main() -> None:
         process_log.set_up(settings)
         store = Store(
             connect(settings.redis_url), Keys(settings.prefix), Clock(), limits=settings.limits,
-            log=process_log.transitions(settings),
+            records=settings.records, log=process_log.transitions(settings),
         )  # fmt: skip
         caretaker = Caretaker(store, Waker(store, LineWake(line)))
     turns: Turns = queue.SimpleQueue()  # its put may be called in a signal handler

@@ -44,7 +44,7 @@ def new_store() -> Store:
     found = settings()
     return Store(
         connect(found.redis_url), Keys(found.prefix), Clock(), limits=found.limits,
-        log=process_log.transitions(found),
+        records=found.records, log=process_log.transitions(found),
     )  # fmt: skip
 
 
