@@ -49,8 +49,13 @@ _unpack = msgspec.msgpack.Decoder(Line).decode
 
 
 def pack_lines(lines: Iterable[Line]) -> bytes:
-    """The body of a LINES message: a list of packed lines."""
-    return _pack([_pack(line) for line in lines])
+    """The body of a LINES message: each line, packed, after its length in two bytes."""
+    return joined(_pack(line) for line in lines)
+
+
+def joined(packed: Iterable[bytes]) -> bytes:
+    """The same of packed lines."""
+    return b"".join(len(line).to_bytes(2, "big") + line for line in packed)
 
 
 def read_line(packed: bytes) -> Line:

@@ -5,6 +5,13 @@ local KEPT, EVENT_LINE = 500, 2
 
 local function line_field(id, number) return id .. struct.pack('>I4', number) end
 
+-- Each follows its length, in two bytes.
+local function split_lines(joined)
+  local list, at = {}, 1
+  while at <= #joined do list[#list + 1], at = struct.unpack('>I2c0', joined, at) end
+  return list
+end
+
 local function last_line(id)
   local packed = redis.call('HGET', lines, id)
   return packed and struct.unpack('>I4', packed) or 0

@@ -24,7 +24,7 @@ end
 
 function VERBS.lines(run, id, fence, _, packed)
   if not run or run[FENCE] ~= fence or run[STATE] ~= 'running' then return false end
-  add_lines(id, cmsgpack.unpack(packed))
+  add_lines(id, split_lines(packed))
   return true
 end
 

@@ -198,6 +198,7 @@ def test_each_script_costs_no_more_commands_than_it_says(
         "event": lambda: store.send_event(store.submit(submission()).id, "", "go", b"1"),
         "erase": lambda: (store.cancel(id, ""), store.erase(id, "")),
         "page": lambda: Listing(store).page("", Filter(), 50, {"default": NEWEST}),
+        "lines": lambda: Reads(store).lines(store.submit(submission()).id, "", 0, 100),
         "awaiting": lambda: Reads(store).awaiting("default", [(id.key, 1)]),
     }
     assert sorted(ordinary) == SCRIPTS

@@ -69,8 +69,13 @@ def run(
 
 def lines(floor: QuietFloor) -> list[Line]:
     """Every line that was sent, in order."""
-    bodies = [message.body for message in floor.sent if message.verb is Verb.LINES]
-    return [read_line(packed) for body in bodies for packed in msgspec.msgpack.decode(body)]
+    joined = b"".join(message.body for message in floor.sent if message.verb is Verb.LINES)  # type: ignore[misc]
+    found = []
+    while joined:
+        end = 2 + int.from_bytes(joined[:2], "big")
+        found.append(read_line(joined[2:end]))
+        joined = joined[end:]
+    return found
 
 
 def messages(floor: QuietFloor) -> list[str]:
