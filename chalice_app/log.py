@@ -42,7 +42,7 @@ class LogJson(msgspec.Struct, frozen=True):
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@routes.get("/v1/tasks/{id}/log")
+@routes.get("/v1/tasks/{id}/log", operator=True)
 def show_log(call: Call, id: str) -> Response:
     """Show the lines that follow the one numbered `after`, at once: whoever tails a log asks again."""
     asked = task_id(id)

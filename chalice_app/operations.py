@@ -179,7 +179,8 @@ def _show() -> Schema:
 
 def _show_log() -> Schema:
     page = _answer(200, "The lines that follow.", "Log", "Retry-After")
-    return {**_operation("showLog", "Show a task's log.", page, 400, 404), "parameters": list(_LOG_PAGE)}
+    shown = _operators(_operation("showLog", "Show a task's log.", page, 400, 404))
+    return {**shown, "parameters": list(_LOG_PAGE)}
 
 
 def _cancel() -> Schema:

@@ -26,6 +26,7 @@ SERVED = {
     "/v1/tasks/{id}": ["GET", "HEAD"],
     "/v1/tasks/{id}/cancel": ["POST"],
     "/v1/tasks/{id}/events/{name}": ["POST"],
+    "/v1/tasks/{id}/log": ["GET", "HEAD"],
     "/v1/stats": ["GET", "HEAD"],
     "/v1/scaling": ["GET", "HEAD"],
     "/v1/server": ["GET", "HEAD"],
