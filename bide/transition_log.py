@@ -112,7 +112,7 @@ class TransitionLog:
             lines.append(self._line(head, event, TaskId(slot, key), lease.name, lease.attempt, tail, more))
         lines += self._moves(move for move in moves if move.event not in _TURNED)
         for new in leases:
-            if new.is_poller:
+            if new.is_poller or new.fence in held:
                 continue
             run, name = new.run, new.spec.name if new.spec else ""
             held[run.fence] = _Held(name, run.attempt, run.began_ms)
