@@ -13,7 +13,7 @@ from bide import branches
 from bide.context import StopReason
 from bide.line import MOST_CHARS, MOST_LEVEL_CHARS, MOST_LOGGER_CHARS, cut
 from bide.scribe import Scribe
-from bide.whose import SPEAKER
+from bide.whose import BRANCH
 
 _CUT: Final = "\N{HORIZONTAL ELLIPSIS}"
 _UNSHOWABLE: Final = "(its message cannot be shown)"
@@ -33,10 +33,11 @@ class Capture(logging.Handler):
         self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        speaker = SPEAKER.get()
-        if speaker is None or speaker.scribe is not self._scribe:
+        branch = BRANCH.get()
+        if branch is None or branch.speaker is None or branch.speaker.scribe is not self._scribe:
             return
         try:
+            speaker = branch.speaker
             # What unwinds to be parked runs again, and so does what is replayed: it was said, or will be.
             if speaker.context.stopping is StopReason.PARK or branches.replaying():
                 return

@@ -11,7 +11,7 @@ import msgspec
 from bide.output import Output
 from bide.settings import Settings
 from bide.transition_log import TransitionLog, time_of
-from bide.whose import REQUEST_ID, SPEAKER
+from bide.whose import BRANCH, REQUEST_ID
 
 _STDERR: Final = 2
 _TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -69,8 +69,9 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        speaker = SPEAKER.get()
-        if speaker is not None:
+        branch = BRANCH.get()
+        if branch is not None and branch.speaker is not None:
+            speaker = branch.speaker
             line |= {"task": str(speaker.id), "queue": speaker.id.slot, "attempt": speaker.attempt}
         if self._worker:
             line["worker"] = self._worker

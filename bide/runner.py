@@ -37,7 +37,6 @@ from bide.polling import Rounds
 from bide.records import Failure, Spec
 from bide.registry import Registry
 from bide.retry import Retry
-from bide.whose import SPEAKER
 
 MAX_RESULT_BYTES: Final = 256 * 1024
 _MAX_MESSAGE_CHARS: Final = 2_000
@@ -89,8 +88,7 @@ class Runner:
         definition, call = prepared
         try:
             attempt.begin(definition.timeout_s)
-            SPEAKER.set(attempt)
-            branches.enter(attempt.journal, attempt.foreign)
+            branches.enter(attempt.journal, attempt.foreign, attempt)
             try:
                 code = call()
                 del call, prepared  # thousands of these frames wait at a time
@@ -199,6 +197,7 @@ class Runner:
 
     async def _run_exits(self, attempt: Attempt) -> None:
         """What the task asked for at its end, each in a thread or on the loop."""
+        branches.end(attempt)
         for call in attempt.context.exits:
             try:
                 async with asyncio.timeout(_EXIT_S):

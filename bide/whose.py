@@ -6,10 +6,10 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from bide.scribe import Speaker
+    from bide.branches import Branch
 
 REQUEST_ID: Final[ContextVar[str]] = ContextVar("bide_request_id", default="")
 """API Gateway's of the request that is answered, or Lambda's of the invocation; empty where there is none."""
 
-SPEAKER: Final[ContextVar[Speaker | None]] = ContextVar("bide_speaker", default=None)
-"""The attempt whose code runs, in its asyncio tasks and in its threads."""
+BRANCH: Final[ContextVar[Branch | None]] = ContextVar("bide_branch", default=None)
+"""The branch of a task's code that runs, also in asyncio tasks and in threads that it has made."""
