@@ -16,6 +16,7 @@ from bench import (
     fromzero,
     http,
     peers,
+    recording,
     replay,
     roundtrips,
     scaling,
@@ -34,6 +35,7 @@ from local.children import shown
 BENCHMARKS: Final[dict[str, Callable[[bool], Iterator[Line]]]] = {
     "submit": submit.measure,
     "drain": drain.measure,
+    "recording": recording.measure,
     "wakeup": wakeup.measure,
     "http": http.measure,
     "roundtrips": roundtrips.measure,

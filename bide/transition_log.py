@@ -7,10 +7,10 @@ between a commit and its line takes the line along: what is so, the store says.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import msgspec
 
@@ -30,21 +30,14 @@ _EVENTS: Final[dict[Settlement | Verb, str]] = {
     Settlement.PARKED: "parked",
     Settlement.HANDED_BACK: "handed_back",
 }
-_FENCED: Final = frozenset({*_EVENTS, Verb.JOURNAL, Verb.PROGRESS, Verb.LINES})
-"""What a worker says under a lease."""
+_FENCED: Final = (Verb.JOURNAL, Verb.PROGRESS, Verb.LINES)
+"""What a worker says under a lease that goes on."""
 
-_TURNED: Final = frozenset({"cancelled", "parked"})
+_TURNED: Final = ("cancelled", "parked")
 """Moves of an exchange that are ends of leases: they came to something else than was asked for."""
 
-_BROKEN: Final = frozenset({Settlement.FAILED, Settlement.RETRYING})
-
-
-class _Held(NamedTuple):
-    """What is to be said of a lease when it ends."""
-
-    name: str
-    attempt: int
-    began_ms: int
+_Held = dict[int, tuple[str, int]]
+"""By fence: what lines of the lease say of the task and of who holds it, and when its attempt began."""
 
 
 class TransitionLog:
@@ -57,8 +50,8 @@ class TransitionLog:
         self._write = write
         self._wall_clock = wall_clock
         self._worker = worker
-        self._held: dict[str, dict[int, _Held]] = {}
-        """By slot and fence: the leases of this process."""
+        self._held: dict[str, _Held] = {}
+        """By slot: the leases of this process."""
 
     def of_worker(self, name: str) -> Self:
         """The same for a worker of this process."""
@@ -69,7 +62,8 @@ class TransitionLog:
     ) -> None:
         """Log one transition. state: what the task came to, where the event does not say it."""
         more = (f',"state":"{state}"' if state else "") + (f',"code":"{_escaped(code)}"' if code else "")
-        self._write((self._line(self._head(), event, id, name, attempt, self._tail(), more)).encode())
+        who = _who(id, name, attempt)
+        self._write(f'{self._head()}{event}","task":"{who}{self._tail()}{more}}}\n'.encode())
 
     def note_moves(self, moves: Iterable[Moved]) -> None:
         """Log what scripts have moved by themselves."""
@@ -90,37 +84,12 @@ class TransitionLog:
 
         lost: positions of the messages that no longer counted. now_ms: the store's time.
         """
-        held = self._held.setdefault(slot, {})
-        head, tail = self._head(), self._tail()
-        turned = {move.id.key: move for move in moves if move.event in _TURNED}
-        lines: list[str] = []
-        for position, (key, fence, verb, number, body, _) in enumerate(messages):
-            event = _EVENTS.get(verb)
-            if event is None:
-                if position in lost and verb in _FENCED:
-                    held.pop(fence, None)  # its lease is lost: it will say nothing that counts
-                continue
-            lease = held.pop(fence, None)
-            if lease is None or position in lost:
-                continue
-            more = f',"run_ms":{max(0, now_ms - lease.began_ms)}'
-            if key in turned:
-                event, state = turned[key].event, turned[key].state
-                more += f',"state":"{state}"' if state != event else ""
-            elif verb in _BROKEN:
-                more += _reason(verb, number, body)
-            lines.append(self._line(head, event, TaskId(slot, key), lease.name, lease.attempt, tail, more))
-        lines += self._moves(move for move in moves if move.event not in _TURNED)
-        for new in leases:
-            if new.is_poller or new.fence in held:
-                continue
-            run, name = new.run, new.spec.name if new.spec else ""
-            held[run.fence] = _Held(name, run.attempt, run.began_ms)
-            if run.began_ms < run.since_ms:  # it has become ready since: it was parked
-                event, more = "resumed", ""
-            else:
-                event, more = "started", f',"start_delay_ms":{run.began_ms - run.since_ms}'
-            lines.append(self._line(head, event, new.id, name, run.attempt, tail, more))
+        held, head = self._held.setdefault(slot, {}), self._head()
+        turned = {move.id.key: move for move in moves if move.event in _TURNED} if moves else {}
+        lines = _ends(head, messages, lost, held, turned, now_ms)
+        if moves:
+            lines += self._moves(move for move in moves if move.event not in _TURNED)
+        lines += _begins(head, self._tail(), leases, held)
         if lines:
             self._write("".join(lines).encode())
 
@@ -131,13 +100,12 @@ class TransitionLog:
             held.pop(fence, None)
 
     def _moves(self, moves: Iterable[Moved]) -> list[str]:
-        head, tail = self._head(), self._request()
+        head, request = self._head(), self._request()
         lines = []
         for id, event, state, attempt, worker, name in moves:
-            more = f',"worker":"{_escaped(worker)}"{tail}' if worker else tail
-            if state != event:
-                more += f',"state":"{state}"'
-            lines.append(self._line(head, event, id, name, attempt, "", more))
+            by = f',"worker":"{_escaped(worker)}"' if worker else ""
+            more = f',"state":"{state}"' if state != event else ""
+            lines.append(f'{head}{event}","task":"{_who(id, name, attempt)}{by}{request}{more}}}\n')
         return lines
 
     def _head(self) -> str:
@@ -151,12 +119,57 @@ class TransitionLog:
         request_id = REQUEST_ID.get()
         return f',"request_id":"{_escaped(request_id)}"' if request_id else ""
 
-    @staticmethod
-    def _line(head: str, event: str, id: TaskId, name: str, attempt: int, tail: str, more: str) -> str:
-        return (
-            f'{head}{event}","task":"{id}","name":"{_escaped(name)}","queue":"{id.slot}","attempt":{attempt}'
-            f"{tail}{more}}}\n"
-        )
+
+def _ends(
+    head: str,
+    messages: Sequence[Message],
+    lost: Collection[int],
+    held: _Held,
+    turned: Mapping[bytes, Moved],
+    now_ms: int,
+) -> list[str]:
+    """Lines of leases that these messages have ended. turned: by task, what became of it otherwise."""
+    lines = []
+    for position, (key, fence, verb, number, body, _) in enumerate(messages):
+        # Identity first: most are such, and to hash a member of an enum is a call.
+        event = "succeeded" if verb is Settlement.SUCCEEDED else _EVENTS.get(verb)
+        if event is None:
+            if position in lost and verb in _FENCED:
+                held.pop(fence, None)  # its lease is lost: it will say nothing that counts
+            continue
+        lease = held.pop(fence, None)
+        if lease is None or position in lost:
+            continue
+        who, began_ms = lease
+        more = f',"run_ms":{max(0, now_ms - began_ms)}'
+        if key in turned:
+            event, state = turned[key].event, turned[key].state
+            more += f',"state":"{state}"' if state != event else ""
+        elif verb is not Settlement.SUCCEEDED:
+            more += _reason(verb, number, body)
+        lines.append(f'{head}{event}","task":"{who}{more}}}\n')
+    return lines
+
+
+def _begins(head: str, tail: str, leases: Iterable[Lease], held: _Held) -> list[str]:
+    """Lines of new leases, which are held from now on."""
+    lines = []
+    for lease in leases:
+        run, spec = lease.run, lease.spec
+        if run.max_attempts == 0 or run.fence in held:
+            continue
+        who = _who(lease.id, spec.name if spec else "", run.attempt) + tail
+        held[run.fence] = (who, run.began_ms)
+        delay_ms = run.began_ms - run.since_ms
+        if delay_ms < 0:  # it has become ready since: it was parked
+            lines.append(f'{head}resumed","task":"{who}}}\n')
+        else:
+            lines.append(f'{head}started","task":"{who},"start_delay_ms":{delay_ms}}}\n')
+    return lines
+
+
+def _who(id: TaskId, name: str, attempt: int) -> str:
+    return f'{id}","name":"{_escaped(name)}","queue":"{id.slot}","attempt":{attempt}'
 
 
 def time_of(seconds: float) -> str:
@@ -176,7 +189,9 @@ def _escaped(text: str) -> str:
 
 
 def _reason(verb: Settlement | Verb, delay_ms: int, body: bytes | str) -> str:
-    """Why an attempt failed, and when the next one comes."""
+    """Why an attempt failed, and when the next one comes; nothing for one that has not."""
+    if verb is not Settlement.FAILED and verb is not Settlement.RETRYING:
+        return ""
     try:
         code = msgspec.json.decode(body, type=Failure).code
     except msgspec.MsgspecError:
