@@ -296,8 +296,9 @@ def _fitting(outbox: Sequence[tuple[Message, Answered | None]]) -> int:
     """How many of the first messages go into one exchange."""
     total = 0
     for count, (message, _) in enumerate(outbox[:BATCH]):
-        # Lines are small, but each is a write: a thousand of them fill an exchange.
-        total += len(message.body) if message.verb is not Verb.LINES else message.number * MAX_BYTES // MOST_LINES
+        total += len(message.body)
+        if message.verb is Verb.LINES:  # small as they are, each is a write
+            total += message.number * MAX_BYTES // MOST_LINES
         if total > MAX_BYTES and count:
             return count
     return min(len(outbox), BATCH)

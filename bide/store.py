@@ -25,7 +25,6 @@ from bide.moves import read_moves
 from bide.records import Spec, pack_spec
 from bide.replies import Accepted, Cancelled, Need, Sent, Upkeep
 from bide.scripts import AsyncClient
-from bide.state import State
 from bide.submission import Submission
 from bide.transition_log import TransitionLog
 
