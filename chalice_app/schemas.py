@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bide.state import State
+from chalice_app.log_schema import LOG
 
 Schema = dict[str, Any]
 
@@ -273,40 +274,6 @@ _LINKS: Final = _record(
     },
 )
 
-_STRING_OR_NULL: Final[Schema] = {"type": ["string", "null"]}
-
-_LOG: Final = _record(
-    "A page of a task's log.",
-    {
-        "lines": {
-            "type": "array",
-            "items": _record(
-                "One line.",
-                {
-                    "number": {"type": "integer", "minimum": 1},
-                    "at": _TIME,
-                    "kind": {"enum": ["log", "progress", "event"]},
-                    "attempt": {"type": ["integer", "null"], "minimum": 1},
-                    "level": {**_STRING_OR_NULL, "description": "Of a log line, such as INFO."},
-                    "logger": _STRING_OR_NULL,
-                    "message": {
-                        **_STRING_OR_NULL,
-                        "description": "What was logged, said with the progress, or the event's name.",
-                    },
-                    "fraction": {"type": ["number", "null"], "description": "Of a progress line."},
-                },
-            ),
-        },
-        "next": {"type": "integer", "minimum": 0, "description": "Where the next page begins: `after`."},
-        "dropped": {
-            "type": "integer",
-            "minimum": 0,
-            "description": "Lines that followed `after` and are not kept any more.",
-        },
-        "done": {"type": "boolean", "description": "Whether the task is done, and logs no more."},
-    },
-)
-
 _PROBLEM: Final = _record(
     "What went wrong (RFC 9457).",
     {
@@ -339,6 +306,6 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Scaling": _SCALING,
     "Health": _HEALTH,
     "Links": _LINKS,
-    "Log": _LOG,
+    "Log": LOG,
     "Problem": _PROBLEM,
 }
