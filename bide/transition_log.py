@@ -104,7 +104,7 @@ class TransitionLog:
         lines = []
         for id, event, state, attempt, worker, name in moves:
             by = f',"worker":"{_escaped(worker)}"' if worker else ""
-            more = f',"state":"{state}"' if state != event else ""
+            more = f',"state":"{state}"' if event == "reaped" else ""
             lines.append(f'{head}{event}","task":"{_who(id, name, attempt)}{by}{request}{more}}}\n')
         return lines
 
