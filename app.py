@@ -16,7 +16,7 @@ from workers.environment import serves_requests
 from workers.triggers import routes as trigger_routes
 from workers.triggers import tick, wake_by_queue, wake_by_stream
 
-app = Chalice(app_name="bide")
+app = Chalice(app_name="bide", configure_logs=False)  # bide/process_log.py does
 if serves_requests(os.environ):
     # Of the functions, one: the others start the sooner for not loading it.
     from chalice_app import assembly

@@ -17,6 +17,7 @@ from bench import (
     http,
     memory,
     peers,
+    recording,
     replay,
     roundtrips,
     scale,
@@ -36,6 +37,7 @@ from local.children import shown
 BENCHMARKS: Final[dict[str, Callable[[bool], Iterator[Line]]]] = {
     "submit": submit.measure,
     "drain": drain.measure,
+    "recording": recording.measure,
     "wakeup": wakeup.measure,
     "http": http.measure,
     "roundtrips": roundtrips.measure,

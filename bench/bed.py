@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from bench.errors import BenchFailed
 from bide.clock import Clock
 from bide.connection import connect
 from bide.keys import Keys
+from bide.records import read_run
 from bide.settings import DEFAULT_QUEUE
 from bide.store import Store
 from bide.submission import Submission
@@ -23,7 +24,7 @@ from local.store import EmbeddedStore
 
 PREFIX: Final = "bench"
 
-OBSERVING: Final = ("hlen", "info")
+OBSERVING: Final = ("hscan", "info")
 """Commands that the bench alone sends while it counts commands; no script uses them."""
 
 
@@ -34,7 +35,7 @@ class Bed:
         self.url = url
         self.client = redis.Redis.from_url(url)
         self.keys = Keys(PREFIX)
-        self._results = self.keys.slot(DEFAULT_QUEUE, ("results",))[0]
+        self._stats = self.keys.slot(DEFAULT_QUEUE, ("stats",))[0]
 
     def store(self, url: str | None = None) -> Store:
         """Bide's store on it, over a connection of its own; by way of `url` if given."""
@@ -49,8 +50,13 @@ class Bed:
 
     def results(self) -> int:
         """How many tasks of the default queue have a result."""
-        count: Any = self.client.hlen(self._results)
-        return int(count)
+        found: Any = self.client.hscan(self._stats, match="now/succeeded", count=1_000)
+        return int(found[1].get(b"now/succeeded", 0))
+
+    def outcomes(self, keys: Sequence[bytes]) -> list[str]:
+        """Results of these tasks of the default queue, in JSON."""
+        found: Any = self.client.hmget(self.keys.slot(DEFAULT_QUEUE, ("runs",))[0], keys)
+        return [read_run(run).outcome for run in found]
 
     def wait_for_results(self, count: int, timeout: float, poll: float) -> float:
         """Look each `poll` seconds until `count` tasks have a result; returns the monotonic time of that."""

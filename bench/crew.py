@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import IO, Final
 
 import psutil
 
@@ -45,6 +46,11 @@ class Crew:
         return float(sum(of_one.user + of_one.system for of_one in times))
 
 
+def _read(logs: IO[bytes]) -> str:
+    logs.seek(0)
+    return logs.read().decode(errors="replace")
+
+
 @contextmanager
 def crew(
     size: int, redis_url: str, tasks: str = "bench.tasks", settings: Mapping[str, str] | None = None
@@ -53,6 +59,7 @@ def crew(
 
     settings: environment variables besides those of the test bed.
     """
+    logs = tempfile.TemporaryFile()  # noqa: SIM115 - closed below, once nobody writes to it
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "bench.worker"],
@@ -60,6 +67,7 @@ def crew(
             env={**environ(redis_url, tasks), **(settings or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=logs,
         )
         for _ in range(size)
     ]
@@ -67,7 +75,7 @@ def crew(
         for process in processes:
             assert process.stdout is not None
             if process.stdout.readline() != b"ready\n":
-                raise BenchFailed("a worker did not start; its complaint is above")
+                raise BenchFailed(f"a worker did not start; it says:\n{_read(logs)}")
         yield Crew(processes)
     finally:
         for process in processes:
@@ -79,3 +87,4 @@ def crew(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        logs.close()

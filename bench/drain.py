@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 import redis
@@ -32,7 +32,7 @@ def measure(quick: bool) -> Iterator[Line]:
     with bed() as store, core_awake():
         for _ in range(rounds):
             bare.append(_sets(store, sets))
-            drains.append(_drain(store, tasks))
+            drains.append(drain(store, tasks))
         bare.append(_sets(store, sets))
     rates = [rate for rate, _ in drains]
     cpu = [seconds for _, seconds in drains]
@@ -58,14 +58,14 @@ def fill(submitting: Store, tasks: int) -> list[bytes]:
     return [submitting.submit(submission("noop", f'{{"value":{number}}}')).id.key for number in range(tasks)]
 
 
-def _drain(store: Bed, tasks: int) -> tuple[float, float]:
+def drain(store: Bed, tasks: int, settings: Mapping[str, str] | None = None) -> tuple[float, float]:
     """Tasks per second, and worker CPU seconds per 1,000 tasks.
 
     The time runs from the moment the workers may connect until the last result is seen in the store.
     """
     store.clear()
     submitting = store.store()
-    with crew(WORKERS, store.url) as workers:
+    with crew(WORKERS, store.url, settings=settings) as workers:
         ids = fill(submitting, tasks)
         cpu = workers.cpu_seconds()
         started = time.monotonic()
@@ -79,9 +79,8 @@ def _drain(store: Bed, tasks: int) -> tuple[float, float]:
 
 def _check(store: Bed, ids: list[bytes]) -> None:
     """Every result is its task's number, and nothing is left over."""
-    results, leased, ready = store.keys.slot(DEFAULT_QUEUE, ("results", "leased", "ready"))
-    found: Any = store.client.hmget(results, ids)
-    if [msgspec.json.decode(result) for result in found] != list(range(len(ids))):
+    leased, ready = store.keys.slot(DEFAULT_QUEUE, ("leased", "ready"))
+    if [msgspec.json.decode(result) for result in store.outcomes(ids)] != list(range(len(ids))):
         raise BenchFailed("a drained task has a wrong result")
     left = store.client.zcard(leased), store.client.zcard(ready)
     if left != (0, 0):

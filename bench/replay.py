@@ -23,6 +23,7 @@ from bide.limits import Limits
 from bide.meter import Meter
 from bide.records import Run, Spec
 from bide.runner import Runner
+from bide.scribe import Scribe
 from bide.settings import DEFAULT_QUEUE
 from bide.state import State
 
@@ -37,6 +38,7 @@ class Ground:
     def __init__(self, executor: Executor) -> None:
         self.meter = Meter(time.monotonic)
         self.limits = Limits()
+        self.scribe = Scribe(self.send, self.now_ms)
         self.executor = executor
         self.settled: asyncio.Future[Message | None] | None = None
         self.journal: dict[int, bytes] = {}

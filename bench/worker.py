@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from bide import registry
+from bide import process_log, registry
 from bide.settings import Settings
 from bide.worker import Worker
 
@@ -19,7 +19,9 @@ from bide.worker import Worker
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the bench, and with it the input here
     settings = Settings.from_environ(os.environ)
-    worker = Worker(settings, registry.load(settings.tasks, local=True), settings.redis_url)
+    tasks, log = registry.load(settings.tasks, local=True), process_log.transitions(settings)
+    worker = Worker(settings, tasks, settings.redis_url, log=log)
+    process_log.set_up(settings, worker.name)
     print("ready", flush=True)
     if os.read(sys.stdin.fileno(), 100):
         asyncio.run(_work(worker))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor, Future
+from contextvars import copy_context
 from typing import Any, Final, Protocol
 
 from bide import branches
@@ -17,7 +18,9 @@ from bide.limits import Limits
 from bide.meter import Meter
 from bide.operations import Operations
 from bide.poller import Poller
+from bide.raised import guarded
 from bide.retry import Retry
+from bide.scribe import Lines, Scribe
 from bide.waits import NO_CONTEXT, Waits
 
 _WITHOUT_LIMIT: Final = float("inf")
@@ -28,6 +31,7 @@ class Floor(Protocol):
 
     meter: Meter
     limits: Limits
+    scribe: Scribe
 
     @property
     def executor(self) -> Executor:
@@ -62,7 +66,7 @@ class Attempt(Operations):
         "_active_s", "_active_since", "_billed_s", "_deadline", "_entered", "_events", "_floor",
         "_idle_since", "_limit_s", "_parked", "_replays", "_started", "_waited_s", "attempt", "calls",
         "can_wait", "context", "fence", "foreign", "holds_room", "id", "is_waiting", "isolated", "journal",
-        "lease", "policy", "polls", "threads", "waits", "work",
+        "lease", "lines", "policy", "polls", "threads", "waits", "work",
     )  # fmt: skip
 
     def __init__(self, lease: Lease, floor: Floor) -> None:
@@ -75,6 +79,8 @@ class Attempt(Operations):
         """What its start needs; None afterwards, as thousands of attempts may wait at a time."""
         self.context = Context(lease.id, lease.attempt, self)
         self.journal = Journal(lease.journal)
+        self.lines: Lines | None = None
+        """What it has said, once it has."""
         self.waits = Waits(self)
         self.work: asyncio.Task[Message | None] | None = None
         self.threads: tuple[Future[Any], ...] = ()
@@ -251,11 +257,11 @@ class Attempt(Operations):
             raise Interrupted("The lease was lost; another worker has the task.")
 
     async def in_thread(self, call: Callable[[], Any]) -> Any:
-        return await asyncio.shield(self.begin_thread(_guarded, call))
+        return await asyncio.shield(self.begin_thread(guarded, call))
 
     def begin_thread(self, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         """Call a plain function in a thread, which counts as the attempt's until it ends."""
-        thread = self._floor.executor.submit(function, *args)
+        thread = self._floor.executor.submit(copy_context().run, function, *args)
         self.threads = (*(old for old in self.threads if not old.done()), thread)
         result = asyncio.wrap_future(thread)
         # Perhaps nobody waits for it any more when it ends.
@@ -287,13 +293,13 @@ class Attempt(Operations):
         member = poller.member(key, self.task_id, token)
         self._floor.send(poller.queue, Message(poller.home.key, 0, Verb.UNWATCH, 0, member))
 
-    def report_progress(self, said: bytes) -> None:
-        if self.can_wait and branches.replaying():
-            return  # it was said before
-        floor = self._floor
-        loop = self.work.get_loop() if self.work is not None else asyncio.get_running_loop()
-        message = Message(*self.lease_held, Verb.PROGRESS, 0, said)
-        loop.call_soon_threadsafe(floor.send, self.id.slot, message)
+    @property
+    def scribe(self) -> Scribe:
+        return self._floor.scribe
+
+    def report_progress(self, fraction: float, message: str) -> None:
+        if not branches.replaying():  # else it was said before
+            self.scribe.report(self, fraction, message)
 
     def _send(self, *messages: Message) -> None:
         for message in messages:
@@ -310,11 +316,3 @@ class Attempt(Operations):
 def _answer(future: asyncio.Future[bool], counted: bool) -> None:
     if not future.done():
         future.set_result(counted)
-
-
-def _guarded(call: Callable[[], Any]) -> Any:
-    """What would end the worker, or asyncio's futures refuse, becomes an error like any other."""
-    try:
-        return call()
-    except (StopIteration, SystemExit, KeyboardInterrupt) as error:
-        raise RuntimeError(f"the function raised {type(error).__name__}") from error

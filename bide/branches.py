@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bide.errors import CodeChanged, Misuse
 from bide.journal import Cursor, Entry, Journal, JournalEnd
 from bide.waits import Waits
+from bide.whose import BRANCH
+
+if TYPE_CHECKING:
+    from bide.scribe import Speaker
 
 
 class Branch:
     """One line of code: its place in the journal, and a failure the code may catch."""
 
-    __slots__ = ("cursor", "failure", "foreign")
+    __slots__ = ("cursor", "failure", "foreign", "speaker")
 
-    def __init__(self, journal: Journal, path: str, foreign: list[asyncio.Task[Any]]) -> None:
-        """foreign: asyncio tasks that the code of any branch makes itself."""
+    def __init__(
+        self, journal: Journal, path: str, foreign: list[asyncio.Task[Any]], speaker: Speaker | None = None
+    ) -> None:
+        """foreign: asyncio tasks that the code of any branch makes itself. speaker: whose code it is, where
+        what that says is taken down.
+        """
         self.foreign = foreign
+        self.speaker = speaker
         self.cursor = Cursor(journal, path)
         self.failure: tuple[int, Entry] | None = None
         """The latest operation, if it raised, with its position or 0. Once the branch goes on, the code has
@@ -37,15 +46,28 @@ _FOREIGN: Final[dict[asyncio.Task[Any] | None, list[asyncio.Task[Any]]]] = {}
 """By asyncio task that some task's code made itself: the list of them all, which its own join."""
 
 
-def enter(journal: Journal, foreign: list[asyncio.Task[Any]]) -> None:
-    """Begin a task's code: the asyncio task that runs now owns the branch of it. `leave` ends it."""
-    _OWNED[asyncio.current_task()] = Branch(journal, "", foreign)
+def enter(journal: Journal, foreign: list[asyncio.Task[Any]], speaker: Speaker | None = None) -> None:
+    """Begin a task's code: the asyncio task that runs now owns the branch of it. `leave` ends it.
+
+    speaker: whose code it is, where what that says is taken down.
+    """
+    branch = Branch(journal, "", foreign, speaker)
+    _OWNED[asyncio.current_task()] = branch
+    BRANCH.set(branch)
 
 
 def replaying() -> bool:
-    """Whether the branch of the code that calls has entries before it that it has not come to yet."""
-    branch = _OWNED.get(asyncio.current_task())
+    """Whether the branch of the code that calls has entries before it that it has not come to yet.
+
+    Code in an asyncio task, or a thread, that a branch made itself goes by that branch.
+    """
+    branch = BRANCH.get()
     return branch is not None and branch.cursor.upcoming is not None
+
+
+def end(speaker: Speaker) -> None:
+    """The code of this attempt has ended; what it asked to be run at its end is no part of its journal."""
+    BRANCH.set(Branch(Journal(), "", [], speaker))
 
 
 def finish() -> None:
@@ -106,12 +128,13 @@ class Group:
         self._complete = loop.create_future()
         self._left = len(coroutines)
         self._waits.fork(len(coroutines))
-        foreign = _OWNED[asyncio.current_task()].foreign
+        parent = _OWNED[asyncio.current_task()]
         tasks = []
         for number, coroutine in enumerate(coroutines):
             # Made without the loop's factory: it is not foreign.
             task = asyncio.Task(self._run_branch(number, coroutine), loop=loop)
-            _OWNED[task] = Branch(self._journal, f"{self._path}.{number}", foreign)
+            path = f"{self._path}.{number}"
+            _OWNED[task] = Branch(self._journal, path, parent.foreign, parent.speaker)
             task.add_done_callback(_OWNED.pop)
             tasks.append(task)
         try:
@@ -130,6 +153,7 @@ class Group:
 
     async def _run_branch(self, number: int, coroutine: Coroutine[Any, Any, Any]) -> Any:
         failed = True
+        BRANCH.set(_OWNED[asyncio.current_task()])
         try:
             result = await coroutine
             finish()

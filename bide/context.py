@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
-import msgspec
-
 from bide.errors import DeadlineExceeded, Interrupted, Misuse, TaskCancelled, TaskTimeout
 from bide.ids import TaskId
 from bide.poller import Poller
@@ -63,7 +61,7 @@ class Waiter(Protocol):
     def time_ms(self) -> int: ...
     def random(self) -> float: ...
     def patched(self, name: str) -> bool: ...
-    def report_progress(self, said: bytes) -> None: ...
+    def report_progress(self, fraction: float, message: str) -> None: ...
 
 
 class Winner(NamedTuple):
@@ -193,8 +191,7 @@ class Context:
         if not 0 <= fraction <= 1:
             raise Misuse(f"ctx.progress takes a fraction from 0 to 1, not {fraction!r}")
         if self._engine is not None:
-            said = {"fraction": float(fraction), "message": str(message)[:_MAX_MESSAGE_CHARS]}
-            self._engine.report_progress(msgspec.json.encode(said))
+            self._engine.report_progress(float(fraction), str(message)[:_MAX_MESSAGE_CHARS])
 
     def on_exit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         """Call a function when the task ends for good: succeeded, failed for the last time or cancelled.

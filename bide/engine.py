@@ -54,8 +54,8 @@ class Engine(Protocol):
     def unwatch(self, poller: Poller, key: Any, token: str) -> None:
         """No longer."""
 
-    def report_progress(self, said: bytes) -> None:
-        """Show JSON with the task."""
+    def report_progress(self, fraction: float, message: str) -> None:
+        """Show with the task how far it is, from 0 to 1."""
 
     @property
     def owns_foreign(self) -> bool:

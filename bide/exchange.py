@@ -12,6 +12,7 @@ import msgspec
 
 from bide.autoscaler import Seen
 from bide.ids import TaskId
+from bide.moves import Moved, read_moves
 from bide.records import Run, Spec, read_run, read_spec
 
 BATCH: Final = 100
@@ -39,6 +40,8 @@ class Verb(StrEnum):
 
     JOURNAL = "journal"
     PROGRESS = "progress"
+    LINES = "lines"
+    """What a task has logged."""
     DELIVER = "deliver"
     """A poller has an answer for a task."""
     WATCH = "watch"
@@ -147,6 +150,8 @@ class ExchangeReply:
     """Whether this worker may lease; not when there are as many others as may be."""
     seen: Seen
     """The queue's fleet, this worker included if it is admitted."""
+    moves: tuple[Moved, ...] = ()
+    """What the script moved by itself, or to another state than a settle asked for."""
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -179,7 +184,7 @@ def read_events(packed: bytes | None) -> tuple[Event, ...]:
 
 def read_reply(slot: str, reply: list[Any], expires_at: float) -> ExchangeReply:
     """Decode what exchange.lua returned after its 'OK'; `expires_at` is for every lease in it."""
-    _, lost, flat, cancels, next_due_ms, due_ms, ready, workers, admitted, awake, free, starting = reply
+    _, lost, flat, cancels, next_due_ms, due_ms, ready, workers, admitted, *fleet, moves = reply
     fields = iter(flat)
     leases = tuple(
         Lease(
@@ -197,5 +202,6 @@ def read_reply(slot: str, reply: list[Any], expires_at: float) -> ExchangeReply:
         ready=ready,
         workers=workers,
         admitted=admitted == 1,
-        seen=Seen(ready, awake, free, starting),
+        seen=Seen(ready, *fleet),
+        moves=read_moves(slot, moves),
     )

@@ -24,6 +24,7 @@ from bide.reads import Reads
 from bide.registry import Registry
 from bide.room import Isolation, Room
 from bide.runner import Runner
+from bide.scribe import Scribe
 from bide.settings import Settings
 from bide.store import Store
 
@@ -48,6 +49,7 @@ class Floor:
         self.executor = executor
         self.meter = Meter(store.clock.local)
         self.limits = Limits()
+        self.scribe = Scribe(self.send, self.now_ms, keeps=settings.records)
         self.isolation = Isolation(self._on_isolation)
         self._shared = Room(settings.concurrency, self._on_room)
         self._rooms = {
@@ -101,6 +103,8 @@ class Floor:
 
     def lose(self, slot: str, leases: Sequence[tuple[bytes, int]]) -> None:
         """Stop what other workers have now."""
+        if self._store.log is not None:
+            self._store.log.forget(slot, leases)
         for key, fence in leases:
             attempt = self._attempts.get(slot, {}).get(key)
             if attempt is not None and attempt.fence == fence and attempt.context.stopping is None:
@@ -144,8 +148,13 @@ class Floor:
         if settle is not None:
             if settle.verb is not Settlement.PARKED:
                 self.ended_at = self._store.clock.local()
-            self._lanes[attempt.id.slot].send(settle)
+            self._settle(attempt, settle)
         self._forget_with_threads(attempt, None)
+
+    def _settle(self, attempt: Attempt, settle: Message) -> None:
+        """Send what it has said last, and the end of its lease."""
+        self.scribe.finish(attempt)
+        self._lanes[attempt.id.slot].send(settle)
 
     def _forget_with_threads(self, attempt: Attempt, _: object) -> None:
         """Forget an attempt once its threads are free: until then, so is not its place."""
@@ -232,9 +241,9 @@ class Floor:
     def give_up(self, attempt: Attempt, lives_s: float | None) -> None:
         """Settle what does not end although the worker leaves, after `lives_s` if that is why."""
         if lives_s is not None and not attempt.can_wait:
-            self._lanes[attempt.id.slot].send(self._runner.outlived(attempt, lives_s))
+            self._settle(attempt, self._runner.outlived(attempt, lives_s))
         else:
-            self._lanes[attempt.id.slot].send(attempt.settle(Settlement.HANDED_BACK))
+            self._settle(attempt, attempt.settle(Settlement.HANDED_BACK))
 
     @property
     def has_threads(self) -> bool:
@@ -245,7 +254,7 @@ class Floor:
         """Fail a parked task whose code will not unwind: nobody could say what it still does."""
         if attempt.is_over or attempt.context.stopping is not StopReason.PARK:
             return
-        self._lanes[attempt.id.slot].send(self._runner.stuck(attempt, UNWIND_S))
+        self._settle(attempt, self._runner.stuck(attempt, UNWIND_S))
         attempt.context.stopping = StopReason.LOST
         if attempt.work is not None:
             attempt.work.cancel()

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from bide.async_connection import AsyncClient
 from bide.autoscaler import Seen
 from bide.errors import BideError, StoreUnavailable
-from bide.exchange import BATCH, MAX_BYTES, ExchangeReply, Lease, Message, Settlement
+from bide.exchange import BATCH, MAX_BYTES, ExchangeReply, Lease, Message, Settlement, Verb
 from bide.ids import TaskId
 from bide.room import Isolation, Room
 from bide.store import Store
@@ -26,6 +26,8 @@ LISTEN_MS: Final = 30_000
 """How long the store counts on a listener that it has not heard of."""
 PACE_S: Final = 0.002
 """What turns of a lane are apart on average while tasks trickle in; batches need no pace."""
+MOST_LINES: Final = 1_000
+"""Of logs, that one exchange carries."""
 _STALE_REPLY_S: Final = 5.0
 _PAUSE_S: Final = 0.25
 """Between tries while the store is away."""
@@ -295,6 +297,8 @@ def _fitting(outbox: Sequence[tuple[Message, Answered | None]]) -> int:
     total = 0
     for count, (message, _) in enumerate(outbox[:BATCH]):
         total += len(message.body)
+        if message.verb is Verb.LINES:  # small as they are, each is a write
+            total += message.number * MAX_BYTES // MOST_LINES
         if total > MAX_BYTES and count:
             return count
     return min(len(outbox), BATCH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -59,3 +60,11 @@ def _find(type_name: str) -> type[Exception] | None:
     except (ImportError, AttributeError, ValueError):
         return None
     return found if isinstance(found, type) and issubclass(found, Exception) else None
+
+
+def guarded(call: Callable[[], Any]) -> Any:
+    """What would end the worker, or asyncio's futures refuse, becomes an error like any other."""
+    try:
+        return call()
+    except (StopIteration, SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"the function raised {type(error).__name__}") from error

@@ -15,6 +15,7 @@ from bide.depth import Depth
 from bide.errors import TaskNotFound
 from bide.exchange import Event, read_events
 from bide.ids import TaskId
+from bide.line import Line, read_line
 from bide.poller import Poller, Watcher, read_watcher
 from bide.records import Decided, TaskView, Totals, first_run, read_run, read_spec
 from bide.state import State
@@ -52,6 +53,20 @@ class Fleet:
     """The latest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """A page of a task's log."""
+
+    lines: tuple[tuple[int, Line], ...]
+    """With their numbers, in order."""
+    next: int
+    """The number of the last line that has been read with it."""
+    dropped: int
+    """Lines before these, after those read before, that are not kept any more."""
+    done: bool
+    """Whether the task is done."""
+
+
 class Reads:
     """Questions to the store. Every one may raise StoreUnavailable."""
 
@@ -72,6 +87,15 @@ class Reads:
             raise TaskNotFound
         run = read_run(reply[1]) if reply[1] else first_run(spec, id.submitted_ms)
         return TaskView(str(id), id.slot, spec, run, id.submitted_ms, reply[2])
+
+    def lines(self, id: TaskId, tenant: str, after: int, most: int) -> LogPage:
+        """Up to `most` (at most 100) lines of a task's log that follow the one numbered `after`.
+
+        Raises TaskNotFound, also when it belongs to another tenant.
+        """
+        done, last, first, *found = self._store.slot_script("lines", id.slot, id.key, tenant, after, most)
+        lines = tuple((first + i, read_line(packed)) for i, packed in enumerate(found) if packed is not None)
+        return LogPage(lines, max(after, min(last, first + len(found) - 1)), first - after - 1, done == 1)
 
     def depth(self, slot: str) -> Depth:
         """How many tasks of a queue are in each state, for how long the first of them has waited, and whether

@@ -88,7 +88,7 @@ class Runner:
         definition, call = prepared
         try:
             attempt.begin(definition.timeout_s)
-            branches.enter(attempt.journal, attempt.foreign)
+            branches.enter(attempt.journal, attempt.foreign, attempt)
             try:
                 code = call()
                 del call, prepared  # thousands of these frames wait at a time
@@ -197,6 +197,7 @@ class Runner:
 
     async def _run_exits(self, attempt: Attempt) -> None:
         """What the task asked for at its end, each in a thread or on the loop."""
+        branches.end(attempt)
         for call in attempt.context.exits:
             try:
                 async with asyncio.timeout(_EXIT_S):

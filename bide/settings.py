@@ -190,6 +190,32 @@ class Settings:
         variables.whole(0, 1_000_000),
         "Submissions a second per tenant and queue, with one second's worth of burst; 0 is no limit.",
     )
+    records: bool = _setting(
+        "BIDE_RECORDS",
+        True,
+        variables.flag,
+        "0 keeps no lines of tasks, no history of attempts and no series, and logs no transitions: what "
+        "recording costs can be measured, or saved. States, results and totals are kept in any case.",
+    )
+    task_log_level: str = _setting(
+        "BIDE_TASK_LOG_LEVEL",
+        "INFO",
+        variables.level,
+        "From which level on what a task logs is kept with it: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
+    )
+    log_level: str = _setting(
+        "BIDE_LOG_LEVEL",
+        "INFO",
+        variables.level,
+        "From which level on processes log. Transitions of tasks are INFO.",
+    )
+    log_format: str = _setting(
+        "BIDE_LOG_FORMAT",
+        "",
+        variables.choice("json", "text"),
+        "What processes log: `json`, one object a line, transitions of tasks among them; `text`, for "
+        "people, without those. Unset, it is `text` in quick mode and `json` elsewhere.",
+    )
     memory_mb: int = _setting(
         "BIDE_MEMORY_MB",
         variables.MEMORY_MB,
@@ -212,6 +238,11 @@ class Settings:
         """Whether the queue's tasks have places of their own in each worker."""
         own = dict(self.queue_limits).get(queue)
         return own is not None and own.concurrency > 0
+
+    @property
+    def logs_json(self) -> bool:
+        """Whether processes log JSON, and so transitions."""
+        return self.log_format == "json" or (not self.log_format and not self.local)
 
     @cached_property
     def _other_limits(self) -> Limits:

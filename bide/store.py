@@ -21,10 +21,12 @@ from bide.errors import BideError, Superseded, Unregistered
 from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, split_ids
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
+from bide.moves import read_moves
 from bide.records import Spec, pack_spec
 from bide.replies import Accepted, Cancelled, Need, Retried, Sent, Upkeep
 from bide.scripts import AsyncClient
 from bide.submission import Submission
+from bide.transition_log import TransitionLog
 
 UNLIMITED: Final = Limits(minimum=0, maximum=1_000, concurrency=100)
 
@@ -50,11 +52,17 @@ class Store(Calls):
         clock: Clock,
         *,
         limits: Callable[[str], Limits] = lambda _: UNLIMITED,
+        records: bool = True,
+        log: TransitionLog | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """limits: of each queue; `Settings.limits` has them."""
+        """limits: of each queue; `Settings.limits` has them. records: as `Settings.records`. log: of the
+        transitions that calls of this make.
+        """
         super().__init__(client, keys, clock)
         self.limits = limits
+        self.records = records
+        self.log = log
         self._random_bytes = random_bytes
 
     # --- for handlers ---------------------------------------------------------------------
@@ -70,7 +78,7 @@ class Store(Calls):
         except Unregistered:
             self.register(queue)
             reply = self.slot_script("submit", queue, *arguments)
-        return _accepted(queue, reply)
+        return self._accepted(submission, arguments, reply)
 
     def submit_all(
         self, submissions: Sequence[Submission], *, rate_limit: int = 0
@@ -87,8 +95,12 @@ class Store(Calls):
             if any(isinstance(reply, Unregistered) for reply in replies):
                 self.register(queue)
                 replies = self.slot_scripts("submit", queue, calls)
-            for place, reply in zip(places, replies, strict=True):
-                answers[place] = reply if isinstance(reply, BideError) else _accepted(queue, reply)
+            for place, arguments, reply in zip(places, calls, replies, strict=True):
+                answers[place] = (
+                    reply
+                    if isinstance(reply, BideError)
+                    else self._accepted(submissions[place], arguments, reply)
+                )
         return [answers[place] for place in range(len(submissions))]
 
     def _asked_for(self, submission: Submission, rate_limit: int) -> tuple[Any, ...]:
@@ -113,6 +125,15 @@ class Store(Calls):
             f"rate/{tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
         )  # fmt: skip
 
+    def _accepted(self, submission: Submission, asked: tuple[Any, ...], reply: list[Any]) -> Accepted:
+        """What submit.lua answered to these arguments."""
+        _, key, new, workers, alarm_ms, left = reply
+        id = TaskId(submission.queue, key)
+        # Seen under its own id it is new, too: the first answer was lost.
+        if self.log is not None and (new == 1 or key == asked[1]):
+            self.log.note("submitted", id, submission.name, state="scheduled" if asked[4] else "ready")
+        return Accepted(id, new == 0, Need(workers, alarm_ms), left if left >= 0 else None)
+
     def send_event(self, id: TaskId, tenant: str, name: str, body: bytes, *, key: str = "") -> Sent:
         """Send a task an event; it is kept until the task reads it.
 
@@ -121,24 +142,33 @@ class Store(Calls):
         Raises TaskNotFound, TaskFinished, IdempotencyConflict, InboxFull.
         """
         marked = key.encode() or self._random_bytes(16)
-        _, new, workers = self.slot_script(
+        _, new, workers, moves = self.slot_script(
             "event", id.slot, self.now_ms(), id.key, tenant, name, body,
-            _digest(marked), _digest(name.encode() + b"\0" + body), *self._fleet(id.slot),
+            _digest(marked), _digest(name.encode() + b"\0" + body), *self._fleet(id.slot), int(self.records),
         )  # fmt: skip
+        self._note(id.slot, moves)
         return Sent(new == 0, Need(workers))
 
     def cancel(self, id: TaskId, tenant: str) -> Cancelled:
         """Cancel a task. Raises TaskNotFound, TaskFinished."""
         reply = self.slot_script("cancel", id.slot, self.now_ms(), id.key, tenant, *self._fleet(id.slot))
+        self._note(id.slot, reply[1])
         if reply[0] == b"CANCELLED":
             return Cancelled(True, Need())
-        if reply[1]:
-            self._ring(id.slot, reply[1].decode())
-        return Cancelled(False, Need(reply[2]))
+        if reply[2]:
+            self._ring(id.slot, reply[2].decode())
+        return Cancelled(False, Need(reply[3]))
+
+    def _note(self, slot: str, moves: Sequence[bytes | int]) -> None:
+        """Log what a script has moved."""
+        if self.log is not None and moves:
+            self.log.note_moves(read_moves(slot, moves))
 
     def erase(self, id: TaskId, tenant: str) -> None:
         """Forget a finished task. Raises TaskNotFound, TaskNotFinished."""
-        self.slot_script("erase", id.slot, id.key, tenant)
+        _, name, attempt = self.slot_script("erase", id.slot, id.key, tenant)
+        if self.log is not None:
+            self.log.note("deleted", id, name.decode(), attempt=attempt)
 
     def retry(self, id: TaskId, tenant: str) -> Retried:
         """Begin a failed task again. A repeat, and one that was retried before, are left as they are.
@@ -210,7 +240,10 @@ class Store(Calls):
         )  # fmt: skip
         if reply[0] != b"OK":
             raise Superseded(f"Worker {worker} has been superseded by a later start of itself.")
-        return read_reply(slot, reply, asked_at + lease_ms / 1000 - self.clock.lag_s)
+        answer = read_reply(slot, reply, asked_at + lease_ms / 1000 - self.clock.lag_s)
+        if self.log is not None:
+            self.log.note_turn(slot, messages, answer.lost, answer.leases, answer.moves, now_ms)
+        return answer
 
     async def _now_ms_async(self, client: AsyncClient) -> int:
         if self.clock.now_ms() is None:
@@ -239,7 +272,8 @@ class Store(Calls):
         """
         args = (FORGET_MS, epoch, *self._fleet(slot), int(afresh))
         done = self.slot_script("tick", slot, self.now_ms(), *args)
-        promoted, reaped, pruned, ready, listeners, next_due_ms, alarm_ms, *fleet, operating = done
+        promoted, reaped, pruned, ready, listeners, next_due_ms, alarm_ms, *fleet, operating, moves = done
+        self._note(slot, moves)
         seen = Seen(ready, *fleet)
         return Upkeep(promoted, reaped, pruned, listeners, next_due_ms, alarm_ms, seen, operating)
 
@@ -279,8 +313,3 @@ class Store(Calls):
         """What scripts want to know of the queue's limits: places of each worker, workers that may be."""
         limits = self.limits(slot)
         return limits.concurrency, limits.maximum
-
-
-def _accepted(queue: str, reply: list[Any]) -> Accepted:
-    _, key, new, workers, alarm_ms, left = reply
-    return Accepted(TaskId(queue, key), new == 0, Need(workers, alarm_ms), left if left >= 0 else None)

@@ -113,6 +113,11 @@ def choice(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def level(raw: str) -> str:
+    """A level of logging, in capitals."""
+    return choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")(raw.upper())
+
+
 def aws_name(characters: str, most: int) -> Callable[[str], str]:
     """The name of something in AWS, which spells each kind a little differently."""
 

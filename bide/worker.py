@@ -10,6 +10,7 @@ from typing import Final
 
 from bide.async_connection import connect_async
 from bide.branches import adopt
+from bide.capture import capturing
 from bide.clock import Clock
 from bide.connection import connect
 from bide.exchange import Lease
@@ -24,6 +25,7 @@ from bide.replies import Need
 from bide.room import Isolation, Room
 from bide.settings import Settings
 from bide.store import Store
+from bide.transition_log import TransitionLog
 from bide.wake import NoWake, Wake, Waker
 
 _BEAT_S: Final = 1.0
@@ -42,11 +44,12 @@ class Worker:
         stays: bool = True,
         wake: Wake | None = None,
         lives_s: float | None = None,
+        log: TransitionLog | None = None,
     ) -> None:
         """stays: go on when idle; otherwise leave as soon as nothing is left but waits, or nothing at all
         has come for `idle_seconds`. wake: starts other workers where this one does not suffice, and sets
         the alarm for what is due when nobody is awake any more. lives_s: seconds from now after which it
-        leases nothing more and hands over, its successor started first; None for never.
+        leases nothing more and hands over, its successor started first; None for never. log: of transitions.
         """
         clock = Clock()
         self.name = secrets.token_hex(6)
@@ -55,7 +58,10 @@ class Worker:
         self._settings = settings
         self._stays = stays
         self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="task")
-        self._store = Store(connect(store_url), Keys(settings.prefix), clock, limits=settings.limits)
+        self._store = Store(
+            connect(store_url), Keys(settings.prefix), clock, limits=settings.limits,
+            records=settings.records, log=log and log.of_worker(self.name),
+        )  # fmt: skip
         self._lifetime = Lifetime(clock.local)
         self._lanes: dict[str, Lane] = {}
         self._floor = Floor(settings, registry, self._threads, self._store, self._lanes)
@@ -105,13 +111,14 @@ class Worker:
         )
         heartbeat.start()
         try:
-            async with asyncio.TaskGroup() as group:
-                beat = group.create_task(self._beat())
-                lanes = [group.create_task(lane.run()) for lane in self._lanes.values()]
-                departure = await self._leaving.time_to_leave(stays=self._stays)
-                await self._leaving.drain(lanes, departure)
-                beat.cancel()
-            await asyncio.gather(*self._calls)
+            with capturing(self._floor.scribe, self._settings.task_log_level):
+                async with asyncio.TaskGroup() as group:
+                    beat = group.create_task(self._beat())
+                    lanes = [group.create_task(lane.run()) for lane in self._lanes.values()]
+                    departure = await self._leaving.time_to_leave(stays=self._stays)
+                    await self._leaving.drain(lanes, departure)
+                    beat.cancel()
+                await asyncio.gather(*self._calls)
         finally:
             heartbeat.stop()
             self._threads.shutdown(wait=self.clean, cancel_futures=True)

@@ -8,7 +8,7 @@ from chalice.app import Chalice
 
 from bide.settings import Settings
 from bide.wake import Wake
-from chalice_app import batches, deployable, listing, meta, queues, redrive, server, tasks
+from chalice_app import batches, deployable, listing, log, meta, queues, redrive, server, tasks
 from chalice_app.routing import close_gaps
 from chalice_app.services import PROVIDER
 
@@ -22,6 +22,7 @@ def serve(app: Chalice, wake: Callable[[Settings], Wake]) -> None:
     app.register_blueprint(listing.routes)
     app.register_blueprint(tasks.routes)
     app.register_blueprint(batches.routes)
+    app.register_blueprint(log.routes)
     app.register_blueprint(server.routes)
     app.register_blueprint(queues.routes)
     app.register_blueprint(redrive.routes)

@@ -37,6 +37,9 @@ MAX_CODE_LENGTH: Final = 64
 MIN_RATE: Final = 0.01
 MAX_RATE: Final = 10_000
 """Tasks per second of a redrive."""
+MAX_LINES: Final = 100
+"""Of a log, on one page."""
+MAX_LINE_NUMBER: Final = 2**32 - 1
 
 MAX_REASON_LENGTH: Final = 500
 MAX_CLOSED_SECONDS: Final = 86_400
@@ -44,6 +47,8 @@ MAX_CLOSED_SECONDS: Final = 86_400
 
 LONGEST_RETRY_AFTER: Final = 30
 """Seconds; the longest guess for a task whose end is not known."""
+LOG_RETRY_AFTER: Final = 1
+"""Seconds, while a task may log more."""
 INBOX_RETRY_AFTER: Final = 5
 """Seconds, while a task has no room for another event."""
 OPERATIONS_RETRY_AFTER: Final = 10

@@ -59,6 +59,25 @@ _PREFER: Final[Schema] = {
     "schema": {"type": "string"},
     "example": "wait=5",
 }
+_LOG_PAGE: Final[tuple[Schema, ...]] = (
+    {
+        "name": "after",
+        "in": "query",
+        "description": "The number of the last line that was read: `next` of the last page.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": limits.MAX_LINE_NUMBER, "default": 0},
+    },
+    {
+        "name": "page_size",
+        "in": "query",
+        "description": "Lines to answer with at most.",
+        "schema": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": limits.MAX_LINES,
+            "default": limits.MAX_LINES,
+        },
+    },
+)
 _IF_NONE_MATCH: Final[Schema] = {
     "name": "If-None-Match",
     "in": "header",
@@ -102,6 +121,7 @@ def paths(submission: Schema) -> Schema:
         "/v1/tasks/{id}": {"parameters": [_ID], "get": _show(), "delete": _erase()},
         "/v1/batches": {"post": _submit_batch(submission)},
         "/v1/tasks/{id}/cancel": {"parameters": [_ID], "post": _cancel()},
+        "/v1/tasks/{id}/log": {"parameters": [_ID], "get": _show_log()},
         "/v1/tasks/{id}/events/{name}": {"parameters": [_ID, _EVENT_NAME], "post": _send_event()},
         "/v1/tasks/{id}/retry": {"parameters": [_ID], "post": _retry()},
         "/v1/tasks/{id}/attempts": {
@@ -202,6 +222,12 @@ def _show() -> Schema:
         **_operation("showTask", "Show a task.", shown | unchanged, 404),
         "parameters": [_IF_NONE_MATCH, _PREFER],
     }
+
+
+def _show_log() -> Schema:
+    page = _answer(200, "The lines that follow.", "Log", "Retry-After")
+    shown = _operators(_operation("showLog", "Show a task's log.", page, 400, 404))
+    return {**shown, "parameters": list(_LOG_PAGE)}
 
 
 def _cancel() -> Schema:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from chalice.app import Blueprint, Chalice, Request, Response
 
+from bide.whose import REQUEST_ID
 from chalice_app import auth, problems
 from chalice_app.errors import Forbidden, MethodNotAllowed, NotFound
 from chalice_app.services import PROVIDER, Services
@@ -72,6 +73,7 @@ def _guarded(routes: Blueprint, view: View, public: bool, operator: bool = False
     @functools.wraps(view)
     def handler(**parameters: str) -> Response:
         request = routes.current_request
+        REQUEST_ID.set(str(request.context.get("requestId") or ""))
         try:
             services = PROVIDER.get()
             auth.check_origin(services.settings, request.headers)

@@ -6,6 +6,7 @@ from typing import Final
 
 from bide.state import State
 from chalice_app.failed_schemas import FAILED_SCHEMAS
+from chalice_app.log_schema import LOG
 from chalice_app.schema_pieces import TIME, TIME_OR_NULL, Schema, record
 from chalice_app.server_schemas import SERVER_SCHEMAS
 
@@ -141,6 +142,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Task": _TASK,
     "TaskPage": _TASK_PAGE,
     "Batch": _BATCH,
+    "Log": LOG,
     "Problem": _PROBLEM,
     **FAILED_SCHEMAS,
     **SERVER_SCHEMAS,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from bide import registry
+from bide import process_log, registry
 from bide.clock import Clock
 from bide.connection import connect
 from bide.errors import RegistryError, SettingsError
@@ -19,6 +19,7 @@ from bide.reads import Reads
 from bide.registry import Registry
 from bide.settings import Settings
 from bide.store import Store
+from bide.transition_log import TransitionLog
 from bide.wake import NoWake, Wake, Waker
 from chalice_app.errors import NotConfigured
 
@@ -42,10 +43,14 @@ class Services:
         return tuple(sorted({*self.queues, *self.store.slots()}))
 
 
-def build(settings: Settings, wake: Wake = NoWake()) -> Services:  # noqa: B008 - it has no state
+def build(
+    settings: Settings,
+    wake: Wake = NoWake(),  # noqa: B008 - it has no state
+    log: TransitionLog | None = None,
+) -> Services:
     """Services for these settings; connects only when first used. Raises SettingsError, RegistryError.
 
-    wake: how workers are started where none is awake.
+    wake: how workers are started where none is awake. log: of transitions.
     """
     if not settings.redis_url:
         raise SettingsError(
@@ -55,7 +60,9 @@ def build(settings: Settings, wake: Wake = NoWake()) -> Services:  # noqa: B008 
         client = connect(settings.redis_url)
     except ValueError as error:
         raise SettingsError([f"BIDE_REDIS_URL {error}"]) from error
-    store = Store(client, Keys(settings.prefix), Clock(), limits=settings.limits)
+    store = Store(
+        client, Keys(settings.prefix), Clock(), limits=settings.limits, records=settings.records, log=log
+    )
     tasks = registry.load(settings.tasks, local=settings.local, strict=not settings.local)
     queues = frozenset({*tasks.queues, *settings.queues})
     tariff = Tariff(prices(settings.prices), settings.memory_mb)
@@ -101,7 +108,8 @@ class Provider:
 
 def _from_environment(make_wake: MakeWake) -> Services:
     settings = Settings.from_environ(os.environ)
-    return build(settings, make_wake(settings))
+    process_log.set_up(settings)
+    return build(settings, make_wake(settings), process_log.transitions(settings))
 
 
 PROVIDER: Final = Provider(_from_environment)

@@ -15,6 +15,7 @@ from typing import Final
 
 import uvloop
 
+from bide import process_log
 from bide.settings import Settings
 from local.asgi import Application
 from local.blocking import Blocking
@@ -35,10 +36,11 @@ def main() -> None:
     line = Line(arguments.line)
     with line.starting():
         settings = Settings.from_environ(os.environ)
+        process_log.set_up(settings)
         from app import app
         from chalice_app.services import PROVIDER, build
 
-        PROVIDER.use(build(settings, wake=LineWake(line)))
+        PROVIDER.use(build(settings, wake=LineWake(line), log=process_log.transitions(settings)))
         line.report(Problems.of(PROVIDER.get().registry.problems))
         application = Application(Blocking(Gateway(app), settings.wait_slots + _SPARE_THREADS).answer)
     uvloop.run(_serve(application, socket.socket(fileno=arguments.socket), line))

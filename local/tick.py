@@ -7,12 +7,13 @@ lost, and for the alarms of a stack that has ended since.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import queue
 import signal
-import sys
 from typing import Final
 
+from bide import process_log
 from bide.clock import Clock
 from bide.connection import connect
 from bide.errors import StoreError
@@ -27,6 +28,7 @@ from local.wake import LineWake
 _PERIODS: Final = 2
 """What is due within so many periods gets an alarm; the next tick sees the rest in time."""
 
+_log = logging.getLogger("bide.tick")
 
 Turns = queue.SimpleQueue[list[str] | None]
 """Each a look, with the names of workers that have died; None ends it."""
@@ -39,7 +41,11 @@ def main() -> None:
     line = Line(arguments.line)
     with line.starting():
         settings = Settings.from_environ(os.environ)
-        store = Store(connect(settings.redis_url), Keys(settings.prefix), Clock(), limits=settings.limits)
+        process_log.set_up(settings)
+        store = Store(
+            connect(settings.redis_url), Keys(settings.prefix), Clock(), limits=settings.limits,
+            records=settings.records, log=process_log.transitions(settings),
+        )  # fmt: skip
         caretaker = Caretaker(store, Waker(store, LineWake(line)))
     turns: Turns = queue.SimpleQueue()  # its put may be called in a signal handler
     signal.signal(signal.SIGTERM, lambda *_: turns.put(None))
@@ -56,7 +62,7 @@ def main() -> None:
             is_store_away, is_first, is_busy = False, False, report.operating
         except StoreError as error:
             if not is_store_away:  # once, not at each tick
-                print(f"tick: waiting for the store: {error}", file=sys.stderr, flush=True)
+                _log.warning("waiting for the store: %s", error)
             is_store_away, is_busy = True, False
         # A bulk operation that is under way need not wait for the next period.
         lost = _next_turn(turns, 0 if is_busy else settings.tick_seconds)

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from bide import registry
+from bide import process_log, registry
 from bide.settings import Settings
 from bide.worker import Worker
 from local.line import SERVE, Line, Problems, Ready, Stopped
@@ -27,7 +27,11 @@ def main() -> None:
         settings = Settings.from_environ(os.environ)
         tasks = registry.load(settings.tasks, local=settings.local, strict=False)
         line.report(Problems.of(tasks.problems))
-        worker = Worker(settings, tasks, settings.redis_url, stays=False, wake=LineWake(line))
+        worker = Worker(
+            settings, tasks, settings.redis_url, stays=False, wake=LineWake(line),
+            log=process_log.transitions(settings),
+        )  # fmt: skip
+        process_log.set_up(settings, worker.name)
     asyncio.run(_work(worker, line))
     sys.stdout.flush()
     os._exit(0)  # without joining threads of plain functions that cannot be ended

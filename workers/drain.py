@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from chalice.app import Blueprint
 
 from workers import fleet
-from workers.environment import settings, tasks
+from workers.environment import set_up_logs, settings, tasks
 
 if TYPE_CHECKING:
     from bide.settings import Settings
@@ -45,6 +45,7 @@ def drain(event: dict[str, Any], context: Deadline) -> dict[str, Any]:
     # Not with the module: it is imported by every function, and only this one needs it.
     import asyncio
 
+    from bide import process_log
     from bide.worker import Worker
 
     hops = _hops(event)
@@ -56,7 +57,9 @@ def drain(event: dict[str, Any], context: Deadline) -> dict[str, Any]:
         stays=False,
         wake=fleet.direct(settings(), lambda: 0 if worker.has_worked else hops + 1),
         lives_s=lives_s(settings(), context),
+        log=process_log.transitions(settings()),
     )
+    set_up_logs(context, worker.name)
     asyncio.run(worker.run())
     _end_with(set(threading.enumerate()) - before)
     return {"hops": 0 if worker.has_worked else hops + 1}

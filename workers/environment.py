@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 
-from bide import registry
+from bide import process_log, registry
 from bide.clock import Clock
 from bide.connection import connect
 from bide.errors import SettingsError
@@ -14,6 +14,7 @@ from bide.keys import Keys
 from bide.registry import Registry
 from bide.settings import Settings
 from bide.store import Store
+from bide.whose import REQUEST_ID
 
 
 def serves_requests(environ: Mapping[str, str]) -> bool:
@@ -41,7 +42,19 @@ def tasks() -> Registry:
 def new_store() -> Store:
     """A store with connections of its own: those of an earlier invocation may have died in a freeze."""
     found = settings()
-    return Store(connect(found.redis_url), Keys(found.prefix), Clock(), limits=found.limits)
+    return Store(
+        connect(found.redis_url), Keys(found.prefix), Clock(), limits=found.limits,
+        records=found.records, log=process_log.transitions(found),
+    )  # fmt: skip
+
+
+def set_up_logs(context: object, worker: str = "") -> None:
+    """Log as the settings say, under the id of this invocation. Raises SettingsError.
+
+    context: Lambda's. worker: by which the store knows this process, if it is one.
+    """
+    process_log.set_up(settings(), worker)
+    REQUEST_ID.set(str(getattr(context, "aws_request_id", "")))
 
 
 def sources() -> tuple[str, str]:

@@ -15,13 +15,13 @@ from contextlib import closing
 from typing import Any, Final
 
 import msgspec
-from chalice.app import Blueprint, CloudWatchEvent, KinesisEvent, Rate, SQSEvent
+from chalice.app import BaseLambdaEvent, Blueprint, CloudWatchEvent, KinesisEvent, Rate, SQSEvent
 
 from bide.errors import BideError
 from bide.upkeep import Caretaker
 from bide.wake import Waker
 from workers import fleet
-from workers.environment import new_store, settings, sources
+from workers.environment import new_store, set_up_logs, settings, sources
 from workers.fleet import Hint
 
 WITHIN_MS: Final = 120_000
@@ -39,9 +39,9 @@ routes = Blueprint("app")
 
 
 @routes.schedule(Rate(1, unit=Rate.MINUTES), description="Bide: upkeep, and a worker for what was missed")
-def tick(_event: CloudWatchEvent) -> None:
+def tick(event: CloudWatchEvent) -> None:
     """The scheduled run."""
-    _wake(())
+    _wake(event, ())
 
 
 _queue, _stream = sources()
@@ -56,21 +56,22 @@ def _trigger(source: str, register: Callable[..., Any], **options: object) -> Ca
 @_trigger(_queue, routes.on_sqs_message, queue=_queue, batch_size=10)
 def wake_by_queue(event: SQSEvent) -> None:
     """A doorbell or an alarm has come by the queue."""
-    _wake(record.body.encode() for record in event)
+    _wake(event, (record.body.encode() for record in event))
 
 
 @_trigger(_stream, routes.on_kinesis_record, stream=_stream, batch_size=100)
 def wake_by_stream(event: KinesisEvent) -> None:
     """A doorbell has come by the stream."""
-    _wake(record.data for record in event)
+    _wake(event, (record.data for record in event))
 
 
-def _wake(messages: Iterable[bytes]) -> None:
+def _wake(event: BaseLambdaEvent, messages: Iterable[bytes]) -> None:
     """Start whom the messages ask for, then look for what else it takes."""
     ends_at = time.monotonic() + _LOOK_S
     hints = [_read(message) for message in messages]
     hops = max((hint.hops for hint in hints), default=0)
     try:
+        set_up_logs(event.context)
         wake = fleet.direct(settings(), lambda: hops)
         wake.start(sum(hint.start for hint in hints))
         store = new_store()

@@ -2,7 +2,7 @@
 -- A running one is ended by its worker; it is looked at again, in case that worker dies.
 -- Transition: scheduled -> expired, ready -> expired, scheduled -> failed, ready -> failed,
 --   waiting -> failed, retrying -> failed
--- Uses: _run, _writes, _finish, ready, isolated, due, ends.
+-- Uses: _run, _writes, _moves, _finish, ready, isolated, due, ends.
 local AGAIN_MS = 5000
 local DEADLINE_EXCEEDED = cjson.encode({
   code = 'DEADLINE_EXCEEDED',
@@ -27,6 +27,7 @@ local function end_overdue(now_ms, limit)
       else
         finish(id, run, 'failed', DEADLINE_EXCEEDED, now_ms)
       end
+      note_move(id, run, run[STATE])
     end
   end
   flush()

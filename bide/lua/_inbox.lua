@@ -1,6 +1,6 @@
 -- Events of a task that it has not read: {last number, {{number, name, body}, ...}, {marks}}.
 -- A mark tells an event that was sent before: the digests of its key and of its body.
--- Uses: _run, _writes, _ready, meta, due, inbox.
+-- Uses: _run, _writes, _moves, _ready, meta, due, inbox.
 local MAX_UNREAD, MAX_MARKS = 64, 256
 
 -- Whether an event is a poller's answer.
@@ -49,6 +49,7 @@ local function deliver(run, id, name, body, key, body_digest, now_ms)
   if run[STATE] == 'waiting' and is_awaited(run, name) then
     collect(writes.undue, id)
     line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
+    note_move(id, run, 'promoted')
   else
     keep(id, run)
   end

@@ -1,8 +1,8 @@
--- What a worker has to say, in its order: entries of journals, progress, ends of leases, and what
--- shared pollers found and are asked for.
+-- What a worker has to say, in its order: entries of journals, progress, lines of logs, ends of leases, and
+-- what shared pollers found and are asked for.
 -- Transition: running -> succeeded, running -> failed, running -> cancelled, running -> retrying,
 --   running -> ready, running -> waiting, waiting -> ready, none -> waiting
--- Uses: _run, _writes, _journal, _inbox, _settle, _watch, runs, progress.
+-- Uses: _run, _writes, _journal, _lines, _inbox, _settle, _watch, runs, progress.
 local VERBS = {}
 
 function VERBS.journal(run, id, fence, position, entry, event)
@@ -19,6 +19,12 @@ end
 function VERBS.progress(run, id, fence, _, said)
   if not run or run[FENCE] ~= fence then return false end
   redis.call('HSET', progress, id, said)
+  return true
+end
+
+function VERBS.lines(run, id, fence, _, packed)
+  if not run or run[FENCE] ~= fence or run[STATE] ~= 'running' then return false end
+  add_lines(id, split_lines(packed))
   return true
 end
 

@@ -3,7 +3,7 @@
 -- A task whose next attempt is its last goes to `isolated`: no worker holds two of those, so
 -- that a task which kills its workers fails alone and takes no neighbour with it.
 -- Transition: running -> ready, running -> failed, running -> cancelled
--- Uses: _run, _writes, _attempts, _finish, _ready, meta, runs, leased, isolated.
+-- Uses: _run, _writes, _attempts, _moves, _finish, _ready, meta, runs, leased, isolated.
 local WORKER_LOST = cjson.encode({
   code = 'WORKER_LOST',
   message = 'The worker that ran this task died or fell silent on every attempt.',
@@ -31,6 +31,7 @@ local function reap(now_ms, limit)
     else
       line_up(id, run, seq + i, now_ms)
     end
+    note_move(id, run, 'reaped', name)
   end
   flush()
   return #ids, holders, taken

@@ -3,7 +3,7 @@
 --   running -> retrying, running -> ready, running -> waiting
 -- A cancel that was asked for wins over another try, and over a park.
 -- A settled record keeps its fence, so the same settle again answers true and changes nothing.
--- Uses: _run, _writes, _attempts, _finish, _ready, _inbox, meta, watched.
+-- Uses: _run, _writes, _attempts, _moves, _finish, _ready, _inbox, meta, watched.
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
 local STAYS = { waiting = true, polled = true }
 
@@ -26,9 +26,11 @@ end
 
 -- Parks a task until it is due, or until one of the events in `awaits` comes, or has come.
 local function park(run, id, delay_ms, awaits, now_ms)
+  local holder = run[WORKER]
   run[WORKER], run[RESUMES], run[PARKED], run[AWAITS] = '', 1, now_ms, awaits
   if run[INBOX] > 0 and has_awaited(run, id) then
     line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
+    note_move(id, run, 'parked', holder)
     return
   end
   enter(run, 'waiting')
@@ -46,12 +48,17 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
   collect(writes.unleased, id)
   charge(run, usage)
   if run[CANCELLING] == 1 and state == 'waiting' and run[EXITS] == 1 then
+    local holder = run[WORKER]
     run[RESUMES] = 1 -- as a parked task that is cancelled
     line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
+    note_move(id, run, 'parked', holder)
     return true
   end
   if run[CANCELLING] == 1 and not TERMINAL[state] then
-    state, body = 'cancelled', ''
+    local holder = run[WORKER]
+    finish(id, run, 'cancelled', '', now_ms)
+    note_move(id, run, 'cancelled', holder)
+    return true
   end
   if TERMINAL[state] then
     finish(id, run, state, body, now_ms)

@@ -28,8 +28,9 @@
 -- ARGV[3] tenant: who asks; another tenant's task is not found
 -- ARGV[4] places: of each worker, for tasks of this queue
 -- ARGV[5] most: workers that may be
--- Returns: {'CANCELLED'} at once (also when it was cancelled before), or
---   {'REQUESTED', worker or '', workers to start}
+-- Returns: {'CANCELLED', moves} at once (also when it was cancelled before, without a move), or
+--   {'REQUESTED', moves, worker or '', workers to start}; moves: what it moved (id, event, state, attempt, '',
+--   name), or nothing
 -- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state)
 -- Fence: none; the worker's own settle of the cancel is fenced
 -- Cost: 22 commands, O(log n)
@@ -43,6 +44,7 @@ local attempts = KEYS[21]
 --- include _writes
 --- include _journal
 --- include _attempts
+--- include _moves
 --- include _finish
 --- include _line
 --- include _ready
@@ -54,7 +56,7 @@ local now_ms, id = tonumber(ARGV[1]), ARGV[2]
 local run, head = load_task(id)
 if not run or head[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end
 
-if run[STATE] == 'cancelled' then return { 'CANCELLED' } end
+if run[STATE] == 'cancelled' then return { 'CANCELLED', {} } end
 if run[FINISHED] > 0 then return { 'TASK_FINISHED', run[STATE] } end
 if run[STATE] == 'running' then
   if run[CANCELLING] == 0 then
@@ -64,23 +66,26 @@ if run[STATE] == 'running' then
       redis.call('HSET', signals, run[WORKER], (redis.call('HGET', signals, run[WORKER]) or '') .. id)
     end
   end
-  return { 'REQUESTED', run[WORKER], 0 }
+  return { 'REQUESTED', {}, run[WORKER], 0 }
 end
 redis.call('ZREM', due, id)
 if run[EXITS] == 1 and run[RESUMES] == 1 then
   if run[STATE] == 'waiting' then
     run[CANCELLING] = 1
     line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
+    note_move(id, run, 'promoted')
     flush()
     ring(now_ms, 1)
   elseif run[CANCELLING] == 0 then
     run[CANCELLING] = 1
     redis.call('HSET', runs, id, pack_run(run))
   end
-  return { 'REQUESTED', '', summon(now_ms, 'cancelled', see(now_ms), tonumber(ARGV[4]), tonumber(ARGV[5])) }
+  local wanted = summon(now_ms, 'cancelled', see(now_ms), tonumber(ARGV[4]), tonumber(ARGV[5]))
+  return { 'REQUESTED', moves_made(), '', wanted }
 end
 redis.call('ZREM', ready, id)
 redis.call('ZREM', isolated, id)
 finish(id, run, 'cancelled', '', now_ms)
+note_move(id, run, 'cancelled')
 flush()
-return { 'CANCELLED' }
+return { 'CANCELLED', moves_made() }

@@ -14,7 +14,7 @@
 -- KEYS[12] stats: how many tasks are in a state
 -- ARGV[1] id: 16 bytes
 -- ARGV[2] tenant: who asks; another tenant's task is not found
--- Returns: 1
+-- Returns: {'OK', the task's name, attempts begun}
 -- Errors: TASK_NOT_FOUND, TASK_NOT_FINISHED (with the state)
 -- Fence: none, a finished task has no lease
 -- Cost: 16 commands
@@ -31,4 +31,4 @@ if not run or head[SPEC_TENANT] ~= ARGV[2] then return { 'TASK_NOT_FOUND' } end
 if run[FINISHED] == 0 then return { 'TASK_NOT_FINISHED', run[STATE] } end
 erase({ id }, { redis.call('HGET', specs, id) })
 redis.call('HINCRBY', stats, 'now/' .. run[STATE], -1)
-return 1
+return { 'OK', head[SPEC_NAME], run[ATTEMPT] }

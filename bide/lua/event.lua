@@ -17,6 +17,7 @@
 -- KEYS[15] ledgers: what the fleet counts on each worker for
 -- KEYS[16] starting: workers that were started
 -- KEYS[17] decisions: what was decided, and why
+-- KEYS[18] lines: tasks' logs
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] tenant: who sends; another tenant's task is not found
@@ -26,17 +27,21 @@
 -- ARGV[7] body_digest: digest of what it says
 -- ARGV[8] places: of each worker, for tasks of this queue
 -- ARGV[9] most: workers that may be
--- Returns: {'OK', new (1) or seen (0), workers to start}
+-- ARGV[10] recording: 1 to leave a line in the task's log
+-- Returns: {'OK', new (1) or seen (0), workers to start, what it moved (id, event, state, attempt, '', name) or
+--   nothing}
 -- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state), IDEMPOTENCY_CONFLICT, INBOX_FULL
 -- Fence: none; a lease that is under way reads the event when it ends
 -- Cost: 20 commands, O(log n)
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local due, leased, ends, journal, inbox = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local stats, listeners, bell, workers, ledgers = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
-local starting, decisions = KEYS[16], KEYS[17]
+local starting, decisions, lines = KEYS[16], KEYS[17], KEYS[18]
 --- include _run
 --- include _writes
 --- include _line
+--- include _moves
+--- include _lines
 --- include _ready
 --- include _inbox
 --- include _ring
@@ -49,8 +54,10 @@ if not run or head[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end
 if run[FINISHED] > 0 then return { 'TASK_FINISHED', run[STATE] } end
 local answer = deliver(run, id, ARGV[4], ARGV[5], ARGV[6], ARGV[7], now_ms)
 flush()
-if answer == 'SEEN' then return { 'OK', 0, 0 } end
+if answer == 'SEEN' then return { 'OK', 0, 0, {} } end
 if answer ~= 'OK' then return { answer } end
-if run[STATE] ~= 'ready' then return { 'OK', 1, 0 } end
+if ARGV[10] == '1' then add_lines(id, { event_line(now_ms, run, ARGV[4]) }) end
+if run[STATE] ~= 'ready' then return { 'OK', 1, 0, {} } end
 ring(now_ms, 1)
-return { 'OK', 1, summon(now_ms, 'event', see(now_ms), tonumber(ARGV[8]), tonumber(ARGV[9])) }
+local wanted = summon(now_ms, 'event', see(now_ms), tonumber(ARGV[8]), tonumber(ARGV[9]))
+return { 'OK', 1, wanted, moves_made() }

@@ -48,11 +48,13 @@
 -- ARGV[13...] messages: id, fence, verb, number, body and extra of each, at most 100, in order:
 --   a settle: the state to enter (or `polled`), delay_ms, what _settle says, usage;
 --   journal: position, entry, number of the event it has read or 0; progress: 0, JSON, '';
+--   lines: how many, each packed after its length, '';
 --   deliver (fence is polls): billed_us, JSON, name; watch (of a poller): every_ms, member, name;
 --   unwatch: 0, member, ''
 -- Returns: {'OK', positions of lost messages, leases (id, spec, run, isolated, journal, inbox; ...),
 --   ids to cancel, next due time in ms or -1, that of a task that waits for its time, tasks still ready, workers to start, 1 when this worker may
---   lease (0 when there are `most` without it), workers that may, places free on them, workers that start}
+--   lease (0 when there are `most` without it), workers that may, places free on them, workers that start,
+--   what it moved by itself or otherwise than asked (id, event, state, attempt, worker, name; ...)}
 -- Errors: SUPERSEDED (a later exchange or boot of this worker was seen; nothing was done)
 -- Fence: each settle, and each entry, counts only for its task's latest fence; each lease gets a new one
 -- Cost: 23 commands and about 5 per task settled and 4 per task leased, batched
@@ -67,6 +69,8 @@ local stats, starting, decisions = KEYS[26], KEYS[27], KEYS[28]
 --- include _writes
 --- include _journal
 --- include _attempts
+--- include _moves
+--- include _lines
 --- include _finish
 --- include _line
 --- include _ready
@@ -104,7 +108,7 @@ local function tasks_among(ids)
   return n
 end
 
-local heard, lost = 0, ledger[LOST]
+local heard, lost, told = 0, ledger[LOST], again and ledger[MOVES] or {}
 if not again then
   heard = math.floor((#ARGV - MESSAGES + 1) / 6)
   count('worker_ms', tonumber(ARGV[9]))
@@ -157,10 +161,14 @@ if not again then
   seen.free = seen.free + free
   if #leases > 0 then isolated_leases = leases[4] end
   local tasks = math.max(0, ledger[TASKS] + tasks_among(ids))
-  redis.call('HSET', ledgers, worker, cmsgpack.pack({
+  ledger = {
     boot, seq, ids, isolated_leases, lost, free, admitted, tasks, ledger[CAME], tonumber(ARGV[10]) < 0 and 1 or 0,
-  }))
+  }
 end
+local made = moves_made()
+for _, value in ipairs(made) do told[#told + 1] = value end
+if #told > 0 then ledger[MOVES] = told end
+if not again or #made > 0 then redis.call('HSET', ledgers, worker, cmsgpack.pack(ledger)) end
 
 if tonumber(ARGV[8]) > 0 and #leases / LEASED < capacity then
   redis.call('ZADD', listeners, now_ms + tonumber(ARGV[8]), worker)
@@ -180,5 +188,5 @@ local due_ms, next_ms = seen.is_paused and -1 or earliest({ due }), earliest({ l
 if due_ms >= 0 and (next_ms < 0 or due_ms < next_ms) then next_ms = due_ms end
 return {
   'OK', lost, leases, cancels, next_ms, due_ms, waiting, wanted, admitted, seen.admitted,
-  seen.free, seen.starting,
+  seen.free, seen.starting, told,
 }

@@ -38,7 +38,8 @@
 -- ARGV[6] afresh: 1 to count no longer on workers that were started before
 -- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms (or -1, of a paused queue, too), alarm
 --   to set in ms or 0, workers that may lease, places free on them, workers that start, bulk operations that are
---   running}; 100 of any of the first three: call again
+--   running, what it moved (id, event, state, attempt, worker, name; ...)}; 100 of any of the first three: call
+--   again
 -- Errors: SUPERSEDED (a later autoscaler was here; nothing was done)
 -- Fence: the epoch; reaping moves the tasks' fence on
 -- Cost: 20 commands and about 6 per task, batched; at most 100 of each kind
@@ -53,6 +54,7 @@ local starting, decisions = KEYS[26], KEYS[27]
 --- include _writes
 --- include _journal
 --- include _attempts
+--- include _moves
 --- include _finish
 --- include _line
 --- include _ready
@@ -93,5 +95,5 @@ local listening = seen.ready > 0 and ring(now_ms, seen.ready) or 0
 local next_ms = seen.is_paused and -1 or earliest({ due, leased, ends }) -- nobody shall wake for it
 return {
   promoted, reaped, pruned, seen.ready, listening, next_ms, alarm_needed(now_ms, next_ms), seen.admitted,
-  seen.free, seen.starting, tonumber(redis.call('HGET', meta, 'operating') or 0),
+  seen.free, seen.starting, tonumber(redis.call('HGET', meta, 'operating') or 0), moves_made(),
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from bide.async_connection import connect_async
 from bide.exchange import Event, ExchangeReply, Lease, Message, Settlement, Usage, Verb
+from bide.line import Line, pack_lines
 from bide.store import Store
 
 NOTHING = Usage()
@@ -56,6 +57,10 @@ class HandWorker:
 
     def progress(self, lease: Lease, **said: Any) -> None:
         self._tell(Message(lease.id.key, lease.fence, Verb.PROGRESS, body=json.dumps(said).encode()))
+
+    def say(self, lease: Lease, *lines: Line) -> None:
+        """Log these lines."""
+        self._tell(Message(lease.id.key, lease.fence, Verb.LINES, len(lines), pack_lines(lines)))
 
     def hand_back(self, lease: Lease) -> None:
         self._settle(lease, Settlement.HANDED_BACK)

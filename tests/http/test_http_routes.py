@@ -33,6 +33,7 @@ SERVED = {
     "/v1/queues/{queue}/purge": ["POST"],
     "/v1/operations": ["GET", "HEAD"],
     "/v1/operations/{id}": ["GET", "HEAD"],
+    "/v1/tasks/{id}/log": ["GET", "HEAD"],
     "/v1/stats": ["GET", "HEAD"],
     "/v1/scaling": ["GET", "HEAD"],
     "/v1/server": ["GET", "HEAD"],

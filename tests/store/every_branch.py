@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from hand_clock import HandClock
-from scripted_worker import LEASE_MS, Hire, deliver, entry, park, progress, settle, unwatch, watch
+from scripted_worker import LEASE_MS, Hire, deliver, entry, lines, park, progress, settle, unwatch, watch
 from submissions import submission
 
 from bide.autoscaler import Reason
@@ -18,6 +18,7 @@ from bide.errors import Refused, ScriptError
 from bide.exchange import Usage
 from bide.gate import Gatekeeper
 from bide.ids import TaskId
+from bide.line import KEPT
 from bide.listing import NEWEST, Filter, Listing, Position
 from bide.reads import Reads
 from bide.store import FORGET_MS, Store
@@ -108,6 +109,12 @@ def _say_something(store: Store, id: TaskId) -> None:
     store.command("HSET", lines, id.key, (2).to_bytes(4, "big"), *chain.from_iterable(numbered.items()))
 
 
+def _have_said_all(store: Store, id: TaskId) -> None:
+    """As if the task had logged as many lines as are kept."""
+    store.command("HSET", store.keys.slot("default", ("lines",))[0], id.key, KEPT.to_bytes(4, "big"))
+    assert Reads(store).lines(id, "", KEPT - 1, 100).next == KEPT
+
+
 def _take_tokens(store: Store) -> None:
     """As listeners do; the next ring has somebody to ring for."""
     store.command("DEL", *store.keys.slot("default", ("bell",)))
@@ -178,11 +185,14 @@ def _waiting(store: Store, hire: Hire, clock: HandClock) -> None:
         if len(ours) == len(ids):
             break
     due, called, early, quiet, asked, stubborn, dropped = (ours[id] for id in ids)
+    for talker in (early, due):
+        _have_said_all(store, talker.id)
     store.send_event(early.id, "", "go", b"1")
     worker.exchange(
-        entry(due, 1), progress(due, b"{}"), entry(early, 1), park(due, delay_ms=5), park(called, "go"),
-        park(early, "go"), park(quiet, "go"), park(asked, "go", usage=Usage(1, 2, 3, 4, 5, 6, exits=1)),
-        park(stubborn, "go", usage=Usage(exits=1)), park(dropped, "go", delay_ms=60_000),
+        entry(due, 1), progress(due, b"{}"), lines(due, b"line"), entry(early, 1), park(due, delay_ms=5),
+        park(called, "go"), park(early, "go"), park(quiet, "go"),
+        park(asked, "go", usage=Usage(1, 2, 3, 4, 5, 6, exits=1)), park(stubborn, "go", usage=Usage(exits=1)),
+        park(dropped, "go", delay_ms=60_000),
     )  # fmt: skip
     clock.pass_ms(1)
     store.send_event(called.id, "", "go", b"1", key="k")

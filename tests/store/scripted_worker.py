@@ -10,6 +10,7 @@ import redis.asyncio
 
 from bide.autoscaler import Departure
 from bide.exchange import ExchangeReply, Lease, Message, Settlement, Usage, Verb
+from bide.line import joined
 from bide.replies import Need
 from bide.store import Store
 
@@ -142,6 +143,11 @@ def entry(lease: Lease, position: int, packed: bytes = b"entry", *, event: int =
 def progress(lease: Lease, said: bytes) -> Message:
     """What the task says of itself: JSON."""
     return Message(lease.id.key, lease.fence, Verb.PROGRESS, 0, said)
+
+
+def lines(lease: Lease, *said: bytes) -> Message:
+    """What the task has logged: packed lines."""
+    return Message(lease.id.key, lease.fence, Verb.LINES, len(said), joined(said))
 
 
 def deliver(key: bytes, token: str, answer: bytes = b"1", *, polls: int = 1, billed_us: int = 0) -> Message:

@@ -216,6 +216,7 @@ def test_each_script_costs_no_more_commands_than_it_says(
         "operate": lambda: Bulk(store, Waker(store, NoWake())).begin(
             "default", Kind.PURGE, dry_run=bool(fail()), goes_on=lambda: False
         ),
+        "lines": lambda: Reads(store).lines(store.submit(submission()).id, "", 0, 100),
         "awaiting": lambda: Reads(store).awaiting("default", [(id.key, 1)]),
     }
     assert sorted(ordinary) == SCRIPTS

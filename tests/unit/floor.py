@@ -14,6 +14,7 @@ from bide.limits import Limits
 from bide.meter import Meter
 from bide.records import Run, Spec
 from bide.runner import Runner
+from bide.scribe import Scribe
 from bide.state import State
 
 KEY = bytes(range(16))
@@ -28,6 +29,7 @@ class QuietFloor:
     def __init__(self, executor: Executor, *, counts: bool = True) -> None:
         self.meter = Meter(time.monotonic)
         self.limits = Limits()
+        self.scribe = Scribe(self.send, self.now_ms)
         self.executor = executor
         self.counts = counts
         self.sent: list[Message] = []
@@ -62,10 +64,12 @@ class QuietFloor:
 
 
 async def settle_of(attempt: Attempt, runner: Runner) -> Message | None:
-    """Run it, as a worker does."""
+    """Run it, as a worker does; what it has said last is sent."""
     attempt.start(runner.run(attempt))
     assert attempt.work is not None
-    return await attempt.work
+    settle = await attempt.work
+    attempt.scribe.finish(attempt)
+    return settle
 
 
 def lease(name: str, args: str = "{}", attempt: int = 1, expires_at: float = NEVER) -> Lease:

@@ -90,10 +90,20 @@ def test_settings_cannot_be_changed() -> None:
         ("BIDE_DRAIN_FUNCTION", "bide-dev-drain", "drain_function", "bide-dev-drain"),
         ("BIDE_WAKE_QUEUE", "bide_dev-Wake", "wake_queue", "bide_dev-Wake"),
         ("BIDE_WAKE_STREAM", "bide.wake", "wake_stream", "bide.wake"),
+        ("BIDE_RECORDS", "off", "records", False),
+        ("BIDE_TASK_LOG_LEVEL", "debug", "task_log_level", "DEBUG"),
+        ("BIDE_LOG_LEVEL", "WARNING", "log_level", "WARNING"),
     ],
 )
 def test_a_variable_is_read_as_its_setting(variable: str, raw: str, name: str, value: object) -> None:
     assert getattr(read(**{variable: raw}), name) == value
+
+
+def test_processes_log_json_except_in_quick_mode_unless_told_otherwise() -> None:
+    assert read().logs_json
+    assert not read(BIDE_LOCAL="1").logs_json
+    assert read(BIDE_LOCAL="1", BIDE_LOG_FORMAT="json").logs_json
+    assert not read(BIDE_LOG_FORMAT="text").logs_json
 
 
 @pytest.mark.parametrize(
@@ -112,6 +122,8 @@ def test_a_variable_is_read_as_its_setting(variable: str, raw: str, name: str, v
         ("BIDE_LEASE_SECONDS", "20s"), ("BIDE_RATE_LIMIT", "1.5"), ("BIDE_WAIT_SLOTS", "ten"),
         ("BIDE_WAKE", "lambda"), ("BIDE_WAKE_QUEUE", "wake.fifo"), ("BIDE_WAKE_QUEUE", "x" * 81),
         ("BIDE_DRAIN_FUNCTION", "a:b"), ("BIDE_WAKE_STREAM", "a b"), ("BIDE_WORKER_SECONDS", "0"),
+        ("BIDE_RECORDS", "some"), ("BIDE_LOG_LEVEL", "loud"), ("BIDE_TASK_LOG_LEVEL", "20"),
+        ("BIDE_LOG_FORMAT", "xml"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_a_problem_that_names_its_variable(variable: str, raw: str) -> None:

@@ -22,7 +22,7 @@ from bide.store import Store
 from bide.submission import Submission
 
 HERE = Path(__file__).parent
-TASKS = registry.load(("worker_tasks", "program_tasks", "poller_tasks"), local=True)
+TASKS = registry.load(("worker_tasks", "program_tasks", "poller_tasks", "talking_tasks"), local=True)
 
 
 def await_that(condition: Callable[[], Any], seconds: float = 20.0) -> None:

@@ -3,7 +3,8 @@
     python zygote.py     reads one JSON object a line, answers each with a process id
 
 Each object gives `url`, `prefix`, `effects` (a file the tasks write to) and settings; perhaps
-`tasks`, modules in place of those of every test, and `environ`, variables for the tasks.
+`tasks`, modules in place of those of every test, `environ`, variables for the tasks, and `log`, a
+file for transitions.
 The workers die with this process.
 """
 
@@ -21,11 +22,13 @@ from commit_count import counting
 
 from bide import registry, scripts
 from bide.autoscaler import Limits
+from bide.output import Output
 from bide.settings import Settings
+from bide.transition_log import TransitionLog
 from bide.worker import Worker
 from local import tether
 
-TASKS = ("worker_tasks", "program_tasks", "poller_tasks")
+TASKS = ("worker_tasks", "program_tasks", "poller_tasks", "talking_tasks")
 
 
 async def _work(wish: dict[str, Any]) -> None:
@@ -34,12 +37,18 @@ async def _work(wish: dict[str, Any]) -> None:
     tasks = registry.load(wish.get("tasks", TASKS), local=True)
     worker = Worker(
         settings, tasks, wish["url"], stays=wish.get("stays", True),
-        wake=WrittenWake(Path(wish["effects"])), lives_s=wish.get("lives_s"),
+        wake=WrittenWake(Path(wish["effects"])), lives_s=wish.get("lives_s"), log=_log(wish.get("log")),
     )  # fmt: skip
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     await worker.run()
     if not worker.clean:
         WrittenWake(Path(wish["effects"])).write("unclean", 1)
+
+
+def _log(file: str | None) -> TransitionLog | None:
+    if file is None:
+        return None
+    return TransitionLog(Output(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)).write)
 
 
 class WrittenWake:

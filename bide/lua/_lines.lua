@@ -1,0 +1,35 @@
+-- The log of a task: the last 500 of its lines, each in a field of its own, the id and four bytes of its
+-- number; the task's own field holds the number of the last. A line is packed: `Line` in bide/line.py.
+-- Uses: lines.
+local KEPT, EVENT_LINE = 500, 2
+
+local function line_field(id, number) return id .. struct.pack('>I4', number) end
+
+-- Each follows its length, in two bytes.
+local function split_lines(joined)
+  local list, at = {}, 1
+  while at <= #joined do list[#list + 1], at = struct.unpack('>I2c0', joined, at) end
+  return list
+end
+
+local function last_line(id)
+  local packed = redis.call('HGET', lines, id)
+  return packed and struct.unpack('>I4', packed) or 0
+end
+
+-- added: packed lines, at most 100.
+local function add_lines(id, added)
+  local before, writes_of, old = last_line(id), {}, {}
+  local after = before + #added
+  for i, line in ipairs(added) do
+    writes_of[#writes_of + 1] = line_field(id, before + i)
+    writes_of[#writes_of + 1] = line
+  end
+  redis.call('HSET', lines, id, struct.pack('>I4', after), unpack(writes_of))
+  for number = math.max(1, before - KEPT + 1), after - KEPT do old[#old + 1] = line_field(id, number) end
+  if #old > 0 then redis.call('HDEL', lines, unpack(old)) end
+end
+
+local function event_line(now_ms, run, name)
+  return cmsgpack.pack({ now_ms, EVENT_LINE, run[ATTEMPT], '', '', name })
+end
