@@ -158,9 +158,10 @@ class Bulk:
     def _part(self, id: OperationId, first: bytes = b"") -> Operation:
         store = self._store
         limits = store.limits(id.slot)
-        record, workers, alarm_ms = store.slot_script(
+        record, workers, alarm_ms, moves = store.slot_script(
             "operate", id.slot, store.now_ms(), id.key, first, limits.concurrency, limits.maximum
         )
+        store.note(id.slot, moves)
         self._waker.answer(id.slot, Need(workers, alarm_ms))
         return _unpack(record)
 

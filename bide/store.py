@@ -146,20 +146,20 @@ class Store(Calls):
             "event", id.slot, self.now_ms(), id.key, tenant, name, body,
             _digest(marked), _digest(name.encode() + b"\0" + body), *self._fleet(id.slot), int(self.records),
         )  # fmt: skip
-        self._note(id.slot, moves)
+        self.note(id.slot, moves)
         return Sent(new == 0, Need(workers))
 
     def cancel(self, id: TaskId, tenant: str) -> Cancelled:
         """Cancel a task. Raises TaskNotFound, TaskFinished."""
         reply = self.slot_script("cancel", id.slot, self.now_ms(), id.key, tenant, *self._fleet(id.slot))
-        self._note(id.slot, reply[1])
+        self.note(id.slot, reply[1])
         if reply[0] == b"CANCELLED":
             return Cancelled(True, Need())
         if reply[2]:
             self._ring(id.slot, reply[2].decode())
         return Cancelled(False, Need(reply[3]))
 
-    def _note(self, slot: str, moves: Sequence[bytes | int]) -> None:
+    def note(self, slot: str, moves: Sequence[bytes | int]) -> None:
         """Log what a script has moved."""
         if self.log is not None and moves:
             self.log.note_moves(read_moves(slot, moves))
@@ -176,7 +176,8 @@ class Store(Calls):
         Raises TaskNotFound, TaskNotFailed, NotUnique.
         """
         args = (id.key, tenant, *self._fleet(id.slot))
-        _, new, workers = self.slot_script("retry", id.slot, self.now_ms(), *args)
+        _, new, workers, moves = self.slot_script("retry", id.slot, self.now_ms(), *args)
+        self.note(id.slot, moves)
         return Retried(new == 0, Need(workers))
 
     def _ring(self, slot: str, worker: str) -> None:
@@ -273,7 +274,7 @@ class Store(Calls):
         args = (FORGET_MS, epoch, *self._fleet(slot), int(afresh))
         done = self.slot_script("tick", slot, self.now_ms(), *args)
         promoted, reaped, pruned, ready, listeners, next_due_ms, alarm_ms, *fleet, operating, moves = done
-        self._note(slot, moves)
+        self.note(slot, moves)
         seen = Seen(ready, *fleet)
         return Upkeep(promoted, reaped, pruned, listeners, next_due_ms, alarm_ms, seen, operating)
 

@@ -36,6 +36,9 @@ _FENCED: Final = (Verb.JOURNAL, Verb.PROGRESS, Verb.LINES)
 _TURNED: Final = ("cancelled", "parked")
 """Moves of an exchange that are ends of leases: they came to something else than was asked for."""
 
+_TELLING: Final = ("reaped", "retried")
+"""Moves that may come to several states."""
+
 _Held = dict[int, tuple[str, int]]
 """By fence: what lines of the lease say of the task and of who holds it, and when its attempt began."""
 
@@ -104,7 +107,7 @@ class TransitionLog:
         lines = []
         for id, event, state, attempt, worker, name in moves:
             by = f',"worker":"{_escaped(worker)}"' if worker else ""
-            more = f',"state":"{state}"' if event == "reaped" else ""
+            more = f',"state":"{state}"' if event in _TELLING else ""
             lines.append(f'{head}{event}","task":"{_who(id, name, attempt)}{by}{request}{more}}}\n')
         return lines
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from chalice_app import limits
+from chalice_app import limits, parameters
 from chalice_app.bulk import PurgeBody, RedriveBody
 from chalice_app.problems import MEDIA_TYPE as PROBLEM_TYPE
 from chalice_app.problems import STATUS
@@ -15,75 +15,6 @@ from chalice_app.schema_pieces import Schema
 from chalice_app.server import CloseBody
 from chalice_app.task_operations import LIST_PARAMETERS, batch_body
 from chalice_app.wire import MEDIA_TYPE
-
-_ID: Final[Schema] = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "pattern": "^[a-z0-9_-]{1,64}~[0-9a-v]{26}$"},
-}
-_KEY: Final[Schema] = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "A repeat with the same key and body is answered with the task of the first.",
-    "schema": {"type": "string", "pattern": f"^[!-~]{{1,{limits.MAX_KEY_LENGTH}}}$"},
-}
-_OPERATION_ID: Final[Schema] = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "pattern": "^[a-z0-9_-]{1,64}~op-[0-9a-v]{26}$"},
-}
-_EVENT_NAME: Final[Schema] = {
-    "name": "name",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "pattern": f"^[a-z0-9_-]{{1,{limits.MAX_EVENT_NAME_LENGTH}}}$"},
-}
-_QUEUE_NAME: Final[Schema] = {
-    "name": "queue",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "pattern": "^[a-z0-9_-]{1,64}$"},
-}
-_EVENT_KEY: Final[Schema] = {
-    **_KEY,
-    "description": "A repeat with the same key, name and body reaches the task once. "
-    "Keys belong to the task.",
-}
-_PREFER: Final[Schema] = {
-    "name": "Prefer",
-    "in": "header",
-    "description": f"`wait=n` (RFC 7240): answer when the task is done, or after n seconds; "
-    f"at most {limits.MAX_WAIT_SECONDS}.",
-    "schema": {"type": "string"},
-    "example": "wait=5",
-}
-_LOG_PAGE: Final[tuple[Schema, ...]] = (
-    {
-        "name": "after",
-        "in": "query",
-        "description": "The number of the last line that was read: `next` of the last page.",
-        "schema": {"type": "integer", "minimum": 0, "maximum": limits.MAX_LINE_NUMBER, "default": 0},
-    },
-    {
-        "name": "page_size",
-        "in": "query",
-        "description": "Lines to answer with at most.",
-        "schema": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": limits.MAX_LINES,
-            "default": limits.MAX_LINES,
-        },
-    },
-)
-_IF_NONE_MATCH: Final[Schema] = {
-    "name": "If-None-Match",
-    "in": "header",
-    "description": "The ETag of the last answer: 304 while the task has not changed.",
-    "schema": {"type": "string"},
-}
 
 HEADERS: Final[dict[str, Schema]] = {
     "Location": {"description": "The task, or the operation.", "schema": {"type": "string"}},
@@ -118,23 +49,29 @@ def paths(submission: Schema) -> Schema:
         "/openapi.json": {"get": _open("showOpenapi", "This document.", _DOCUMENT)},
         "/healthz": {"get": _open("showHealth", "Whether it can work.", _answer(200, "It can.", "Health"))},
         "/v1/tasks": {"get": _list(), "post": _submit(submission)},
-        "/v1/tasks/{id}": {"parameters": [_ID], "get": _show(), "delete": _erase()},
+        "/v1/tasks/{id}": {"parameters": [parameters.ID], "get": _show(), "delete": _erase()},
         "/v1/batches": {"post": _submit_batch(submission)},
-        "/v1/tasks/{id}/cancel": {"parameters": [_ID], "post": _cancel()},
-        "/v1/tasks/{id}/log": {"parameters": [_ID], "get": _show_log()},
-        "/v1/tasks/{id}/events/{name}": {"parameters": [_ID, _EVENT_NAME], "post": _send_event()},
-        "/v1/tasks/{id}/retry": {"parameters": [_ID], "post": _retry()},
+        "/v1/tasks/{id}/cancel": {"parameters": [parameters.ID], "post": _cancel()},
+        "/v1/tasks/{id}/log": {"parameters": [parameters.ID], "get": _show_log()},
+        "/v1/tasks/{id}/events/{name}": {
+            "parameters": [parameters.ID, parameters.EVENT_NAME],
+            "post": _send_event(),
+        },
+        "/v1/tasks/{id}/retry": {"parameters": [parameters.ID], "post": _retry()},
         "/v1/tasks/{id}/attempts": {
-            "parameters": [_ID],
+            "parameters": [parameters.ID],
             "get": _operation("listAttempts", "List a task's attempts.", _ATTEMPTS, 404),
         },
-        "/v1/queues/{queue}/redrive": {"parameters": [_QUEUE_NAME], "post": _begin("redrive", _REDRIVE)},
-        "/v1/queues/{queue}/purge": {"parameters": [_QUEUE_NAME], "post": _begin("purge", _PURGE)},
+        "/v1/queues/{queue}/redrive": {
+            "parameters": [parameters.QUEUE_NAME],
+            "post": _begin("redrive", _REDRIVE),
+        },
+        "/v1/queues/{queue}/purge": {"parameters": [parameters.QUEUE_NAME], "post": _begin("purge", _PURGE)},
         "/v1/operations": {
             "get": _operators(_operation("listOperations", "List the latest operations.", _OPERATIONS)),
         },
         "/v1/operations/{id}": {
-            "parameters": [_OPERATION_ID],
+            "parameters": [parameters.OPERATION_ID],
             "get": _operators(_operation("showOperation", "Show an operation.", _OPERATION, 404)),
         },
         "/v1/stats": {"get": _operation("showStats", "Show what all tasks came to.", _STATS)},
@@ -142,15 +79,15 @@ def paths(submission: Schema) -> Schema:
         "/v1/workers": {"get": _operation("showWorkers", "Show the workers.", _WORKERS)},
         "/v1/queues": {"get": _operation("listQueues", "List the queues.", _QUEUES)},
         "/v1/queues/{queue}": {
-            "parameters": [_QUEUE_NAME],
+            "parameters": [parameters.QUEUE_NAME],
             "get": _operation("showQueue", "Show a queue.", _QUEUE, 404),
         },
         "/v1/queues/{queue}/pause": {
-            "parameters": [_QUEUE_NAME],
+            "parameters": [parameters.QUEUE_NAME],
             "post": _change_queue("pauseQueue", "Lease none of its tasks."),
         },
         "/v1/queues/{queue}/resume": {
-            "parameters": [_QUEUE_NAME],
+            "parameters": [parameters.QUEUE_NAME],
             "post": _change_queue("resumeQueue", "Lease its tasks again."),
         },
         "/v1/server": {"get": _operation("showServer", "Show whether submissions are accepted.", _SERVER)},
@@ -186,7 +123,7 @@ def _submit(submission: Schema) -> Schema:
     accepted = _answer(202, "It is recorded.", "Task", "Location", "Retry-After", *_RATE, _WAITED)
     return {
         **_operation("submitTask", "Submit a task.", done | accepted, *_BODY, 409, 429),
-        "parameters": [_KEY, _PREFER],
+        "parameters": [parameters.KEY, parameters.PREFER],
         "requestBody": {"required": True, "content": _json(submission)},
     }
 
@@ -220,14 +157,14 @@ def _show() -> Schema:
     unchanged = _answer(304, "The task has not changed.", None, "ETag", "Retry-After", _WAITED)
     return {
         **_operation("showTask", "Show a task.", shown | unchanged, 404),
-        "parameters": [_IF_NONE_MATCH, _PREFER],
+        "parameters": [parameters.IF_NONE_MATCH, parameters.PREFER],
     }
 
 
 def _show_log() -> Schema:
     page = _answer(200, "The lines that follow.", "Log", "Retry-After")
     shown = _operators(_operation("showLog", "Show a task's log.", page, 400, 404))
-    return {**shown, "parameters": list(_LOG_PAGE)}
+    return {**shown, "parameters": list(parameters.LOG_PAGE)}
 
 
 def _cancel() -> Schema:
@@ -243,7 +180,7 @@ def _send_event() -> Schema:
     sent = _answer(202, "It is recorded.", "Task", "Retry-After")
     return {
         **_operation("sendEvent", "Send a task an event.", sent, *_BODY, 404, 409, 429),
-        "parameters": [_EVENT_KEY],
+        "parameters": [parameters.EVENT_KEY],
         "requestBody": {
             "required": False,
             "description": f"Any JSON of at most {limits.MAX_EVENT_BYTES} bytes; nothing is null.",

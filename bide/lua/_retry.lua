@@ -1,6 +1,6 @@
 -- Begins a failed task again: as a new one, but for its id, the numbers of its attempts and what it has cost.
 -- Transition: failed -> ready
--- Uses: _run, _stats, _line, meta, runs, ready, ends, dead, progress, uniques, revived, stats.
+-- Uses: _run, _stats, _line, _moves, meta, runs, ready, ends, dead, progress, uniques, revived, stats.
 local moved = {} -- gauges
 
 -- Another task that has not finished and holds this one's unique value, or nil.
@@ -26,6 +26,7 @@ local function begin_again(id, run, head, state, from_ms, now_ms)
   if state == 'ready' then run[SINCE] = now_ms else run[DUE] = from_ms end
   add_to_gauge(moved, 'failed', -1)
   add_to_gauge(moved, state, 1)
+  note_move(id, run, 'retried')
   redis.call('HSET', runs, id, pack_run(run))
   if head[SPEC_UNIQUE] ~= '' then redis.call('HSET', uniques, head[SPEC_UNIQUE], id) end
   redis.call('HSET', revived, id, 1) -- its place in `done` stays behind

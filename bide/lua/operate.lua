@@ -29,7 +29,7 @@
 -- ARGV[3] first: the operation as it begins, packed; or empty to go on with one
 -- ARGV[4] places: of each worker, for tasks of this queue
 -- ARGV[5] most: workers that may be
--- Returns: {the operation, packed, workers to start, alarm to set in ms or 0}
+-- Returns: {the operation, packed, workers to start, alarm to set in ms or 0, what it moved (see _moves)}
 -- Errors: OPERATION_NOT_FOUND, TOO_MANY_OPERATIONS
 -- Fence: none, failed tasks have no lease
 -- Cost: 12 commands to count, 2 more per ten tasks, and 6 per task that is retried; looks at 100 tasks, or at 1 MiB
@@ -42,6 +42,7 @@ local starting, decisions, operations = KEYS[21], KEYS[22], KEYS[23]
 --- include _run
 --- include _stats
 --- include _line
+--- include _moves
 --- include _retry
 --- include _log
 --- include _erase
@@ -128,6 +129,7 @@ local function go_on(operation, now_ms)
           -- It is counted, and that is all.
         elseif operation[OP_KIND] == 'purge' then
           gone[#gone + 1], values_gone[#values_gone + 1] = id, value
+          note_move(id, run, 'deleted', '', head[SPEC_NAME])
         else
           redrive(operation, id, run, head, now_ms)
         end
@@ -151,7 +153,7 @@ if not record then
   redis.call('HINCRBY', meta, 'operating', 1)
 end
 local operation = cmsgpack.unpack(record)
-if operation[OP_FINISHED] > 0 then return { record, 0, 0 } end
+if operation[OP_FINISHED] > 0 then return { record, 0, 0, {} } end
 if not operation[OP_TURN] then operation[OP_TURN], operation[OP_SCORE], operation[OP_LAST] = 0, 0, '' end
 
 -- Callers' readings of the store's time differ by a little; what this operation has retried has to seem later.
@@ -164,7 +166,9 @@ end
 add_to_gauges(moved)
 record = cmsgpack.pack(operation)
 redis.call('HSET', operations, id, record)
-if operation[OP_CHANGED] == changed or operation[OP_KIND] == 'purge' then return { record, 0, 0 } end
+if operation[OP_CHANGED] == changed or operation[OP_KIND] == 'purge' then
+  return { record, 0, 0, moves_made() }
+end
 ring(now_ms, operation[OP_CHANGED] - changed)
 local wanted = summon(now_ms, 'redriven', see(now_ms), tonumber(ARGV[4]), tonumber(ARGV[5]))
-return { record, wanted, alarm_needed(now_ms, earliest({ due })) }
+return { record, wanted, alarm_needed(now_ms, earliest({ due })), moves_made() }

@@ -24,11 +24,11 @@
 -- ARGV[3] tenant: who asks; another tenant's task is not found
 -- ARGV[4] places: of each worker, for tasks of this queue
 -- ARGV[5] most: workers that may be
--- Returns: {'OK', new (1), or seen (0) when it was retried before and has not finished since, workers to start:
---   of a repeat, whose first reply may be lost, one where nobody is awake}
+-- Returns: {'OK', new (1), or seen (0) when it was retried before and has not finished since, workers to start (of
+--   a repeat, whose first reply may be lost, one where nobody is awake), what it moved (see _moves)}
 -- Errors: TASK_NOT_FOUND, TASK_NOT_FAILED (with the state), NOT_UNIQUE (with the id)
 -- Fence: none, a failed task has no lease; it keeps its fence, so that nothing an old worker says counts
--- Cost: 22 commands, O(log n)
+-- Cost: 23 commands, O(log n)
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local due, ends, dead, progress, uniques = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local revived, stats, listeners, bell, workers = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
@@ -36,6 +36,7 @@ local ledgers, starting, decisions = KEYS[16], KEYS[17], KEYS[18]
 --- include _run
 --- include _stats
 --- include _line
+--- include _moves
 --- include _retry
 --- include _ring
 --- include _awake
@@ -48,7 +49,7 @@ if not run or head[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end
 local is_retried = run[RETRIED] > 0 and (run[FINISHED] == 0 or run[RETRIED] == now_ms)
 if is_retried then
   local is_alone = run[STATE] == 'ready' and not awake(now_ms) and not redis.call('HGET', meta, 'paused')
-  return { 'OK', 0, is_alone and 1 or 0 }
+  return { 'OK', 0, is_alone and 1 or 0, {} }
 end
 if run[STATE] ~= 'failed' then return { 'TASK_NOT_FAILED', run[STATE] } end
 local rival = rival_of(id, head)
@@ -56,4 +57,5 @@ if rival then return { 'NOT_UNIQUE', rival } end
 line_up_again(id, run, head, now_ms)
 add_to_gauges(moved)
 ring(now_ms, 1)
-return { 'OK', 1, summon(now_ms, 'retried', see(now_ms), tonumber(ARGV[4]), tonumber(ARGV[5])) }
+local wanted = summon(now_ms, 'retried', see(now_ms), tonumber(ARGV[4]), tonumber(ARGV[5]))
+return { 'OK', 1, wanted, moves_made() }

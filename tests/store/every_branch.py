@@ -18,7 +18,7 @@ from bide.errors import Refused, ScriptError
 from bide.exchange import Usage
 from bide.gate import Gatekeeper
 from bide.ids import TaskId
-from bide.line import KEPT
+from bide.line import KEPT as KEPT_LINES
 from bide.listing import NEWEST, Filter, Listing, Position
 from bide.reads import Reads
 from bide.store import FORGET_MS, Store
@@ -111,8 +111,8 @@ def _say_something(store: Store, id: TaskId) -> None:
 
 def _have_said_all(store: Store, id: TaskId) -> None:
     """As if the task had logged as many lines as are kept."""
-    store.command("HSET", store.keys.slot("default", ("lines",))[0], id.key, KEPT.to_bytes(4, "big"))
-    assert Reads(store).lines(id, "", KEPT - 1, 100).next == KEPT
+    store.command("HSET", store.keys.slot("default", ("lines",))[0], id.key, KEPT_LINES.to_bytes(4, "big"))
+    assert Reads(store).lines(id, "", KEPT_LINES - 1, 100).next == KEPT_LINES
 
 
 def _take_tokens(store: Store) -> None:
