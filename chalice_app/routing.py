@@ -73,7 +73,7 @@ def _guarded(routes: Blueprint, view: View, public: bool, operator: bool = False
     @functools.wraps(view)
     def handler(**parameters: str) -> Response:
         request = routes.current_request
-        REQUEST_ID.set(str(request.context.get("requestId") or ""))
+        before = REQUEST_ID.set(str(request.context.get("requestId") or ""))
         try:
             services = PROVIDER.get()
             auth.check_origin(services.settings, request.headers)
@@ -83,6 +83,8 @@ def _guarded(routes: Blueprint, view: View, public: bool, operator: bool = False
             return view(Call(request, services, caller.tenant, caller.is_operator), **parameters)
         except Exception as error:
             return problems.answer(error, request)
+        finally:
+            REQUEST_ID.reset(before)
 
     return handler
 

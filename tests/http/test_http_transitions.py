@@ -14,6 +14,7 @@ from app import app
 from bide.settings import Settings
 from bide.transition_log import TransitionLog
 from bide.wake import NoWake
+from bide.whose import REQUEST_ID
 from chalice_app.services import PROVIDER, build
 
 Lines = list[dict[str, Any]]
@@ -101,3 +102,4 @@ def test_a_line_has_the_id_of_its_request(lines: Lines) -> None:
     (line,) = lines
     assert line["request_id"] == "r-17"
     assert "worker" not in line
+    assert REQUEST_ID.get() == ""

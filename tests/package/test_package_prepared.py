@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 WHEELHOUSE = ROOT / ".venv" / "wheelhouse"
 
 MAX_ZIP_BYTES = 4_300_000
-MAX_FILES = 730
-MAX_MODULES_OF_A_REQUEST = 210
+MAX_FILES = 760
+MAX_MODULES_OF_A_REQUEST = 225
 MAX_MODULES_OF_A_WORKER = 400
 """Those of the interpreter itself included."""
 
