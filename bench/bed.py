@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import redis
 
 from bench.errors import BenchFailed
@@ -20,11 +21,14 @@ from bide.records import read_run
 from bide.settings import DEFAULT_QUEUE
 from bide.store import Store
 from bide.submission import Submission
+from bide.tally import GAUGE
 from local.store import EmbeddedStore
 
 PREFIX: Final = "bench"
 
-OBSERVING: Final = ("hscan", "info")
+_ENDED: Final = ("succeeded", "failed")
+
+OBSERVING: Final = ("info",)
 """Commands that the bench alone sends while it counts commands; no script uses them."""
 
 
@@ -35,7 +39,8 @@ class Bed:
         self.url = url
         self.client = redis.Redis.from_url(url)
         self.keys = Keys(PREFIX)
-        self._stats = self.keys.slot(DEFAULT_QUEUE, ("stats",))[0]
+        self._runs, self._stats = self.keys.slot(DEFAULT_QUEUE, ("runs", "stats"))
+        self._looked = 0
 
     def store(self, url: str | None = None) -> Store:
         """Bide's store on it, over a connection of its own; by way of `url` if given."""
@@ -49,14 +54,20 @@ class Bed:
         return str(self._info("server")["valkey_version"])
 
     def results(self) -> int:
-        """How many tasks of the default queue have a result."""
-        found: Any = self.client.hscan(self._stats, match="now/succeeded", count=1_000)
-        return int(found[1].get(b"now/succeeded", 0))
+        """How many tasks of the default queue have succeeded or failed."""
+        self._looked += 1
+        counts: Any = self.client.hmget(self._stats, [f"{GAUGE}{state}" for state in _ENDED])
+        return sum(int(count) for count in counts if count)
 
-    def outcomes(self, keys: Sequence[bytes]) -> list[str]:
-        """Results of these tasks of the default queue, in JSON."""
-        found: Any = self.client.hmget(self.keys.slot(DEFAULT_QUEUE, ("runs",))[0], keys)
-        return [read_run(run).outcome for run in found]
+    def outcomes(self) -> dict[bytes, Any]:
+        """What each of them came to, by id, decoded."""
+        runs: Any = self.client.hgetall(self._runs)
+        return {id: _outcome(packed) for id, packed in runs.items() if read_run(packed).outcome}
+
+    def outcome(self, id: bytes) -> Any:
+        """What this one came to, decoded; None while it has not."""
+        packed: Any = self.client.hget(self._runs, id)
+        return None if packed is None else _outcome(packed)
 
     def wait_for_results(self, count: int, timeout: float, poll: float) -> float:
         """Look each `poll` seconds until `count` tasks have a result; returns the monotonic time of that."""
@@ -79,11 +90,16 @@ class Bed:
         """How many commands the store has run, inside scripts or not, without our observing."""
         stats = self._info("commandstats")
         calls = {name.removeprefix("cmdstat_"): int(stat["calls"]) for name, stat in stats.items()}
-        return sum(count for name, count in calls.items() if name not in OBSERVING)
+        return sum(count for name, count in calls.items() if name not in OBSERVING) - self._looked
 
     def _info(self, section: str) -> dict[str, Any]:
         info: Any = self.client.info(section)
         return dict(info)
+
+
+def _outcome(packed: bytes) -> Any:
+    told = read_run(packed).outcome
+    return msgspec.json.decode(told) if told else None
 
 
 @contextmanager

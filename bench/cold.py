@@ -22,7 +22,6 @@ from bench.cold_packages import bare_package, our_package
 from bench.errors import BenchFailed
 from bench.line import Line, at_most
 from bench.sample import median, spread
-from bide.settings import DEFAULT_QUEUE
 from local.emulator.emulator import Emulator
 from local.emulator.function import Function
 
@@ -164,7 +163,7 @@ async def _first_task(emulator: Emulator, code: Path, store: Bed) -> float:
     emulator.deploy([_function("cold", code, _WORKER, variables)])
     began = time.monotonic()
     await emulator.dispatcher.invoke("cold", b"{}")
-    result: Any = submitting.command("HGET", store.keys.slot(DEFAULT_QUEUE, ("results",))[0], id.key)
+    result: Any = store.outcome(id.key)
     submitting.client.close()
     if result is None:
         raise BenchFailed("the worker left its task undone")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
 import uvloop
 
 from bench.bed import Bed, bed, submission
@@ -143,8 +142,7 @@ def watch_body(seconds: float, every: float) -> str:
 
 def check_values(store: Bed, tasks: int) -> None:
     """Raises BenchFailed unless the results are the numbers of the tasks."""
-    results: Any = store.client.hvals(store.keys.slot(DEFAULT_QUEUE, ("results",))[0])
-    if sorted(map(msgspec.json.decode, results)) != list(range(tasks)):
+    if sorted(store.outcomes().values()) != list(range(tasks)):
         raise BenchFailed("a task that polled has a wrong result")
 
 

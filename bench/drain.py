@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-import msgspec
 import redis
 
 from bench.bed import Bed, bed, submission
@@ -80,7 +79,8 @@ def drain(store: Bed, tasks: int, settings: Mapping[str, str] | None = None) -> 
 def _check(store: Bed, ids: list[bytes]) -> None:
     """Every result is its task's number, and nothing is left over."""
     leased, ready = store.keys.slot(DEFAULT_QUEUE, ("leased", "ready"))
-    if [msgspec.json.decode(result) for result in store.outcomes(ids)] != list(range(len(ids))):
+    found = store.outcomes()
+    if [found.get(id) for id in ids] != list(range(len(ids))):
         raise BenchFailed("a drained task has a wrong result")
     left = store.client.zcard(leased), store.client.zcard(ready)
     if left != (0, 0):

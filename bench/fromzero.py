@@ -25,7 +25,6 @@ from bench.running_lambda import API, DRAIN, Meter, at_rest, evict, running_lamb
 from bench.running_stack import generate
 from bench.sample import median, percentile, spread
 from bide.ids import parse_id
-from bide.settings import DEFAULT_QUEUE
 from local.lambda_stack import LambdaStack
 
 RATE: Final = 50
@@ -191,10 +190,9 @@ class _Caller:
 
     async def _first_line(self, id: bytes, since_ns: int) -> float:
         """Milliseconds until the task began, once it has ended."""
-        results = self._store.keys.slot(DEFAULT_QUEUE, ("results",))[0]
         deadline = time.monotonic() + _RESULT_SECONDS
         while time.monotonic() < deadline:
-            found: Any = await asyncio.to_thread(self._store.client.hget, results, id)
+            found: Any = await asyncio.to_thread(self._store.outcome, id)
             if found is not None:
                 return (int(found) - since_ns) / 1e6
             await asyncio.sleep(_ASK_SECONDS)
@@ -235,8 +233,7 @@ async def _steady(store: Bed, stretches: int, seconds: float) -> list[Steady]:
         busy, left = stack.emulator.account(DRAIN).busy, meter.read().drains
         if (busy, left) != (1, 0):
             raise BenchFailed(f"one worker was to stay awake, but {busy} were there and {left} left")
-    results: Any = store.client.hvals(store.keys.slot(DEFAULT_QUEUE, ("results",))[0])
-    began = dict(msgspec.json.decode(result) for result in results)
+    began = dict(store.outcomes().values())
     if sorted(began) != list(range(count)):
         raise BenchFailed("a task that was submitted has a wrong result")
     return [

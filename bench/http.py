@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from bench.bed import Bed, bed
 from bench.errors import BenchFailed
@@ -15,7 +13,6 @@ from bench.line import Line, at_least, at_most
 from bench.load import CONNECTIONS, Load
 from bench.running_stack import generate, running_stack
 from bench.sample import median, percentile, spread
-from bide.settings import DEFAULT_QUEUE
 
 _FINISH_SECONDS: Final = 30.0
 """How long the workers may take to finish what was submitted."""
@@ -56,8 +53,7 @@ class _Api:
 
     def _check(self) -> None:
         """Every number that was submitted has come back as a result."""
-        results: Any = self._store.client.hvals(self._store.keys.slot(DEFAULT_QUEUE, ("results",))[0])
-        if sorted(map(msgspec.json.decode, results)) != list(range(self._accepted)):
+        if sorted(self._store.outcomes().values()) != list(range(self._accepted)):
             raise BenchFailed("a task that was submitted over HTTP has a wrong result")
 
 

@@ -25,7 +25,6 @@ from bench.errors import BenchFailed
 from bench.footprint import Footprint
 from bench.line import Line, at_least
 from bench.peer_environment import NotInstalled, peer_environment
-from bide.settings import DEFAULT_QUEUE
 from local.children import ROOT
 
 MANY: Final = 10_000
@@ -137,8 +136,7 @@ def _bide(tasks: int) -> System:
         return Footprint([sys.executable, "-m", "bench.worker"], settings, go=True)
 
     def results(store: Bed) -> list[int]:
-        found: Any = store.client.hvals(store.keys.slot(DEFAULT_QUEUE, ("results",))[0])
-        return [msgspec.json.decode(result, type=int) for result in found]
+        return list(store.outcomes().values())
 
     note = f"one worker, BIDE_CONCURRENCY={tasks}"
     return System("Bide", tasks, submit, start, results, Bed.results, note)

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Any, Final
+from typing import Final
 
 from bench.bed import Bed, bed, submission
 from bench.crew import crew
@@ -15,7 +15,6 @@ from bench.relay import relay
 from bench.sample import median, percentile, spread
 from bench.spinner import core_awake
 from bide.lane import REFRESH_S
-from bide.settings import DEFAULT_QUEUE
 
 _SEED: Final = 2
 _GAPS_MS: Final = (10, 60)
@@ -55,8 +54,7 @@ def _samples(store: Bed, count: int, *, core_kept_awake: bool) -> list[float]:
             begun.append((submitting.submit(_SUBMISSION).id.key, called))
         store.wait_for_results(len(begun), timeout=10.0, poll=0.01)
     submitting.client.close()
-    results = store.keys.slot(DEFAULT_QUEUE, ("results",))[0]
-    started: Any = store.client.hmget(results, [id for id, _ in begun])
+    started = [store.outcome(id) for id, _ in begun]
     times = [(int(start) - called) / 1e6 for start, (_, called) in zip(started, begun, strict=True)]
     return times[5:]  # without the warm-up
 
