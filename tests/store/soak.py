@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
+from itertools import chain, repeat
 from typing import Any
 
 from hand_clock import HandClock
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, entry, park, progress, settle, unwatch, watch
+from scripted_worker import (
+    LEASE_MS,
+    Hire,
+    ScriptedWorker,
+    entry,
+    lines,
+    park,
+    progress,
+    settle,
+    unwatch,
+    watch,
+)
 from submissions import submission
 
+from bide.bulk import EVERY, Bulk, Kind, Wanted
 from bide.errors import Refused
 from bide.exchange import Lease, Message, Usage
 from bide.gate import Gatekeeper
@@ -18,6 +31,7 @@ from bide.listing import NEWEST, Filter, Listing
 from bide.poller import Poller
 from bide.reads import Reads
 from bide.store import Store
+from bide.wake import NoWake, Waker
 
 RETENTIONS_MS = (1, 1_000, 60_000, 86_400_000)
 LONGEST_MS = 10 * 86_400_000
@@ -40,6 +54,7 @@ class Soak:
         self._store, self._hire, self._clock = store, hire, clock
         self._random = random.Random(seed)
         self._hired = 0
+        self._bulk = Bulk(store, Waker(store, NoWake()))
         self._workers = [self._next_worker() for _ in range(3)]
         self._held: dict[str, list[Lease]] = {}
         self._recent: list[tuple[TaskId, str]] = []
@@ -101,6 +116,8 @@ class Soak:
             lambda: self._store.send_event(id, tenant, name, b'{"by":"Ada"}', key=self._random.choice("ab")),
             lambda: self._store.send_event(id, tenant, name, b"null"),
             lambda: self._store.erase(id, tenant),
+            lambda: self._store.retry(id, tenant),
+            lambda: self._store.retry(id, tenant),
             lambda: reads.task(id, tenant),
             lambda: listing.page(tenant, Filter(state="failed"), 5, {"default": NEWEST}),
             lambda: self._store.hold(f"h{self._random.random()}", 1_000, 5),
@@ -114,6 +131,11 @@ class Soak:
         self._submit()
         gate.open()
         self._store.pause("default", self._random.random() < 0.3)
+        kind = self._random.choice((Kind.REDRIVE, Kind.PURGE))
+        wanted = self._random.choice((EVERY, Wanted(name="echo"), Wanted(tag="a")))
+        with suppress(Refused):
+            is_trial, rate = self._random.random() < 0.5, self._random.choice((0, 5))
+            self._bulk.begin("default", kind, wanted, dry_run=is_trial, rate=rate, goes_on=lambda: rate == 0)
 
     # --- work ---------------------------------------------------------------------------------
 
@@ -132,7 +154,7 @@ class Soak:
         for lease in held:
             said = self._poll(lease) if lease.is_poller else self._run(lease)
             messages += said
-            kept += [] if said and said[-1].verb not in ("journal", "progress", "watch") else [lease]
+            kept += [] if said and said[-1].verb not in ("journal", "progress", "watch", "lines") else [lease]
         reply = worker.exchange(
             *messages[:90],
             capacity=self._random.choice((0, 5, 40)),
@@ -161,9 +183,10 @@ class Soak:
         return self._random.choice((
             [],
             [progress(lease, b'{"fraction":0.5,"message":"half"}')],
+            [lines(lease, *[b"what it has logged"] * self._random.randint(1, 30))],
             [entry(lease, position, b"e" * 40), settle(lease, "succeeded", b'"ok"' * 30, usage=usage)],
             [settle(lease, "succeeded", b"1", usage=usage)],
-            [settle(lease, "failed", TRACEBACK, usage=usage)],
+            [lines(lease, b"it fails"), settle(lease, "failed", TRACEBACK, usage=usage)],
             [settle(lease, "retrying", TRACEBACK, delay_ms=2_000, usage=usage)],
             [settle(lease, "ready")],
             [settle(lease, "cancelled")],
@@ -194,6 +217,7 @@ class Soak:
                 with suppress(Refused):
                     self._store.cancel(id, tenant)
             self._clock.pass_ms(LEASE_MS + 1)  # whoever held them is gone
+            self._bulk.go_on("default", chain([True] * 10, repeat(False)).__next__)
             self._store.tick("default", self._store.begin_turn())
             self._finish(last)
         self._clock.pass_ms(60_000)

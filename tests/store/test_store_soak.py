@@ -9,27 +9,29 @@ import msgspec
 import pytest
 import redis
 from hand_clock import HandClock
-from scripted_worker import Hire, ScriptedWorker, entry, progress, settle
+from scripted_worker import Hire, ScriptedWorker, entry, lines, progress, settle
 from slot_contents import Look, Slot
-from soak import POLLERS, TENANTS, Soak
+from soak import POLLERS, TENANTS, TRACEBACK, Soak
 from submissions import Submit
 
 from bide.autoscaler import Reason
+from bide.bulk import Bulk, Kind
 from bide.errors import Refused
 from bide.exchange import Inbox
 from bide.keys import SERVER_KEYS, SLOT_KEYS
 from bide.store import FORGET_MS, Store
 from bide.tally import DAY_MS
+from bide.wake import NoWake, Waker
 
 STAYS = {
     "accepting", "reason", "retry_after", "epoch", "page", "seq", "fence", "armed_ms", "awake_ms", "admitted",
-    "free", "covered", "covered_ms", "tick_epoch",
+    "free", "covered", "covered_ms", "tick_epoch", "operating",
 } | {f"rate/{tenant}" for tenant in TENANTS}  # fmt: skip
 """What `meta` may hold for ever: flags, counters, sums, and one rate for each tenant."""
 
 
-BOUNDED = ("stats", "decisions")
-"""They fill up to a fixed number of days and of decisions."""
+BOUNDED = ("stats", "decisions", "operations")
+"""They fill up to a fixed number of days, of decisions and of operations."""
 
 
 def size(client: redis.Redis, store: Store, *, without: tuple[str, ...] = ()) -> int:
@@ -45,7 +47,7 @@ def emptied(slot: Slot) -> dict[str, Any]:
     everything = {name: getattr(slot, name) for name in Slot.__dataclass_fields__}
     for name in ("specs", "runs"):
         everything[name] = {key: each for key, each in everything[name].items() if key not in pollers}
-    for name in ("stats", "meta", "decisions", "gauges", "bell"):
+    for name in ("stats", "meta", "decisions", "gauges", "bell", "operations"):
         del everything[name]
     return {name: held for name, held in everything.items() if held}
 
@@ -74,11 +76,13 @@ def test_an_hour_or_a_month_of_everything_leaves_what_a_minute_leaves(
         assert set(slot.meta) <= STAYS
         assert slot.bell <= soak.listeners, "tokens that nobody took"
         assert slot.decisions <= 100
+        assert len(slot.operations) <= 100
+        assert slot.meta.get("operating", b"0") == b"0", "all operations have ended"
         sizes.append(size(redis_client, store, without=BOUNDED))
     record_property("soak", f"{soak.submitted:,} tasks, {peak:,} bytes at most, {sizes} left after each part")
     assert max(sizes) < 8_000, "what a dozen tasks take"
     left = size(redis_client, store)
-    assert left - sizes[-1] < 20_000, "days and decisions"
+    assert left - sizes[-1] < 20_000, "days, decisions and operations"
     assert peak > 10 * left, "there was something to forget"
 
 
@@ -181,3 +185,52 @@ def test_a_flood_of_holds_keeps_no_more_than_there_are_places(
         store.hold(f"holder {number}", 1_000, 5)
         clock.pass_ms(100)
     assert redis_client.zcard(store.keys.server(["waits"])[0]) <= 5
+
+
+def test_a_flood_of_lines_keeps_the_last_five_hundred(
+    submit: Submit, worker: ScriptedWorker, look: Look
+) -> None:
+    id = submit()
+    lease = worker.lease_one()
+    for _ in range(20):
+        worker.exchange(lines(lease, *[b"a line"] * 100))
+    kept = look().lines
+    assert int.from_bytes(kept[id.key], "big") == 2_000
+    assert len(kept) == 501
+
+
+def test_a_flood_of_attempts_keeps_the_first_ten_and_the_last_ten(
+    submit: Submit, worker: ScriptedWorker, store: Store, clock: HandClock
+) -> None:
+    id = submit(max_attempts=1)
+    for _ in range(50):
+        worker.exchange(settle(worker.lease_one(), "failed", TRACEBACK))
+        store.retry(id, "")
+        clock.pass_ms(1)
+    told = msgspec.msgpack.decode(store.command("HGET", store.keys.slot("default", ["attempts"])[0], id.key))
+    assert [number for number, *_ in told] == [*range(1, 11), *range(41, 51)]
+
+
+def test_a_flood_of_operations_keeps_a_hundred(store: Store, look: Look, clock: HandClock) -> None:
+    bulk = Bulk(store, Waker(store, NoWake()))
+    for _ in range(150):
+        bulk.begin("default", Kind.PURGE, dry_run=True, goes_on=lambda: True)
+        clock.pass_ms(1)
+    assert len(look().operations) == 100
+
+
+def test_a_task_that_is_retried_over_and_over_leaves_one_mark(
+    submit: Submit, worker: ScriptedWorker, store: Store, clock: HandClock, look: Look
+) -> None:
+    id = submit(max_attempts=1, retention_ms=1_000)
+    for _ in range(50):
+        worker.exchange(settle(worker.lease_one(), "failed", TRACEBACK))
+        store.retry(id, "")
+        clock.pass_ms(1)
+    assert len(look().revived) <= 1
+    worker.exchange(settle(worker.lease_one(), "succeeded", b"1"))
+    clock.pass_ms(2_000)
+    for _ in range(3):
+        store.tick("default", store.begin_turn())
+    slot = look()
+    assert (slot.revived, slot.done, slot.specs, slot.attempts) == ({}, {}, {}, {})
