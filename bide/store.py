@@ -21,7 +21,7 @@ from bide.errors import BideError, Superseded, Unregistered
 from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, split_ids
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
-from bide.records import Spec, pack_spec
+from bide.records import Spec, pack_spec, read_recent
 from bide.replies import Accepted, Cancelled, Need, Sent, Upkeep
 from bide.scripts import AsyncClient
 from bide.submission import Submission
@@ -111,6 +111,7 @@ class Store(Calls):
             now_ms, id.key, pack_spec(spec), (9 - submission.priority) * _BAND, due_ms, ends_ms,
             spec.idempotency, submission.fingerprint, spec.unique,
             f"rate/{tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
+            f"r{submission.name}",
         )  # fmt: skip
 
     def send_event(self, id: TaskId, tenant: str, name: str, body: bytes, *, key: str = "") -> Sent:
@@ -183,11 +184,13 @@ class Store(Calls):
         listen_ms: int,
         lived_ms: int,
         asked_at: float,
+        recording: bool = True,
     ) -> ExchangeReply:
         """One turn of a worker; see lua/exchange.lua. At most BATCH messages and leases.
 
         free: places for tasks of this queue, the capacity included; -1 when it will lease nothing more.
         lived_ms: what the worker has lived since it last said so, in milliseconds.
+        recording: whether the series are to know of it.
         asked_at: local clock when this `seq` was first sent. A repeat brings the leases of the
             first try, which have been running out since.
         Raises Superseded.
@@ -197,7 +200,7 @@ class Store(Calls):
         reply = await script.run_async(
             client, self.keys_of("exchange", slot), now_ms, worker, boot, seq,
             capacity, lease_ms, int(isolate), listen_ms, lived_ms, free, *self._fleet(slot),
-            *flatten_messages(messages),
+            int(recording), *flatten_messages(messages),
         )  # fmt: skip
         if reply[0] != b"OK":
             raise Superseded(f"Worker {worker} has been superseded by a later start of itself.")
@@ -272,5 +275,6 @@ class Store(Calls):
 
 
 def _accepted(queue: str, reply: list[Any]) -> Accepted:
-    _, key, new, workers, alarm_ms, left = reply
-    return Accepted(TaskId(queue, key), new == 0, Need(workers, alarm_ms), left if left >= 0 else None)
+    _, key, new, workers, alarm_ms, left, recent = reply
+    burst_left = left if left >= 0 else None
+    return Accepted(TaskId(queue, key), new == 0, Need(workers, alarm_ms), burst_left, read_recent(recent))

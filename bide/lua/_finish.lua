@@ -1,6 +1,6 @@
 -- Ends a task: its terminal state, its outcome and its place in `done`, together. What it
 -- needed to go on, its journal and its unread events, goes.
--- Uses: _run, _writes, _journal, _done, dead.
+-- Uses: _run, _writes, _journal, _done, _series, dead, specs.
 local shelves, failures = {}, {}
 
 collect(also, function()
@@ -9,7 +9,11 @@ collect(also, function()
   shelves, failures = {}, {}
 end)
 
-local function finish(id, run, state, outcome, now_ms)
+-- The name of a task, where nobody has told it.
+local function name_of(id) return read_spec(redis.call('HGET', specs, id))[SPEC_NAME] end
+
+-- name: the task's, by which its end is counted; '' for not at all.
+local function finish(id, run, state, outcome, now_ms, name)
   if run[PARKED] > 0 then
     local waited_ms = math.max(0, now_ms - run[PARKED])
     run[WAITED] = run[WAITED] + waited_ms
@@ -31,4 +35,5 @@ local function finish(id, run, state, outcome, now_ms)
   collect(shelves[shelf], id)
   if state == 'failed' then collect(failures, run[FINISHED], id) end
   count(state, 1)
+  if name ~= '' then note_end(name, state, run[STARTED] > 0 and run[FINISHED] - run[STARTED] or -1) end
 end
