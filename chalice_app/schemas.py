@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from bide.state import State
+from chalice_app.series import ChartJson
 
 Schema = dict[str, Any]
 
@@ -295,6 +298,8 @@ _PROBLEM: Final = _record(
     optional=("errors", "request_id"),
 )
 
+_, _SERIES = msgspec.json.schema_components([ChartJson], ref_template="#/components/schemas/{name}")
+
 SCHEMAS: Final[dict[str, Schema]] = {
     "Task": _TASK,
     "Server": _SERVER,
@@ -302,6 +307,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Queues": _QUEUES,
     "Workers": _CREW,
     "Stats": _STATS,
+    **_SERIES,
     "Scaling": _SCALING,
     "Health": _HEALTH,
     "Links": _LINKS,

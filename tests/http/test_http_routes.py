@@ -27,6 +27,8 @@ SERVED = {
     "/v1/tasks/{id}/cancel": ["POST"],
     "/v1/tasks/{id}/events/{name}": ["POST"],
     "/v1/stats": ["GET", "HEAD"],
+    "/v1/stats/series": ["GET", "HEAD"],
+    "/metrics": ["GET", "HEAD"],
     "/v1/scaling": ["GET", "HEAD"],
     "/v1/server": ["GET", "HEAD"],
     "/v1/workers": ["GET", "HEAD"],

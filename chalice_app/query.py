@@ -1,0 +1,38 @@
+"""Reading the query of a URL: parameters within limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from chalice.app import Request
+
+from chalice_app.errors import InvalidRequest
+
+Parameters = Mapping[str, str]
+
+
+def parameters(request: Request, known: Sequence[str]) -> Parameters:
+    """The query, each parameter of it once. Raises InvalidRequest for one that is not known."""
+    given: Parameters = request.query_params or {}
+    for name in given:
+        if name not in known:
+            raise InvalidRequest(f"There is no parameter {name!r} here; there are {', '.join(known)}.")
+    return given
+
+
+def integer(given: Parameters, name: str, least: int, most: int, default: int) -> int:
+    """A whole number from `least` to `most`. Raises InvalidRequest."""
+    if name not in given:
+        return default
+    digits = given[name]
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and least <= int(digits) <= most):
+        raise InvalidRequest(f"{name} is a whole number from {least:,} to {most:,}.")
+    return int(digits)
+
+
+def text(given: Parameters, name: str, longest: int) -> str:
+    """A text; empty when it is not given. Raises InvalidRequest for one of more than `longest` characters."""
+    found = given.get(name, "")
+    if len(found) > longest:
+        raise InvalidRequest(f"{name} has at most {longest} characters.")
+    return found
