@@ -32,6 +32,33 @@ async def pause(ctx: Context, seconds: float, value: int) -> int:
     return value
 
 
+# A name each: what a server knows of how long tasks take, it knows by their names.
+
+
+@task
+async def blink(ctx: Context) -> None:
+    """Take a tenth of a second."""
+    await ctx.sleep(0.1)
+
+
+@task
+async def breath(ctx: Context) -> None:
+    """Take a second."""
+    await ctx.sleep(1)
+
+
+@task
+async def stroll(ctx: Context) -> None:
+    """Take ten seconds."""
+    await ctx.sleep(10)
+
+
+@task
+async def nap(ctx: Context) -> None:
+    """Take a minute."""
+    await ctx.sleep(60)
+
+
 @task
 async def watch(ctx: Context, seconds: float, every: float, value: int) -> int:
     """Ask every so often for what becomes true some seconds after the start, and return the argument."""

@@ -66,12 +66,13 @@ class Attempt(Operations):
         "_active_s", "_active_since", "_billed_s", "_deadline", "_entered", "_events", "_floor",
         "_idle_since", "_limit_s", "_parked", "_replays", "_started", "_waited_s", "attempt", "calls",
         "can_wait", "context", "fence", "foreign", "holds_room", "id", "is_waiting", "isolated", "journal",
-        "lease", "lines", "policy", "polls", "threads", "waits", "work",
+        "lease", "lines", "name", "policy", "polls", "threads", "waits", "work",
     )  # fmt: skip
 
     def __init__(self, lease: Lease, floor: Floor) -> None:
         self.id = lease.id
         self.fence = lease.fence
+        self.name = lease.spec.name if lease.spec else ""
         self.attempt = lease.attempt
         """Its number, from 1."""
         self.isolated = lease.isolated
@@ -167,14 +168,9 @@ class Attempt(Operations):
 
     def _usage(self) -> Usage:
         return Usage(
-            billed_us=round(self._billed_s * 1e6),
-            waited_ms=round(self._waited_s * 1000),
-            replays=self._replays,
-            polls=self.polls,
-            calls=self.calls,
-            active_ms=round(self._active_s * 1000),
-            exits=1 if self.context.exits else 0,
-        )
+            round(self._billed_s * 1e6), round(self._waited_s * 1000), self._replays, self.polls, self.calls,
+            round(self._active_s * 1000), 1 if self.context.exits else 0, self.name,
+        )  # fmt: skip
 
     @property
     def lease_held(self) -> tuple[bytes, int]:

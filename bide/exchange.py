@@ -78,6 +78,8 @@ class Usage(NamedTuple):
     """Of the attempt so far, all its leases together."""
     exits: int = 0
     """1 when the task has asked for something to be run at its end."""
+    name: str = ""
+    """The task's, by which its end is counted; empty for a poller."""
 
     def packed(self) -> bytes:
         return _pack(tuple(self))

@@ -14,7 +14,7 @@ from typing import Final
 SLOT_KEYS: Final = (
     "meta", "specs", "runs", "ready", "isolated", "due", "leased", "done", "ends", "dead", "log", "journal",
     "inbox", "progress", "watched", "idempotency", "uniques", "attempts", "lines", "revived", "listeners",
-    "bell", "workers", "ledgers", "signals", "stats", "starting", "decisions", "operations",
+    "bell", "workers", "ledgers", "signals", "stats", "starting", "decisions", "operations", "series",
 )  # fmt: skip
 """Names of the keys that each queue's slot has."""
 

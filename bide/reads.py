@@ -17,7 +17,7 @@ from bide.exchange import Event, read_events
 from bide.ids import TaskId
 from bide.line import Line, read_line
 from bide.poller import Poller, Watcher, read_watcher
-from bide.records import Decided, TaskView, Totals, first_run, read_run, read_spec
+from bide.records import Decided, TaskView, Totals, first_run, read_recent, read_run, read_spec
 from bide.state import State
 from bide.store import Store
 from bide.tally import Tally, tally
@@ -86,7 +86,8 @@ class Reads:
         if spec.tenant != tenant:
             raise TaskNotFound
         run = read_run(reply[1]) if reply[1] else first_run(spec, id.submitted_ms)
-        return TaskView(str(id), id.slot, spec, run, id.submitted_ms, reply[2])
+        recent = () if run.state.done else read_recent(reply[3])
+        return TaskView(str(id), id.slot, spec, run, id.submitted_ms, reply[2], recent)
 
     def lines(self, id: TaskId, tenant: str, after: int, most: int) -> LogPage:
         """Up to `most` (at most 100) lines of a task's log that follow the one numbered `after`.
@@ -134,6 +135,17 @@ class Reads:
         for slot in {*self._store.slots(), *queues}:
             slots[slot] = self._store.fields(self._store.keys.slot(slot, ("stats",))[0])
         return tally(slots, self._store.now_ms())
+
+    def series(self, slot: str, minutes: int) -> dict[int, bytes]:
+        """The last so many minutes of a queue in which something happened, packed; `bide.series` reads them.
+
+        By minutes since 1970. One round trip.
+        """
+        last = self._store.now_ms() // 60_000
+        found = range(last - minutes + 1, last + 1)
+        fields = (f"m{minute}" for minute in found)
+        packed = self._store.command("HMGET", self._store.keys.slot(slot, ("series",))[0], *fields)
+        return {minute: value for minute, value in zip(found, packed, strict=True) if value is not None}
 
     def fleet(self, slot: str) -> Fleet:
         """What the autoscaler sees of a queue, and what was decided lately. One round trip."""

@@ -153,6 +153,14 @@ def first_run(spec: Spec, submitted_ms: int) -> Run:
     )
 
 
+_unpack_recent = msgspec.msgpack.Decoder(tuple[int, ...]).decode
+
+
+def read_recent(packed: bytes) -> tuple[int, ...]:
+    """The durations in a field `r<name>` of `series`, in ms; none in an empty one."""
+    return _unpack_recent(packed) if packed else ()
+
+
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why an attempt failed. Stored as the run's outcome, in JSON, and shown as the task's `error`."""
 
@@ -171,6 +179,8 @@ class TaskView(msgspec.Struct, frozen=True):
     submitted_ms: int
     progress: bytes = b""
     """JSON: `{"fraction", "message"}`, what the task last said of itself; empty when it has not."""
+    recent: tuple[int, ...] = ()
+    """Of the last tasks of this name in this queue that succeeded: milliseconds from start to end."""
 
 
 class Decided(msgspec.Struct, frozen=True, array_like=True):

@@ -27,6 +27,8 @@ class Accepted(NamedTuple):
     """What it takes that somebody runs it."""
     burst_left: int | None
     """Submissions that the rate limit still allows at once; None without a limit."""
+    recent: tuple[int, ...] = ()
+    """As in TaskView; empty for one that had been accepted before."""
 
 
 class Cancelled(NamedTuple):

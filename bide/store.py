@@ -22,7 +22,7 @@ from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, 
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
 from bide.moves import read_moves
-from bide.records import Spec, pack_spec
+from bide.records import Spec, pack_spec, read_recent
 from bide.replies import Accepted, Cancelled, Need, Retried, Sent, Upkeep
 from bide.scripts import AsyncClient
 from bide.submission import Submission
@@ -123,16 +123,18 @@ class Store(Calls):
             now_ms, id.key, pack_spec(spec), (9 - submission.priority) * _BAND, due_ms, ends_ms,
             spec.idempotency, submission.fingerprint, spec.unique,
             f"rate/{tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
+            f"r{submission.name}",
         )  # fmt: skip
 
     def _accepted(self, submission: Submission, asked: tuple[Any, ...], reply: list[Any]) -> Accepted:
         """What submit.lua answered to these arguments."""
-        _, key, new, workers, alarm_ms, left = reply
+        _, key, new, workers, alarm_ms, left, recent = reply
         id = TaskId(submission.queue, key)
         # Seen under its own id it is new, too: the first answer was lost.
         if self.log is not None and (new == 1 or key == asked[1]):
             self.log.note("submitted", id, submission.name, state="scheduled" if asked[4] else "ready")
-        return Accepted(id, new == 0, Need(workers, alarm_ms), left if left >= 0 else None)
+        burst_left = left if left >= 0 else None
+        return Accepted(id, new == 0, Need(workers, alarm_ms), burst_left, read_recent(recent))
 
     def send_event(self, id: TaskId, tenant: str, name: str, body: bytes, *, key: str = "") -> Sent:
         """Send a task an event; it is kept until the task reads it.
@@ -223,11 +225,13 @@ class Store(Calls):
         listen_ms: int,
         lived_ms: int,
         asked_at: float,
+        recording: bool = True,
     ) -> ExchangeReply:
         """One turn of a worker; see lua/exchange.lua. At most BATCH messages and leases.
 
         free: places for tasks of this queue, the capacity included; -1 when it will lease nothing more.
         lived_ms: what the worker has lived since it last said so, in milliseconds.
+        recording: whether the series are to know of it.
         asked_at: local clock when this `seq` was first sent. A repeat brings the leases of the
             first try, which have been running out since.
         Raises Superseded.
@@ -237,7 +241,7 @@ class Store(Calls):
         reply = await script.run_async(
             client, self.keys_of("exchange", slot), now_ms, worker, boot, seq,
             capacity, lease_ms, int(isolate), listen_ms, lived_ms, free, *self._fleet(slot),
-            *flatten_messages(messages),
+            int(recording), *flatten_messages(messages),
         )  # fmt: skip
         if reply[0] != b"OK":
             raise Superseded(f"Worker {worker} has been superseded by a later start of itself.")

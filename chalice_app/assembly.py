@@ -8,7 +8,7 @@ from chalice.app import Chalice
 
 from bide.settings import Settings
 from bide.wake import Wake
-from chalice_app import batches, deployable, listing, log, meta, queues, redrive, server, tasks
+from chalice_app import batches, deployable, figures, listing, log, meta, queues, redrive, server, tasks
 from chalice_app.routing import close_gaps
 from chalice_app.services import PROVIDER
 
@@ -26,4 +26,5 @@ def serve(app: Chalice, wake: Callable[[Settings], Wake]) -> None:
     app.register_blueprint(server.routes)
     app.register_blueprint(queues.routes)
     app.register_blueprint(redrive.routes)
+    app.register_blueprint(figures.routes)
     close_gaps(app)

@@ -73,10 +73,8 @@ def _answer(call: Call, submission: Submission, answer: Accepted | BideError) ->
     if isinstance(answer, BideError):
         return _problem(answer)
     services = call.services
-    if answer.seen:
-        view = services.reads.task(answer.id, call.tenant)
-    else:
-        view = accepted_view(submission, answer.id)
+    id = answer.id
+    view = services.reads.task(id, call.tenant) if answer.seen else accepted_view(submission, answer)
     now_ms = services.store.clock.now_ms() or view.submitted_ms
     return _Answer(task=Raw(wire.task_json(view, now_ms, services.tariff, traceback=call.is_operator)))
 

@@ -45,10 +45,15 @@ MAX_REASON_LENGTH: Final = 500
 MAX_CLOSED_SECONDS: Final = 86_400
 """The longest `retry_after` of a closed server."""
 
+MAX_SERIES_MINUTES: Final = 1_440
+DEFAULT_SERIES_MINUTES: Final = 60
+
 LONGEST_RETRY_AFTER: Final = 30
 """Seconds; the longest guess for a task whose end is not known."""
 LOG_RETRY_AFTER: Final = 1
 """Seconds, while a task may log more."""
+LONGEST_PREDICTION: Final = 300
+"""Seconds; how far ahead a known kind's end is waited for without asking, since a task may fail before."""
 INBOX_RETRY_AFTER: Final = 5
 """Seconds, while a task has no room for another event."""
 OPERATIONS_RETRY_AFTER: Final = 10

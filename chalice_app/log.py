@@ -46,8 +46,9 @@ _encode: Final = msgspec.json.Encoder().encode
 def show_log(call: Call, id: str) -> Response:
     """Show the lines that follow the one numbered `after`, at once: whoever tails a log asks again."""
     asked = task_id(id)
-    after = query.integer(call.request, "after", 0, MAX_LINE_NUMBER, 0)
-    most = query.integer(call.request, "page_size", 1, MAX_LINES, MAX_LINES)
+    given = query.parameters(call.request, ("after", "page_size"))
+    after = query.integer(given, "after", 0, MAX_LINE_NUMBER, 0)
+    most = query.integer(given, "page_size", 1, MAX_LINES, MAX_LINES)
     page = call.services.reads.lines(asked, call.tenant, after, most)
     return wire.respond(200, _log_json(page), {} if page.done else {"Retry-After": str(LOG_RETRY_AFTER)})
 

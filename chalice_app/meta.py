@@ -25,6 +25,8 @@ _LINKS: Final = {
     "tasks": "/v1/tasks",
     "server": "/v1/server",
     "stats": "/v1/stats",
+    "series": "/v1/stats/series",
+    "metrics": "/metrics",
     "scaling": "/v1/scaling",
     "queues": "/v1/queues",
     "workers": "/v1/workers",

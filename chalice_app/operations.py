@@ -75,6 +75,8 @@ def paths(submission: Schema) -> Schema:
             "get": _operators(_operation("showOperation", "Show an operation.", _OPERATION, 404)),
         },
         "/v1/stats": {"get": _operation("showStats", "Show what all tasks came to.", _STATS)},
+        "/v1/stats/series": {"get": _show_series()},
+        "/metrics": {"get": _operation("showMetrics", "Show figures for Prometheus.", _METRICS)},
         "/v1/scaling": {"get": _operation("showScaling", "Show the workers of each queue.", _SCALING)},
         "/v1/workers": {"get": _operation("showWorkers", "Show the workers.", _WORKERS)},
         "/v1/queues": {"get": _operation("listQueues", "List the queues.", _QUEUES)},
@@ -210,6 +212,30 @@ def _begin(kind: str, body: Schema) -> Schema:
     }
 
 
+def _show_series() -> Schema:
+    return {
+        **_operation("showSeries", "Show each of the last minutes.", _SERIES, 400, 404),
+        "parameters": [
+            _query(
+                "minutes",
+                "How many, the present one included.",
+                {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": limits.MAX_SERIES_MINUTES,
+                    "default": limits.DEFAULT_SERIES_MINUTES,
+                },
+            ),
+            _query("queue", "This one alone.", {"type": "string", "maxLength": limits.MAX_QUEUE_LENGTH}),
+            _query("name", "This task alone.", {"type": "string", "maxLength": limits.MAX_NAME_LENGTH}),
+        ],
+    }
+
+
+def _query(name: str, description: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
 def _operation(id: str, summary: str, answers: Schema, *problems: int) -> Schema:
     """An operation for key holders; every one may also meet 401, 403, 500 and 503."""
     statuses = sorted({401, 403, 500, 503, *problems})
@@ -271,6 +297,13 @@ _QUEUES: Final = _answer(200, "Every queue.", "Queues")
 _WORKERS: Final = _answer(200, "The workers.", "Workers")
 _SCALING: Final = _answer(200, "The fleets.", "Scaling")
 _STATS: Final = _answer(200, "The totals.", "Stats")
+_SERIES: Final = _answer(200, "The series.", "ChartJson")
+_METRICS: Final[Schema] = {
+    "200": {
+        "description": "The text format of Prometheus, 0.0.4.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
+}
 _CLOSE: Final = msgspec.json.schema_components([CloseBody])[1]["CloseBody"]
 _NO_BODY: Final[Schema] = {
     "required": False,

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from chalice.app import Request
 
 from chalice_app.errors import InvalidRequest
 
+Parameters = Mapping[str, str]
 
-def integer(request: Request, name: str, least: int, most: int, default: int) -> int:
+
+def parameters(request: Request, known: Sequence[str]) -> Parameters:
+    """The query, each parameter of it once. Raises InvalidRequest for one that is not known."""
+    given: Parameters = request.query_params or {}
+    for name in given:
+        if name not in known:
+            raise InvalidRequest(f"There is no parameter {name!r} here; there are {', '.join(known)}.")
+    return given
+
+
+def integer(given: Parameters, name: str, least: int, most: int, default: int) -> int:
     """A whole number from `least` to `most`. Raises InvalidRequest."""
-    given = text(request, name, 20)
-    if not given:
+    if name not in given:
         return default
-    if not (given.isascii() and given.isdigit() and least <= int(given) <= most):
-        raise InvalidRequest(f"The query's {name} must be a whole number from {least:,} to {most:,}.")
-    return int(given)
+    digits = given[name]
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and least <= int(digits) <= most):
+        raise InvalidRequest(f"{name} is a whole number from {least:,} to {most:,}.")
+    return int(digits)
 
 
-def text(request: Request, name: str, longest: int) -> str:
+def text(given: Parameters, name: str, longest: int) -> str:
     """A text; empty when it is not given. Raises InvalidRequest for one of more than `longest` characters."""
-    given = request.query_params.get(name, "") if request.query_params else ""
-    if len(given) > longest:
-        raise InvalidRequest(
-            f"The query's {name} has {len(given):,} characters; at most {longest} are taken."
-        )
-    return str(given)
+    found = given.get(name, "")
+    if len(found) > longest:
+        raise InvalidRequest(f"{name} has at most {longest} characters.")
+    return found

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from bide.state import State
 from chalice_app.failed_schemas import FAILED_SCHEMAS
 from chalice_app.log_schema import LOG
 from chalice_app.schema_pieces import TIME, TIME_OR_NULL, Schema, record
+from chalice_app.series import ChartJson
 from chalice_app.server_schemas import SERVER_SCHEMAS
 
 _ERROR: Final = record(
@@ -138,11 +141,14 @@ _BATCH: Final = record(
     },
 )
 
+_, _SERIES = msgspec.json.schema_components([ChartJson], ref_template="#/components/schemas/{name}")
+
 SCHEMAS: Final[dict[str, Schema]] = {
     "Task": _TASK,
     "TaskPage": _TASK_PAGE,
     "Batch": _BATCH,
     "Log": LOG,
+    **_SERIES,
     "Problem": _PROBLEM,
     **FAILED_SCHEMAS,
     **SERVER_SCHEMAS,

@@ -12,8 +12,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bide.definition import Definition
 from bide.errors import UnknownQueue
-from bide.ids import TaskId
 from bide.records import Spec, TaskView, first_run
+from bide.replies import Accepted
 from bide.submission import Submission
 from chalice_app.errors import FieldError, InvalidFields
 from chalice_app.limits import (
@@ -109,9 +109,10 @@ def submission_of(body: SubmissionBody, key: str, services: Services, tenant: st
     )
 
 
-def accepted_view(submission: Submission, id: TaskId) -> TaskView:
+def accepted_view(submission: Submission, accepted: Accepted) -> TaskView:
     """The task as `Store.submit` has just recorded it, without asking the store again."""
-    submitted_ms = id.submitted_ms
+    id = accepted.id
+    submitted_ms, recent = id.submitted_ms, accepted.recent
     due_ms = submission.run_at_ms or (submission.delay_ms and submitted_ms + submission.delay_ms)
     spec = Spec(
         submission.name,
@@ -124,7 +125,7 @@ def accepted_view(submission: Submission, id: TaskId) -> TaskView:
         tags=" ".join(submission.tags),
         args=submission.args,
     )
-    return TaskView(str(id), id.slot, spec, first_run(spec, submitted_ms), submitted_ms)
+    return TaskView(str(id), id.slot, spec, first_run(spec, submitted_ms), submitted_ms, recent=recent)
 
 
 def _run_at_ms(body: SubmissionBody, run_at: datetime, services: Services) -> int:

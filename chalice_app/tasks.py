@@ -44,7 +44,7 @@ def submit_task(call: Call) -> Response:
         return problems.answer(error, call.request, ratelimit.headers(limit, 0, error.retry_after_ms))
     id = accepted.id
     wake(call.services, id.slot, accepted.need)
-    view = services.reads.task(id, call.tenant) if accepted.seen else accepted_view(submission, id)
+    view = services.reads.task(id, call.tenant) if accepted.seen else accepted_view(submission, accepted)
     view, waited = _wait(call, view, id)
     headers = {"Location": f"{base_path(call.request, _PATH)}{_PATH}/{view.id}", **waited}
     if accepted.burst_left is not None:

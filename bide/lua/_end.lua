@@ -23,9 +23,9 @@ local function end_overdue(now_ms, limit)
       redis.call('ZREM', isolated, id)
       redis.call('ZREM', due, id)
       if run[STARTED] == 0 and not is_late then
-        finish(id, run, 'expired', '', now_ms)
+        finish(id, run, 'expired', '', now_ms, name_of(id))
       else
-        finish(id, run, 'failed', DEADLINE_EXCEEDED, now_ms)
+        finish(id, run, 'failed', DEADLINE_EXCEEDED, now_ms, name_of(id))
       end
       note_move(id, run, run[STATE])
     end

@@ -1,6 +1,6 @@
 -- Ends a task: its terminal state, its outcome and its place in `done`, together. What it
 -- needed to go on, its journal and its unread events, goes.
--- Uses: _run, _writes, _journal, _done, _attempts, dead.
+-- Uses: _run, _writes, _journal, _done, _attempts, _series, dead, specs.
 local shelves, failures = {}, {}
 
 collect(also, function()
@@ -9,7 +9,11 @@ collect(also, function()
   shelves, failures = {}, {}
 end)
 
-local function finish(id, run, state, outcome, now_ms)
+-- The name of a task, where nobody has told it.
+local function name_of(id) return read_spec(redis.call('HGET', specs, id))[SPEC_NAME] end
+
+-- name: the task's, by which its end is counted; '' for not at all.
+local function finish(id, run, state, outcome, now_ms, name)
   local is_open = run[STATE] == 'running' or run[RESUMES] == 1
   if is_open and (state ~= 'succeeded' or run[ATTEMPT] > 1) then
     note_attempt(id, run, state, state == 'failed' and outcome or '', now_ms)
@@ -35,4 +39,5 @@ local function finish(id, run, state, outcome, now_ms)
   collect(shelves[shelf], id)
   if state == 'failed' then collect(failures, run[FINISHED], id) end
   count(state, 1)
+  if name ~= '' then note_end(name, state, run[STARTED] > 0 and run[FINISHED] - run[STARTED] or -1) end
 end

@@ -1,6 +1,6 @@
 -- Hands ready tasks to a worker: by priority, then first in first out.
 -- Transition: ready -> running
--- Uses: _run, _writes, _journal, meta, runs, specs, ready, isolated, journal, inbox.
+-- Uses: _run, _writes, _journal, _series, meta, runs, specs, ready, isolated, journal, inbox.
 
 -- The journals of these tasks, by id: lists of entries, in order.
 local function read_journals(ids, records)
@@ -38,7 +38,11 @@ local function lease(leases, ids, worker, expires_ms, now_ms, is_isolated)
   local records, bodies = redis.call('HMGET', runs, unpack(ids)), redis.call('HMGET', specs, unpack(ids))
   local fence, packed = redis.call('HINCRBY', meta, 'fence', #ids) - #ids, {}
   for i, id in ipairs(ids) do
-    local run = records[i] and read_run(records[i]) or first_run(id, read_spec(bodies[i]))
+    local run, head = records[i] and read_run(records[i]), nil
+    if not run then
+      head = read_spec(bodies[i])
+      run = first_run(id, head)
+    end
     enter(run, 'running')
     run[WORKER], run[FENCE] = worker, fence + i
     -- One that was parked goes on with its attempt; any other begins one.
@@ -46,7 +50,12 @@ local function lease(leases, ids, worker, expires_ms, now_ms, is_isolated)
     run[RESUMES] = 0
     -- Callers' readings of the store's time differ by a little, and no task shall seem to start before
     -- it was submitted.
-    if run[STARTED] == 0 then run[STARTED] = math.max(now_ms, submitted_ms(id)) end
+    if run[STARTED] == 0 then
+      run[STARTED] = math.max(now_ms, submitted_ms(id))
+      if run[MAX_ATTEMPTS] > 0 then -- else it is a poller
+        note_start((head or read_spec(bodies[i]))[SPEC_NAME], math.max(0, run[STARTED] - run[SINCE]))
+      end
+    end
     records[i], packed[i] = run, pack_run(run)
     collect(writes.runs, id, packed[i])
     collect(writes.leased, expires_ms, id)

@@ -25,9 +25,9 @@ local function reap(now_ms, limit)
     note_attempt(id, run, 'lost', '', now_ms)
     collect(writes.unleased, id)
     if run[CANCELLING] == 1 then
-      finish(id, run, 'cancelled', '', now_ms)
+      finish(id, run, 'cancelled', '', now_ms, name_of(id))
     elseif run[MAX_ATTEMPTS] > 0 and run[ATTEMPT] >= run[MAX_ATTEMPTS] then
-      finish(id, run, 'failed', WORKER_LOST, now_ms)
+      finish(id, run, 'failed', WORKER_LOST, now_ms, name_of(id))
     else
       line_up(id, run, seq + i, now_ms)
     end

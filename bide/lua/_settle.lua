@@ -8,10 +8,10 @@ local TERMINAL = { succeeded = true, failed = true, cancelled = true }
 local STAYS = { waiting = true, polled = true }
 
 -- What the lease cost: billed_us, waited_ms, replays, polls, calls of a poller, active_ms of this
--- attempt and whether it has exits.
+-- attempt, whether it has exits, and the task's name. Returns the name.
 local function charge(run, usage)
-  if usage == '' then return end
-  local billed_us, waited_ms, replays, polls, calls, active_ms, exits = unpack(cmsgpack.unpack(usage))
+  if usage == '' then return '' end
+  local billed_us, waited_ms, replays, polls, calls, active_ms, exits, name = unpack(cmsgpack.unpack(usage))
   run[BILLED], run[WAITED] = run[BILLED] + billed_us, run[WAITED] + waited_ms
   run[REPLAYS], run[POLLS] = run[REPLAYS] + replays, run[POLLS] + polls
   run[ACTIVE], run[EXITS] = active_ms, exits
@@ -22,6 +22,7 @@ local function charge(run, usage)
     count('replays', replays)
     count('polls', polls)
   end
+  return name or ''
 end
 
 -- Parks a task until it is due, or until one of the events in `awaits` comes, or has come.
@@ -46,7 +47,7 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
   if not run or run[FENCE] ~= fence then return false end
   if run[STATE] ~= 'running' then return true end
   collect(writes.unleased, id)
-  charge(run, usage)
+  local name = charge(run, usage)
   if run[CANCELLING] == 1 and state == 'waiting' and run[EXITS] == 1 then
     local holder = run[WORKER]
     run[RESUMES] = 1 -- as a parked task that is cancelled
@@ -56,12 +57,12 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
   end
   if run[CANCELLING] == 1 and not TERMINAL[state] then
     local holder = run[WORKER]
-    finish(id, run, 'cancelled', '', now_ms)
+    finish(id, run, 'cancelled', '', now_ms, name)
     note_move(id, run, 'cancelled', holder)
     return true
   end
   if TERMINAL[state] then
-    finish(id, run, state, body, now_ms)
+    finish(id, run, state, body, now_ms, name)
     return true
   end
   if STAYS[state] then

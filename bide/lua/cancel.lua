@@ -23,6 +23,7 @@
 -- KEYS[19] starting: workers that were started
 -- KEYS[20] decisions: what was decided, and why
 -- KEYS[21] attempts: attempts that ended
+-- KEYS[22] series: what tasks do, minute by minute
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] tenant: who asks; another tenant's task is not found
@@ -33,18 +34,19 @@
 --   name), or nothing
 -- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state)
 -- Fence: none; the worker's own settle of the cancel is fenced
--- Cost: 22 commands, O(log n)
+-- Cost: 25 commands, O(log n)
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local due, leased, done, ends, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local journal, inbox, stats, signals, listeners = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local bell, workers, ledgers, starting, decisions = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
-local attempts = KEYS[21]
+local attempts, series = KEYS[21], KEYS[22]
 --- include _run
 --- include _done
 --- include _writes
 --- include _journal
 --- include _attempts
 --- include _moves
+--- include _series
 --- include _finish
 --- include _line
 --- include _ready
@@ -85,7 +87,8 @@ if run[EXITS] == 1 and run[RESUMES] == 1 then
 end
 redis.call('ZREM', ready, id)
 redis.call('ZREM', isolated, id)
-finish(id, run, 'cancelled', '', now_ms)
+finish(id, run, 'cancelled', '', now_ms, head[SPEC_NAME])
 note_move(id, run, 'cancelled')
 flush()
+write_series(now_ms)
 return { 'CANCELLED', moves_made() }

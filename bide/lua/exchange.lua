@@ -32,6 +32,7 @@
 -- KEYS[26] stats: totals
 -- KEYS[27] starting: workers that were started
 -- KEYS[28] decisions: what was decided, and why
+-- KEYS[29] series: what tasks do, minute by minute
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] worker: who asks
 -- ARGV[3] boot: which start of that worker, growing
@@ -45,7 +46,8 @@
 --   nothing more
 -- ARGV[11] places: of each worker, for tasks of this queue
 -- ARGV[12] most: workers that may lease
--- ARGV[13...] messages: id, fence, verb, number, body and extra of each, at most 100, in order:
+-- ARGV[13] recording: 1 when the series are to know of it
+-- ARGV[14...] messages: id, fence, verb, number, body and extra of each, at most 100, in order:
 --   a settle: the state to enter (or `polled`), delay_ms, what _settle says, usage;
 --   journal: position, entry, number of the event it has read or 0; progress: 0, JSON, '';
 --   lines: how many, each packed after its length, '';
@@ -57,13 +59,13 @@
 --   what it moved by itself or otherwise than asked (id, event, state, attempt, worker, name; ...)}
 -- Errors: SUPERSEDED (a later exchange or boot of this worker was seen; nothing was done)
 -- Fence: each settle, and each entry, counts only for its task's latest fence; each lease gets a new one
--- Cost: 23 commands and about 5 per task settled and 4 per task leased, batched
+-- Cost: 25 commands and about 5 per task settled and 4 per task leased, batched
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local due, leased, done, ends, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local log, journal, inbox, progress, watched = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local idempotency, uniques, attempts, lines, revived = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
 local listeners, bell, workers, ledgers, signals = KEYS[21], KEYS[22], KEYS[23], KEYS[24], KEYS[25]
-local stats, starting, decisions = KEYS[26], KEYS[27], KEYS[28]
+local stats, starting, decisions, series = KEYS[26], KEYS[27], KEYS[28], KEYS[29]
 --- include _run
 --- include _done
 --- include _writes
@@ -71,6 +73,7 @@ local stats, starting, decisions = KEYS[26], KEYS[27], KEYS[28]
 --- include _attempts
 --- include _moves
 --- include _lines
+--- include _series
 --- include _finish
 --- include _line
 --- include _ready
@@ -89,9 +92,10 @@ local stats, starting, decisions = KEYS[26], KEYS[27], KEYS[28]
 --- include _awake
 --- include _fleet
 --- include _presence
-local MESSAGES, LEASED = 13, 6
+local MESSAGES, LEASED = 14, 6
 local now_ms, worker = tonumber(ARGV[1]), ARGV[2]
 local boot, seq = tonumber(ARGV[3]), tonumber(ARGV[4])
+recording = ARGV[13] == '1'
 
 local packed = redis.call('HGET', ledgers, worker)
 local ledger = packed and cmsgpack.unpack(packed) or { 0, 0, {}, 0, {}, 0, 0, 0, 0, 0 }
@@ -153,6 +157,8 @@ elseif capacity > 0 and not seen.is_paused then
   end
   lease(leases, pop(ready, capacity - #leases / LEASED), worker, expires_ms, now_ms, 0)
 end
+
+write_series(now_ms)
 
 local ids, isolated_leases = {}, 0
 if not again then

@@ -17,6 +17,7 @@
 -- KEYS[15] stats: how many tasks are in a state
 -- KEYS[16] starting: workers that were started
 -- KEYS[17] decisions: what was decided, and why
+-- KEYS[18] series: how long tasks took lately
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] spec: what follows the place in a value of `specs`
@@ -30,16 +31,17 @@
 -- ARGV[11] rate_limit: submissions a second
 -- ARGV[12] places: of each worker, for tasks of this queue
 -- ARGV[13] most: workers that may be
+-- ARGV[14] recent_field: the field in `series` of the task's name
 -- Returns: {'OK', id, new (1) or seen (0), workers to start, alarm to set in ms or 0,
---   burst left (-1 without a limit)}
+--   burst left (-1 without a limit), durations of the last tasks of its name or '' (also for one seen)}
 -- Errors: UNREGISTERED, CLOSED, IDEMPOTENCY_CONFLICT, NOT_UNIQUE (with the id), RATE_LIMITED
 -- Fence: none, a new task has had no lease
--- Cost: 6 commands for a ready task without key or limit, 3 more to ring, about 9 more to start workers,
+-- Cost: 7 commands for a ready task without key or limit, 3 more to ring, about 9 more to start workers,
 --   O(log ready)
 local meta, specs, runs, ready, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ends, log, idempotency, uniques = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local listeners, bell, isolated, workers = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local ledgers, stats, starting, decisions = KEYS[14], KEYS[15], KEYS[16], KEYS[17]
+local ledgers, stats, starting, decisions, series = KEYS[14], KEYS[15], KEYS[16], KEYS[17], KEYS[18]
 --- include _ring
 --- include _awake
 local now_ms, id, due_ms = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[5])
@@ -49,7 +51,7 @@ local PAGE = 24 -- ids on a page of the log
 local gate = redis.call('HMGET', meta, 'accepting', 'reason', 'retry_after', 'covered', 'covered_ms', 'page', 'seq',
   'paused')
 local function seen(first_id)
-  return { 'OK', first_id, 0, (gate[8] or awake(now_ms)) and 0 or 1, 0, -1 }
+  return { 'OK', first_id, 0, (gate[8] or awake(now_ms)) and 0 or 1, 0, -1, '' }
 end
 
 -- What was accepted stays accepted: a repeat is answered before the gate and the limit are asked.
@@ -96,6 +98,7 @@ if full then redis.call('ZADD', log, struct.unpack('>I4', full), string.sub(full
 if field ~= '' then redis.call('HSET', idempotency, field, id .. fingerprint) end
 if unique ~= '' then redis.call('HSET', uniques, unique, id) end
 if ends_ms > 0 then redis.call('ZADD', ends, ends_ms, id) end
+local recent = redis.call('HGET', series, ARGV[14]) or ''
 if due_ms == 0 then
   local function call_up()
 --- include _fleet
@@ -107,7 +110,7 @@ if due_ms == 0 then
   ring(now_ms, 1)
   local is_covered = gate[5] and place <= tonumber(gate[4]) and now_ms <= tonumber(gate[5])
   local wanted = is_covered and 0 or call_up()
-  return { 'OK', id, 1, wanted, 0, left }
+  return { 'OK', id, 1, wanted, 0, left, recent }
 end
 redis.call('HSET', meta, 'page', page .. id)
 redis.call('HINCRBY', stats, 'now/scheduled', 1)
@@ -115,4 +118,4 @@ local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 redis.call('ZADD', due, due_ms, id)
 -- Whoever sleeps until the due time it knows must hear of an earlier one.
 if not first[2] or due_ms < tonumber(first[2]) then ring(now_ms, 1) end
-return { 'OK', id, 1, 0, alarm_needed(now_ms, due_ms), left }
+return { 'OK', id, 1, 0, alarm_needed(now_ms, due_ms), left, recent }

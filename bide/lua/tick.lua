@@ -30,6 +30,7 @@
 -- KEYS[25] stats: totals
 -- KEYS[26] starting: workers that were started
 -- KEYS[27] decisions: what was decided, and why
+-- KEYS[28] series: what tasks do, minute by minute
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] forget_ms: how long a silent worker's rows are kept
 -- ARGV[3] epoch: of the autoscaler that asks
@@ -42,19 +43,20 @@
 --   again
 -- Errors: SUPERSEDED (a later autoscaler was here; nothing was done)
 -- Fence: the epoch; reaping moves the tasks' fence on
--- Cost: 20 commands and about 6 per task, batched; at most 100 of each kind
+-- Cost: 22 commands and about 7 per task, batched; at most 100 of each kind
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local due, leased, done, ends, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local log, journal, inbox, progress, idempotency = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local uniques, attempts, lines, revived, listeners = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
 local bell, workers, ledgers, signals, stats = KEYS[21], KEYS[22], KEYS[23], KEYS[24], KEYS[25]
-local starting, decisions = KEYS[26], KEYS[27]
+local starting, decisions, series = KEYS[26], KEYS[27], KEYS[28]
 --- include _run
 --- include _done
 --- include _writes
 --- include _journal
 --- include _attempts
 --- include _moves
+--- include _series
 --- include _finish
 --- include _line
 --- include _ready
@@ -75,6 +77,7 @@ local promoted = promote(now_ms, 100)
 local reaped, holders, taken = reap(now_ms, 100)
 end_overdue(now_ms, 100)
 local pruned = prune(now_ms, 100)
+write_series(now_ms)
 
 redis.call('ZREMRANGEBYSCORE', listeners, '-inf', '(' .. now_ms)
 local seen = see(now_ms)

@@ -38,6 +38,8 @@ def test_every_route_is_listed(path: str) -> None:
         *SCHEMAS["Task"]["properties"],
         *SCHEMAS["Server"]["properties"],
         *SCHEMAS["Stats"]["properties"],
+        *SCHEMAS["ChartJson"]["properties"],
+        *SCHEMAS["SeriesJson"]["properties"],
     ],
 )
 def test_every_state_and_field_is_named(word: str) -> None:
@@ -57,6 +59,9 @@ def test_every_state_and_field_is_named(word: str) -> None:
         limits.MAX_REASON_LENGTH,
         limits.MAX_CLOSED_SECONDS,
         limits.LONGEST_RETRY_AFTER,
+        limits.LONGEST_PREDICTION,
+        limits.MAX_SERIES_MINUTES,
+        limits.DEFAULT_SERIES_MINUTES,
         limits.CLOSED_RETRY_AFTER,
     ],
 )

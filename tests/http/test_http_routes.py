@@ -35,6 +35,8 @@ SERVED = {
     "/v1/operations/{id}": ["GET", "HEAD"],
     "/v1/tasks/{id}/log": ["GET", "HEAD"],
     "/v1/stats": ["GET", "HEAD"],
+    "/v1/stats/series": ["GET", "HEAD"],
+    "/metrics": ["GET", "HEAD"],
     "/v1/scaling": ["GET", "HEAD"],
     "/v1/server": ["GET", "HEAD"],
     "/v1/workers": ["GET", "HEAD"],

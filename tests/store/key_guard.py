@@ -22,8 +22,8 @@ _GUARD = """
 local declared = {}
 for _, key in ipairs(KEYS) do declared[key] = true end
 local first_is_key = {}
-local known = 'HGET HGETALL HSET HMGET HSETNX HEXISTS HDEL HINCRBY ZADD ZREM ZCARD ZCOUNT ZLEXCOUNT ZRANGE '
-  .. 'ZSCORE ZRANK ZPOPMIN ZREMRANGEBYSCORE RPUSH LPUSH LTRIM LRANGE LLEN SADD SMEMBERS EXISTS'
+local known = 'HGET HGETALL HKEYS HSET HMGET HSETNX HEXISTS HDEL HINCRBY ZADD ZREM ZCARD ZCOUNT ZLEXCOUNT '
+  .. 'ZRANGE ZSCORE ZRANK ZPOPMIN ZREMRANGEBYSCORE RPUSH LPUSH LTRIM LRANGE LLEN SADD SMEMBERS EXISTS'
 for command in string.gmatch(known, '%u+') do first_is_key[command] = true end
 local unguarded = redis.call
 local function call(site, command, key, ...)

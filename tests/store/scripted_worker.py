@@ -47,6 +47,7 @@ class ScriptedWorker:
         listen_ms: int = 0,
         lease_ms: int = LEASE_MS,
         lived_ms: int = 0,
+        recording: bool = True,
     ) -> ExchangeReply:
         """The next exchange."""
         self._seq += 1
@@ -59,6 +60,7 @@ class ScriptedWorker:
             "listen_ms": listen_ms,
             "lease_ms": lease_ms,
             "lived_ms": lived_ms,
+            "recording": recording,
         }
         return self.repeat()
 

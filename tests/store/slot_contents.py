@@ -18,7 +18,7 @@ from bide.tally import GAUGE, tally
 
 _HASHES = (
     "meta", "specs", "runs", "journal", "inbox", "progress", "idempotency", "uniques", "attempts", "lines",
-    "revived", "operations", "ledgers", "signals", "stats",
+    "revived", "operations", "ledgers", "signals", "stats", "series",
 )  # fmt: skip
 _ZSETS = (
     "ready", "isolated", "due", "leased", "done", "ends", "dead", "log", "watched", "listeners", "workers",
@@ -81,6 +81,8 @@ class Slot:
     signals: dict[str, bytes]
     stats: dict[str, int]
     """Sums over all days, those that are not 0."""
+    series: dict[bytes, bytes]
+    """Packed minutes and durations."""
     starting: dict[bytes, int]
     decisions: int
     """How many are kept."""

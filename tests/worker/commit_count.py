@@ -14,7 +14,7 @@ from bide import scripts
 from bide.store import Store
 
 _LIST = "commits"
-_STEP = "local function finish(id, run, state, outcome, now_ms)\n"
+_STEP = "local function finish(id, run, state, outcome, now_ms, name)\n"
 _NOTE = f"  redis.call('RPUSH', string.match(KEYS[1], '^.*:') .. '{_LIST}', id)\n"
 
 
