@@ -12,9 +12,10 @@ A script's header is its contract, in comments at its top:
     -- Cost: ...
 
 `--- include _name` splices lua/_name.lua in, once. Lines `--- fields A B` number names from 1, as
-the fields of an array; the numbers replace the names in what follows. (Lua knows no constants, and
-no more than 200 locals a function.) tests/store/test_store_headers.py
-holds every header against the body, the transition table and `errors.py`.
+the fields of an array. These numbers, and those of `local A, B = 5, 6`, stand in place of their names
+in what is run: Lua knows no constants, and no more than 200 locals a function.
+tests/store/test_store_headers.py holds every header against the body, the transition table and
+`errors.py`.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ FOLDER: Final = Path(__file__).parent / "lua"
 
 _INCLUDE: Final = re.compile(r"^--- include (_\w+)$", re.MULTILINE)
 _FIELDS: Final = re.compile(r"(?:^--- fields [A-Z_ ]+\n)+", re.MULTILINE)
+_CONSTANTS: Final = re.compile(r"^local ([A-Z][A-Z_, ]+) = ([\d., ]+?)(?: --.*)?\n", re.MULTILINE)
 _WORD: Final = re.compile(r"--.*|'[^'\n]*'|\b[A-Z][A-Z_]+\b")
-"""A comment, a text or a name of a field."""
+"""A comment, a text or a name of a number."""
 _KEY: Final = re.compile(r"^-- KEYS\[(\d+)\] (\w+): \S", re.MULTILINE)
 _ARG: Final = re.compile(r"^-- ARGV\[(\d+)(?:\.\.\.)?\] (\w+): \S", re.MULTILINE)
 
@@ -90,15 +92,20 @@ def _expand(name: str, seen: set[str]) -> str:
     return _INCLUDE.sub(lambda match: _expand(match[1], seen), text)
 
 
-def _number_fields(source: str) -> str:
-    """The source with numbers in place of the fields' names."""
+def _with_numbers(name: str, source: str) -> str:
+    """The source with numbers in place of their names."""
     numbers: dict[str, str] = {}
-    for block in _FIELDS.findall(source):
-        names = block.replace("--- fields ", "").split()
-        numbers |= {name: str(number) for number, name in enumerate(names, 1)}
+    named = [enumerate(block.replace("--- fields ", "").split(), 1) for block in _FIELDS.findall(source)]
+    pairs = [(field, str(number)) for block in named for number, field in block]
+    for names, values in _CONSTANTS.findall(source):
+        pairs += zip(names.split(", "), values.split(", "), strict=True)
+    for constant, number in pairs:
+        if numbers.setdefault(constant, number) != number:
+            raise ScriptError(f"script {name!r} has two numbers of the name {constant}")
     if not numbers:
         return source
-    return _WORD.sub(lambda word: numbers.get(word[0], word[0]), _FIELDS.sub("", source))
+    bare = _CONSTANTS.sub("", _FIELDS.sub("", source))
+    return _WORD.sub(lambda word: numbers.get(word[0], word[0]), bare)
 
 
 def _numbered(pattern: re.Pattern[str], header: str, what: str, name: str) -> tuple[str, ...]:
@@ -116,7 +123,7 @@ def read_header(source: str) -> str:
 @cache
 def load(name: str) -> Script:
     """The script lua/<name>.lua; read and expanded once per process."""
-    source = _number_fields(_expand(name, set()))
+    source = _with_numbers(name, _expand(name, set()))
     header = read_header(source)
     return Script(
         name=name,

@@ -2,9 +2,9 @@
 -- in their order. Of more than twenty the first ten and the last ten are kept.
 -- A task that succeeds at its first attempt has none, as most do: its run tells as much.
 -- Uses: _run, _writes, attempts.
-local FIRST, KEPT = 10, 20
+local FIRST_ATTEMPTS, KEPT_ATTEMPTS = 10, 20
 local MAX_MESSAGE = 500 -- bytes
-local LOST = cjson.encode({ code = 'WORKER_LOST', message = 'The worker died or fell silent.' })
+local LOST_FAILURE = cjson.encode({ code = 'WORKER_LOST', message = 'The worker died or fell silent.' })
 local histories, noted = {}, {}
 
 collect(also, function()
@@ -33,9 +33,9 @@ local function note_attempt(id, run, outcome, failure, now_ms)
   if run[MAX_ATTEMPTS] == 0 or noted[id] then return end
   local packed = run[ATTEMPT] > 1 and redis.call('HGET', attempts, id)
   local history = packed and cmsgpack.unpack(packed) or {}
-  local code, message = explain(outcome == 'lost' and LOST or failure)
+  local code, message = explain(outcome == 'lost' and LOST_FAILURE or failure)
   history[#history + 1] = { run[ATTEMPT], run[WORKER], run[BEGAN], now_ms, outcome, code, message }
-  if #history > KEPT then table.remove(history, FIRST + 1) end
+  if #history > KEPT_ATTEMPTS then table.remove(history, FIRST_ATTEMPTS + 1) end
   collect(histories, id, cmsgpack.pack(history))
   noted[id] = true
 end

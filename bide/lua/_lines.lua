@@ -1,7 +1,7 @@
 -- The log of a task: the last 500 of its lines, each in a field of its own, the id and four bytes of its
 -- number; the task's own field holds the number of the last. A line is packed: `Line` in bide/line.py.
 -- Uses: lines.
-local KEPT, EVENT_LINE = 500, 2
+local KEPT_LINES, EVENT_LINE = 500, 2
 
 local function line_field(id, number) return id .. struct.pack('>I4', number) end
 
@@ -26,7 +26,7 @@ local function add_lines(id, added)
     writes_of[#writes_of + 1] = line
   end
   redis.call('HSET', lines, id, struct.pack('>I4', after), unpack(writes_of))
-  for number = math.max(1, before - KEPT + 1), after - KEPT do old[#old + 1] = line_field(id, number) end
+  for number = math.max(1, before - KEPT_LINES + 1), after - KEPT_LINES do old[#old + 1] = line_field(id, number) end
   if #old > 0 then redis.call('HDEL', lines, unpack(old)) end
 end
 

@@ -18,7 +18,7 @@ local id = ARGV[1]
 local run, head = load_task(id)
 if not run or head[SPEC_TENANT] ~= ARGV[2] then return { 'TASK_NOT_FOUND' } end
 local last, fields = last_line(id), {}
-local first = math.max(tonumber(ARGV[3]), last - KEPT) + 1
+local first = math.max(tonumber(ARGV[3]), last - KEPT_LINES) + 1
 for number = first, math.min(last, first + tonumber(ARGV[4]) - 1) do fields[#fields + 1] = line_field(id, number) end
 local found = #fields > 0 and redis.call('HMGET', lines, unpack(fields)) or {}
 return { run[FINISHED] > 0 and 1 or 0, last, first, unpack(found) }
