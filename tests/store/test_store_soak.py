@@ -30,8 +30,8 @@ STAYS = {
 """What `meta` may hold for ever: flags, counters, sums, and one rate for each tenant."""
 
 
-BOUNDED = ("stats", "decisions", "operations")
-"""They fill up to a fixed number of days, of decisions and of operations."""
+BOUNDED = ("stats", "series", "decisions", "operations")
+"""They fill up to a fixed number of days, of minutes and names, of decisions and of operations."""
 
 
 def size(client: redis.Redis, store: Store, *, without: tuple[str, ...] = ()) -> int:
@@ -47,7 +47,7 @@ def emptied(slot: Slot) -> dict[str, Any]:
     everything = {name: getattr(slot, name) for name in Slot.__dataclass_fields__}
     for name in ("specs", "runs"):
         everything[name] = {key: each for key, each in everything[name].items() if key not in pollers}
-    for name in ("stats", "meta", "decisions", "gauges", "bell", "operations"):
+    for name in ("stats", "meta", "decisions", "gauges", "bell", "operations", "series"):
         del everything[name]
     return {name: held for name, held in everything.items() if held}
 
