@@ -86,6 +86,17 @@ def test_cancels_events_and_deletions_are_told(api: Api, worker: HandWorker, lin
     assert {line["task"] for line in lines} == {path.rpartition("/")[2]}
 
 
+def test_retries_redrives_and_purges_are_told(api: Api, worker: HandWorker, lines: Lines) -> None:
+    path = api.submit().headers["location"]
+    for again in (f"{path}/retry", "/v1/queues/default/redrive", "/v1/queues/default/purge"):
+        worker.fail(worker.lease(), "ERROR", "no luck")
+        lines.clear()
+        assert api.post(again, None if again.endswith("retry") else {"dry_run": False}).status == 202
+        event = ("deleted", None) if again.endswith("purge") else ("retried", "ready")
+        assert events(lines) == [event]
+        assert lines[0]["task"] == path.rpartition("/")[2]
+
+
 def test_a_line_has_the_id_of_its_request(lines: Lines) -> None:
     event = {
         "requestContext": {
