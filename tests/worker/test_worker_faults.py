@@ -66,7 +66,7 @@ def play(zygote: Zygote, store_url: str, folder: Path, at: int, fault: Fault) ->
         proxy = FaultProxy(store_url, at, fault, kill)
         worker.append(stage.start_worker(proxy.url))
         _see_to_the_end(stage, ids, worker[0])
-        tokens = {name: stage.view(id).outcome for name, id in ids.items()}
+        tokens = {name: stage.view(id).run.outcome for name, id in ids.items()}
         stage.end(worker[0])
         _check(stage, ids, tokens)
         proxy.close()
@@ -87,7 +87,7 @@ def _see_to_the_end(stage: Stage, ids: dict[str, TaskId], worker: int) -> None:
     await_that(done, seconds=30)
 
 
-def _check(stage: Stage, ids: dict[str, TaskId], tokens: dict[str, bytes]) -> None:
+def _check(stage: Stage, ids: dict[str, TaskId], tokens: dict[str, str]) -> None:
     for name, id in ids.items():
         view, effects = stage.view(id), stage.effects(name)
         assert view.run.state is ENDINGS.get(name, State.SUCCEEDED), name
@@ -95,7 +95,7 @@ def _check(stage: Stage, ids: dict[str, TaskId], tokens: dict[str, bytes]) -> No
         assert view.run.attempt <= len(effects) + 2, name
         # Cancelled in time, a task need not have run at all.
         assert effects or view.run.state is State.CANCELLED, f"{name} never ran"
-        assert view.run.outcome.encode() == tokens[name], f"the outcome of {name} was committed twice"
+        assert view.run.outcome == tokens[name], f"the outcome of {name} was committed twice"
         if view.run.state is State.SUCCEEDED:
             assert stage.outcome(id) in effects, f"the outcome of {name} is nobody's"
     indexes = ("ready", "isolated", "due", "leased")
