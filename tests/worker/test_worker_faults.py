@@ -100,9 +100,12 @@ def _check(stage: Stage, ids: dict[str, TaskId], tokens: dict[str, str]) -> None
             assert stage.outcome(id) in effects, f"the outcome of {name} is nobody's"
     indexes = ("ready", "isolated", "due", "leased")
     assert commits(stage.store) == {id.key: 1 for id in ids.values()}
-    slot = stage.store.keys.slot("default", (*indexes, "done", "specs", "runs"))
-    assert [stage.store.command("ZCARD", key) for key in slot[:5]] == [0, 0, 0, 0, len(ids)]
-    assert [stage.store.command("HLEN", key) for key in slot[5:]] == [len(ids), len(ids)]
+    slot = stage.store.keys.slot("default", (*indexes, "specs", "runs"))
+    assert [stage.store.command("ZCARD", key) for key in slot[:4]] == [0, 0, 0, 0]
+    assert [stage.store.command("HLEN", key) for key in slot[4:]] == [len(ids), len(ids)]
+    shelves = stage.store.command("ZRANGE", stage.store.keys.slot("default", ("done",))[0], 0, -1)
+    shelved = [shelf[first : first + 16] for shelf in shelves for first in range(4, len(shelf), 16)]
+    assert sorted(shelved) == sorted(id.key for id in ids.values())
 
 
 @pytest.fixture(autouse=True)
