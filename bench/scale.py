@@ -21,6 +21,7 @@ from bide.ids import TaskId
 from bide.keys import Keys
 from bide.listing import NEWEST, Filter, Listing
 from bide.reads import Reads
+from bide.series import read_minutes
 from bide.settings import DEFAULT_QUEUE
 from bide.store import Store
 from bide.submission import Submission
@@ -117,6 +118,7 @@ def _reads(store: Store, ids: list[bytes]) -> dict[str, Read]:
         f"list, the {_FAILED} failed": page(Filter(state="failed")),
         "show, any of them": lambda: reads.task(chosen.choice(shown), TENANT),
         "stats": reads.tally,
+        "series of an hour": lambda: [read_minutes(reads.series(queue, 60)) for queue in QUEUES],
         "queues": lambda: [reads.depth(queue) for queue in QUEUES],
     }
 

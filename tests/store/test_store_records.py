@@ -24,6 +24,14 @@ from bide.store import Store
 _RUN = load_plain("awaiting").source.split("local ids, answers")[0]
 """A script's beginning that reads records: `lua/_run.lua`, as it is loaded."""
 
+
+def evaluate(store: Store, script: str, *args: bytes) -> bytes:
+    """What a script that begins so returns."""
+    keys = store.keys.slot("default", ("specs", "runs"))
+    reply: bytes = store.command("EVAL", _RUN + script, len(keys), *keys, *args)
+    return reply
+
+
 EXTREMES = [
     Run(State.READY),
     Run(State.RUNNING, 1, 3, 1, "worker", 60_000, START_MS, cancelling=1, began_ms=START_MS),
@@ -36,10 +44,10 @@ EXTREMES = [
 
 @pytest.mark.parametrize("run", EXTREMES, ids=lambda run: str(run.state))
 def test_lua_repacks_a_run_without_a_change(store: Store, run: Run) -> None:
-    script = _RUN + "return pack_run(read_run(ARGV[1]))"
-    packed = store.command("EVAL", script, 2, "a", "b", msgspec.msgpack.encode(run))
+    script = "return pack_run(read_run(ARGV[1]))"
+    packed = evaluate(store, script, msgspec.msgpack.encode(run))
     assert read_run(packed) == run
-    assert packed == store.command("EVAL", script, 2, "a", "b", packed)
+    assert packed == evaluate(store, script, packed)
 
 
 SPECS = [
@@ -55,7 +63,7 @@ SPECS = [
 def test_lua_reads_the_head_of_a_spec_and_python_all_of_it(store: Store, spec: Spec) -> None:
     value = b"\0\0\0\7" + pack_spec(spec)
     assert read_spec(value) == spec
-    head = store.command("EVAL", _RUN + "return cmsgpack.pack(read_spec(ARGV[1]))", 2, "a", "b", value)
+    head = evaluate(store, "return cmsgpack.pack(read_spec(ARGV[1]))", value)
     assert msgspec.msgpack.decode(head) == list(msgspec.structs.astuple(spec)[:-1])
 
 
@@ -63,8 +71,8 @@ def test_lua_reads_the_head_of_a_spec_and_python_all_of_it(store: Store, spec: S
 def test_lua_and_python_begin_with_the_same_run(store: Store, spec: Spec) -> None:
     value = b"\0\0\0\7" + pack_spec(spec)
     id = TaskId("default", START_MS.to_bytes(6, "big") + b"?" * 10)
-    script = _RUN + "return pack_run(first_run(ARGV[1], read_spec(ARGV[2])))"
-    assert read_run(store.command("EVAL", script, 2, "a", "b", id.key, value)) == first_run(spec, START_MS)
+    packed = evaluate(store, "return pack_run(first_run(ARGV[1], read_spec(ARGV[2])))", id.key, value)
+    assert read_run(packed) == first_run(spec, START_MS)
 
 
 @pytest.mark.parametrize(("record", "prefix"), [(Run, ""), (Spec, "SPEC_")])

@@ -66,7 +66,7 @@ def play(zygote: Zygote, store_url: str, folder: Path, at: int, fault: Fault) ->
         proxy = FaultProxy(store_url, at, fault, kill)
         worker.append(stage.start_worker(proxy.url))
         _see_to_the_end(stage, ids, worker[0])
-        tokens = {name: stage.view(id).outcome for name, id in ids.items()}
+        tokens = {name: stage.view(id).run.outcome for name, id in ids.items()}
         stage.end(worker[0])
         _check(stage, ids, tokens)
         proxy.close()
@@ -87,7 +87,7 @@ def _see_to_the_end(stage: Stage, ids: dict[str, TaskId], worker: int) -> None:
     await_that(done, seconds=30)
 
 
-def _check(stage: Stage, ids: dict[str, TaskId], tokens: dict[str, bytes]) -> None:
+def _check(stage: Stage, ids: dict[str, TaskId], tokens: dict[str, str]) -> None:
     for name, id in ids.items():
         view, effects = stage.view(id), stage.effects(name)
         assert view.run.state is ENDINGS.get(name, State.SUCCEEDED), name
@@ -95,14 +95,17 @@ def _check(stage: Stage, ids: dict[str, TaskId], tokens: dict[str, bytes]) -> No
         assert view.run.attempt <= len(effects) + 2, name
         # Cancelled in time, a task need not have run at all.
         assert effects or view.run.state is State.CANCELLED, f"{name} never ran"
-        assert view.run.outcome.encode() == tokens[name], f"the outcome of {name} was committed twice"
+        assert view.run.outcome == tokens[name], f"the outcome of {name} was committed twice"
         if view.run.state is State.SUCCEEDED:
             assert stage.outcome(id) in effects, f"the outcome of {name} is nobody's"
     indexes = ("ready", "isolated", "due", "leased")
     assert commits(stage.store) == {id.key: 1 for id in ids.values()}
-    slot = stage.store.keys.slot("default", (*indexes, "done", "specs", "runs"))
-    assert [stage.store.command("ZCARD", key) for key in slot[:5]] == [0, 0, 0, 0, len(ids)]
-    assert [stage.store.command("HLEN", key) for key in slot[5:]] == [len(ids), len(ids)]
+    slot = stage.store.keys.slot("default", (*indexes, "specs", "runs"))
+    assert [stage.store.command("ZCARD", key) for key in slot[:4]] == [0, 0, 0, 0]
+    assert [stage.store.command("HLEN", key) for key in slot[4:]] == [len(ids), len(ids)]
+    shelves = stage.store.command("ZRANGE", stage.store.keys.slot("default", ("done",))[0], 0, -1)
+    shelved = [shelf[first : first + 16] for shelf in shelves for first in range(4, len(shelf), 16)]
+    assert sorted(shelved) == sorted(id.key for id in ids.values())
 
 
 @pytest.fixture(autouse=True)
