@@ -7,7 +7,6 @@ counts the same way. There is no bucket 1: Lua might take a map that has it for 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
@@ -38,11 +37,12 @@ def bucket(ms: int) -> int:
     return _FIRST + math.floor(math.log(ms) * (PER_DOUBLING / math.log(2))) if ms > 0 else _NONE
 
 
-def merged(histograms: Iterable[Histogram]) -> Histogram:
+def merged(histograms: Iterable[Histogram]) -> dict[int, int]:
     """The histogram of the durations of all of them."""
-    total: Counter[int] = Counter()
+    total: dict[int, int] = {}
     for each in histograms:
-        total.update(each)
+        for of, count in each.items():
+            total[of] = total.get(of, 0) + count
     return total
 
 

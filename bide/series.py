@@ -116,12 +116,11 @@ def _together(parts: Iterable[Mapping[int, Counts]]) -> dict[int, Counts]:
 
 
 def _series(queue: str, name: str | None, minutes: Mapping[int, Counts], step: int) -> Series:
-    points: dict[int, list[Counts]] = defaultdict(list)
+    parts: dict[int, list[Counts]] = defaultdict(list)
     for minute in sorted(minutes):
-        points[minute - minute % step].append(minutes[minute])
-    return Series(
-        queue, name, _sum(minutes.values()), {first: _sum(counts) for first, counts in points.items()}
-    )
+        parts[minute - minute % step].append(minutes[minute])
+    points = {first: _sum(counts) for first, counts in parts.items()}
+    return Series(queue, name, _sum(points.values()), points)
 
 
 def _sum(several: Iterable[Counts]) -> Counts:
@@ -133,6 +132,6 @@ def _sum(several: Iterable[Counts]) -> Counts:
         sum(each.failed for each in found),
         sum(each.cancelled for each in found),
         sum(each.expired for each in found),
-        dict(merged(each.start_delay for each in found)),
-        dict(merged(each.run for each in found)),
+        merged(each.start_delay for each in found),
+        merged(each.run for each in found),
     )

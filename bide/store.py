@@ -153,7 +153,9 @@ class Store(Calls):
 
     def cancel(self, id: TaskId, tenant: str) -> Cancelled:
         """Cancel a task. Raises TaskNotFound, TaskFinished."""
-        reply = self.slot_script("cancel", id.slot, self.now_ms(), id.key, tenant, *self._fleet(id.slot))
+        reply = self.slot_script(
+            "cancel", id.slot, self.now_ms(), id.key, tenant, *self._fleet(id.slot), int(self.records)
+        )
         self.note(id.slot, reply[1])
         if reply[0] == b"CANCELLED":
             return Cancelled(True, Need())
@@ -225,13 +227,11 @@ class Store(Calls):
         listen_ms: int,
         lived_ms: int,
         asked_at: float,
-        recording: bool = True,
     ) -> ExchangeReply:
         """One turn of a worker; see lua/exchange.lua. At most BATCH messages and leases.
 
         free: places for tasks of this queue, the capacity included; -1 when it will lease nothing more.
         lived_ms: what the worker has lived since it last said so, in milliseconds.
-        recording: whether the series are to know of it.
         asked_at: local clock when this `seq` was first sent. A repeat brings the leases of the
             first try, which have been running out since.
         Raises Superseded.
@@ -241,7 +241,7 @@ class Store(Calls):
         reply = await script.run_async(
             client, self.keys_of("exchange", slot), now_ms, worker, boot, seq,
             capacity, lease_ms, int(isolate), listen_ms, lived_ms, free, *self._fleet(slot),
-            int(recording), *flatten_messages(messages),
+            int(self.records), *flatten_messages(messages),
         )  # fmt: skip
         if reply[0] != b"OK":
             raise Superseded(f"Worker {worker} has been superseded by a later start of itself.")
@@ -275,7 +275,7 @@ class Store(Calls):
 
         afresh: count no longer on workers that were started and not heard of yet.
         """
-        args = (FORGET_MS, epoch, *self._fleet(slot), int(afresh))
+        args = (FORGET_MS, epoch, *self._fleet(slot), int(afresh), int(self.records))
         done = self.slot_script("tick", slot, self.now_ms(), *args)
         promoted, reaped, pruned, ready, listeners, next_due_ms, alarm_ms, *fleet, operating, moves = done
         self.note(slot, moves)

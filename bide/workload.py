@@ -71,7 +71,7 @@ class Overheads:
         0.892, "store commands to resume one task among many", f"dense: {MEASURED}"
     )
     commands_request: float = _taken(
-        6.0, "store commands of one request to the API, at most", "headers of lua/submit.lua and lua/show.lua"
+        7.0, "store commands of one request to the API, at most", "headers of lua/submit.lua and lua/show.lua"
     )
     record_bytes: float = _taken(
         500.0,

@@ -3,12 +3,11 @@
 -- tasks of a name took that succeeded: `r<name>` is a packed list of milliseconds, the latest last.
 -- What a script has to tell is collected, and written at its end.
 -- Uses: series.
-local MINUTE_MS, KEPT_MINUTES, MOST_NAMES, OTHERS = 60000, 1440, 64, '*'
+local MINUTE_MS, KEPT_MINUTES, MOST_NAMES = 60000, 1440, 64
 local MOST_DURATIONS = 32 -- that are kept of a name
 local TAKEN_DURATIONS, TAKEN_NAMES = 8, 16 -- that one call adds: of each name, and to how many names
 local OUTCOMES = { succeeded = 1, failed = 2, cancelled = 3, expired = 4 }
 local START_DELAYS, RUN_TIMES = 5, 6
-local BUCKETS_PER_E = 4 / math.log(2)
 local recording, counted, durations, taken_names = true, {}, {}, 0
 
 -- An empty histogram has a bucket with nothing in it: an empty table would be packed as a list.
@@ -18,7 +17,7 @@ local function counts_of(by_name, name)
 end
 
 local function add_duration(histogram, ms)
-  local bucket = ms > 0 and 3 + math.floor(math.log(ms) * BUCKETS_PER_E) or 2
+  local bucket = ms > 0 and 3 + math.floor(math.log(ms) * (4 / math.log(2))) or 2
   histogram[bucket] = (histogram[bucket] or 0) + 1
 end
 
@@ -46,7 +45,7 @@ local function add_to_minute(by_name)
   for _ in pairs(by_name) do names = names + 1 end
   for name, counts in pairs(counted) do
     local is_new = not by_name[name]
-    local sums = counts_of(by_name, is_new and names >= MOST_NAMES and OTHERS or name)
+    local sums = counts_of(by_name, is_new and names >= MOST_NAMES and '*' or name)
     if is_new then names = names + 1 end
     for outcome = 1, 4 do sums[outcome] = sums[outcome] + counts[outcome] end
     for histogram = START_DELAYS, RUN_TIMES do

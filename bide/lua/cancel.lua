@@ -29,6 +29,7 @@
 -- ARGV[3] tenant: who asks; another tenant's task is not found
 -- ARGV[4] places: of each worker, for tasks of this queue
 -- ARGV[5] most: workers that may be
+-- ARGV[6] recording: 1 when the series are to know of it
 -- Returns: {'CANCELLED', moves} at once (also when it was cancelled before, without a move), or
 --   {'REQUESTED', moves, worker or '', workers to start}; moves: what it moved (id, event, state, attempt, '',
 --   name), or nothing
@@ -54,6 +55,7 @@ local attempts, series = KEYS[21], KEYS[22]
 --- include _awake
 --- include _fleet
 local now_ms, id = tonumber(ARGV[1]), ARGV[2]
+recording = ARGV[6] == '1'
 
 local run, head = load_task(id)
 if not run or head[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end

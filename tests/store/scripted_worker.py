@@ -47,7 +47,6 @@ class ScriptedWorker:
         listen_ms: int = 0,
         lease_ms: int = LEASE_MS,
         lived_ms: int = 0,
-        recording: bool = True,
     ) -> ExchangeReply:
         """The next exchange."""
         self._seq += 1
@@ -60,7 +59,6 @@ class ScriptedWorker:
             "listen_ms": listen_ms,
             "lease_ms": lease_ms,
             "lived_ms": lived_ms,
-            "recording": recording,
         }
         return self.repeat()
 

@@ -176,12 +176,19 @@ def test_what_ends_without_its_worker_counts_under_its_name(
     assert [field for field in raw(store) if field.startswith(b"r")] == []
 
 
-def test_a_worker_may_leave_the_series_out(submit: Submit, worker: ScriptedWorker, store: Store) -> None:
+def test_the_series_may_be_left_out(
+    submit: Submit, worker: ScriptedWorker, store: Store, clock: HandClock
+) -> None:
+    store.records = False
     submit()
-    lease = worker.lease_one(recording=False)
-    worker.exchange(settle(lease, "succeeded", usage=ECHO), recording=False)
+    worker.exchange(settle(worker.lease_one(), "succeeded", usage=ECHO))
+    store.cancel(submit(), "")
+    submit(expires_ms=5)
+    clock.pass_ms(5)
+    store.tick("default", 0)
     assert raw(store) == {}
-    assert Reads(store).totals().succeeded == 1
+    totals = Reads(store).totals()
+    assert (totals.succeeded, totals.cancelled, totals.expired) == (1, 1, 1)
 
 
 def test_an_end_without_a_name_is_in_the_totals_alone(
