@@ -35,8 +35,10 @@ def list_operations(client: Client, options: argparse.Namespace) -> int:
     operations = client.operations()
     if options.json:
         emit({"operations": [operation.json for operation in operations]})
-    else:
+    elif operations:
         of_stdout().show(tables.operations(operations))
+    else:
+        of_stdout().show("no redrive or purge has been asked for")
     return exit_codes.OK
 
 
