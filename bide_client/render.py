@@ -120,7 +120,12 @@ def server(status: ServerStatus) -> str:
 
 def left(tasks: int) -> str:
     """How many tasks are not done yet."""
-    return f"{tasks:,} task{'' if tasks == 1 else 's'} left"
+    return f"{counted(tasks, 'task')} left"
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of them: "1 task", "1,200 tasks"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def rate(number: float) -> str:

@@ -35,8 +35,10 @@ def list_operations(client: Client, options: argparse.Namespace) -> int:
     operations = client.operations()
     if options.json:
         emit({"operations": [operation.json for operation in operations]})
-    else:
+    elif operations:
         of_stdout().show(tables.operations(operations))
+    else:
+        of_stdout().show("no redrive or purge has been asked for")
     return exit_codes.OK
 
 
@@ -79,7 +81,8 @@ def summary(operation: Operation) -> str:
     """What came of it so far, on one line."""
     what = f"{operation.kind} of {operation.queue}"
     if operation.dry_run:
-        return f"{what}: {operation.matched:,} failed tasks fit{'' if operation.done else ' so far'}"
+        fit = "failed task fits" if operation.matched == 1 else "failed tasks fit"
+        return f"{what}: {operation.matched:,} {fit}{'' if operation.done else ' so far'}"
     changed = f"{operation.changed:,} {_CHANGED.get(operation.kind, 'changed')}"
     skipped = f", {operation.skipped:,} skipped" if operation.skipped else ""
     return f"{what}: {changed}{skipped}{'' if operation.done else f', of {operation.matched:,} so far'}"

@@ -81,10 +81,10 @@ def _look(client: Client) -> Look:
 
 
 def _blocks(look: Look, url: str) -> list[Block]:
-    workers = f"{len(look.workers):,} worker{'' if len(look.workers) == 1 else 's'}"
-    held = sum(one.tasks_total for one in look.workers)
+    workers = render.counted(len(look.workers), "worker")
+    held = render.counted(sum(one.tasks_total for one in look.workers), "task")
     rate = sum(part.per_minute for part in look.rates)
-    head = f"{workers} with {held:,} tasks, {render.rate(rate)} done a minute over the last {RATE_MINUTES}"
+    head = f"{workers} with {held}, {render.rate(rate)} done a minute over the last {RATE_MINUTES}"
     blocks: list[Block] = [url, render.server(look.server), head, "", tables.queues(look.queues, look.rates)]
     return blocks + (["", *worker.blocks(look.workers, MOST_TASKS)] if look.workers else [])
 

@@ -76,7 +76,8 @@ def tail(client: Client, options: argparse.Namespace) -> int:
     with left_running(task.id):
         for page in task.log_pages(options.after):
             if page.dropped > dropped:
-                say(f"{page.dropped:,} lines were not kept, since the task says so much")
+                kept = "line was" if page.dropped == 1 else "lines were"
+                say(f"{page.dropped:,} {kept} not kept, since the task says so much")
                 dropped = page.dropped
             for line in page.lines:
                 if options.json:

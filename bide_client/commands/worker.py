@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from bide_client import exit_codes, tables
+from bide_client import exit_codes, render, tables
 from bide_client.client import Client
 from bide_client.screen import emit, of_stdout
 from bide_client.table import Block
@@ -45,5 +45,5 @@ def blocks(workers: tuple[Worker, ...], most: int | None = None) -> list[Block]:
     if held.rows:
         shown += ["", held]
     if more > 0:
-        shown.append(f"and {more:,} more tasks")
+        shown.append(f"and {render.counted(more, 'more task')}")
     return shown

@@ -180,6 +180,11 @@ def test_operations_are_listed(served: StubServer, bide: Bide) -> None:
     assert "redrive (dry run)" in bide("operation", "show", "op1").out
 
 
+def test_where_there_are_no_operations_that_is_said(served: StubServer, bide: Bide) -> None:
+    served.plays(Reply(200, {"operations": []}))
+    assert bide("operation", "list").out == "no redrive or purge has been asked for\n"
+
+
 def test_an_operation_is_watched_to_its_end(served: StubServer, bide: Bide) -> None:
     served.plays(operating("running", changed=5), operating(), operating("running"), operating("running"))
     served.plays(operating())
