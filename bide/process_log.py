@@ -15,6 +15,8 @@ from bide.whose import BRANCH, REQUEST_ID
 
 _STDERR: Final = 2
 _TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_CHATTY: Final = ("boto3", "botocore", "s3transfer", "urllib3")
+"""What they tell at INFO is where they found their settings: that is for who asks for DEBUG."""
 _LAMBDA: Final = "LambdaLoggerHandler"
 """Names of the handlers that Lambda's runtime client sets up begin so."""
 
@@ -35,6 +37,9 @@ def set_up(settings: Settings, worker: str = "") -> None:
     for handler in ours:
         handler.setFormatter(formatter)
     root.setLevel(settings.log_level)
+    if root.level > logging.DEBUG:
+        for name in _CHATTY:
+            logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
 
 
 def transitions(settings: Settings) -> TransitionLog | None:
