@@ -26,13 +26,14 @@ _LEASE_MS: Final = 60_000
 class Pipeline(Client):
     """A client that keeps submissions back, and sends hundreds of them in one round trip.
 
-    Each is answered at once as one is that was accepted. The next are made while a thread awaits
-    the replies; `flush` awaits all, and fails unless every submission was accepted.
+    The first is sent as usual; each further one is answered at once, as the first was. The next are
+    made while a thread awaits the replies; `flush` awaits all, and fails unless every one was accepted.
     """
 
     def __init__(self, url: str) -> None:
         super().__init__(Address.of(url))
         self._submit = scripts.load("submit")
+        self._first: list[Any] = []
         self._kept: list[tuple[Argument, ...]] = []
         self._sender = ThreadPoolExecutor(1)
         self._sent: Future[list[Any]] | None = None
@@ -40,11 +41,14 @@ class Pipeline(Client):
     def execute_command(self, *args: Argument) -> Any:
         if args[:2] != ("EVALSHA", self._submit.sha):
             return super().execute_command(*args)
+        if not self._first:
+            self._first = super().execute_command(*args)
+            return self._first
         self._kept.append(args)
         if len(self._kept) == _TOGETHER:
             self._send()
         id = args[3 + len(self._submit.keys) + self._submit.args.index("id")]
-        return [b"OK", id, 1, 0, 0, -1]
+        return [self._first[0], id, *self._first[2:]]
 
     def flush(self) -> None:
         """Send what was kept, and return when everything has been accepted. Raises BenchFailed."""

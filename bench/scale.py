@@ -12,7 +12,7 @@ from bench.bed import Bed, bed
 from bench.errors import BenchFailed
 from bench.filling import fill, finish
 from bench.line import Line, at_most
-from bench.sample import median
+from bench.sample import alternate, median
 from bench.spinner import core_awake
 from bide.clock import Clock
 from bide.connection import connect
@@ -33,8 +33,6 @@ TENANT: Final = "default"
 PAGE: Final = 50
 
 _FAILED: Final = 20
-_PASSES: Final = 21
-"""Over all reads; each takes the two stores in turn, and the lower time of a read's passes counts."""
 _REST_SECONDS: Final = 120.0
 
 Read = Callable[[], object]
@@ -68,7 +66,7 @@ class Filled(NamedTuple):
 
 def measure(quick: bool) -> Iterator[Line]:
     many = 50_000 if quick else 1_000_000
-    calls = 20 if quick else 100
+    calls = 400 if quick else 2_000
     with bed() as store:
         started = time.monotonic()
         small, large = (_filled(store, Keys(f"bench-{tasks}"), tasks) for tasks in (FEW, many))
@@ -82,7 +80,7 @@ def measure(quick: bool) -> Iterator[Line]:
     worst = max(ratios, key=ratios.__getitem__)
     yield Line(
         "scale", f"the costliest read at {many:,} tasks against {FEW:,}", ratios[worst], "x", at_most(1.3),
-        note=f"{worst}; the same server, medians of {calls * _PASSES:,} calls on either side in turn",
+        note=f"{worst}; the same server, medians of {calls:,} calls on either side in turn",
     )  # fmt: skip
     for name, (of_few, of_many) in times.items():
         yield Line(
@@ -124,20 +122,18 @@ def _reads(store: Store, ids: list[bytes]) -> dict[str, Read]:
 
 
 def _compare(few: Read, many: Read, calls: int) -> tuple[float, float]:
-    """Seconds of a call on either side: the lower of the medians of several passes, which take turns."""
+    """Seconds of a call on either side, the medians; calls take turns, so that all else hits both alike."""
     few()
     many()
-    medians = [(_median(few, calls), _median(many, calls)) for _ in range(_PASSES)]
-    return min(own for own, _ in medians), min(other for _, other in medians)
+    pairs = alternate(calls, lambda: _seconds(few), lambda: _seconds(many))
+    of_few, of_many = zip(*pairs, strict=True)
+    return median(of_few), median(of_many)
 
 
-def _median(read: Read, calls: int) -> float:
-    times = []
-    for _ in range(calls):
-        started = time.perf_counter()
-        read()
-        times.append(time.perf_counter() - started)
-    return median(times)
+def _seconds(read: Read) -> float:
+    started = time.perf_counter()
+    read()
+    return time.perf_counter() - started
 
 
 def _rest(store: Bed) -> None:
