@@ -66,7 +66,7 @@ class Attempt(Operations):
         "_active_s", "_active_since", "_billed_s", "_deadline", "_entered", "_events", "_floor",
         "_idle_since", "_limit_s", "_parked", "_replays", "_started", "_waited_s", "attempt", "calls",
         "can_wait", "context", "fence", "foreign", "holds_room", "id", "is_waiting", "isolated", "journal",
-        "lease", "lines", "name", "policy", "polls", "threads", "waits", "work",
+        "lease", "lines", "name", "policy", "polls", "threads", "tries", "waits", "work",
     )  # fmt: skip
 
     def __init__(self, lease: Lease, floor: Floor) -> None:
@@ -75,6 +75,9 @@ class Attempt(Operations):
         self.name = lease.spec.name if lease.spec else ""
         self.attempt = lease.attempt
         """Its number, from 1."""
+        of_earlier_lives = lease.run.max_attempts - lease.spec.max_attempts if lease.spec else 0
+        self.tries = lease.attempt - of_earlier_lives
+        """The same counted anew since somebody had the task retried."""
         self.isolated = lease.isolated
         self.lease: Lease | None = lease
         """What its start needs; None afterwards, as thousands of attempts may wait at a time."""

@@ -247,7 +247,7 @@ class Runner:
         return self._failed(attempt, error, definition.retry)
 
     def _failed(self, attempt: Attempt, error: Exception, policy: Retry) -> Message:
-        number = attempt.attempt
+        number = attempt.tries
         failure = _failure(error)
         if isinstance(error, _HOPELESS):
             return attempt.settle(Settlement.FAILED, failure)

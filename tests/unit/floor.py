@@ -75,4 +75,4 @@ async def settle_of(attempt: Attempt, runner: Runner) -> Message | None:
 def lease(name: str, args: str = "{}", attempt: int = 1, expires_at: float = NEVER) -> Lease:
     """A lease of a task in queue `default`."""
     run = Run(State.RUNNING, attempt, 3, FENCE, "worker", started_ms=NOW_MS)
-    return Lease(TaskId("default", KEY), run, Spec(name, "default", args=args), False, expires_at)
+    return Lease(TaskId("default", KEY), run, Spec(name, "default", 3, args=args), False, expires_at)

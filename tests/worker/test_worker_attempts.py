@@ -49,3 +49,12 @@ def test_attempts_whose_workers_died_are_lost_and_a_retry_succeeds(stage: Stage)
     view = stage.until(id)
     assert (view.run.state, stage.outcome(id)) == (State.SUCCEEDED, 3)
     assert [each.outcome for each in stage.reads.attempts(id, "default").attempts][2:] == [Outcome.SUCCEEDED]
+
+
+def test_a_retried_task_has_as_many_attempts_as_at_first(stage: Stage) -> None:
+    stage.start_worker()
+    id = stage.submit("fail_until", attempts=5)
+    assert stage.until(id).run.attempt == 3
+    stage.store.retry(id, "default")
+    view = stage.until(id, State.SUCCEEDED)
+    assert (view.run.attempt, stage.outcome(id)) == (6, 6)

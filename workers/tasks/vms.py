@@ -105,6 +105,6 @@ def _make_client() -> Any:
     return boto3.client(
         "ec2",
         config=Config(
-            retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30, max_pool_connections=50
+            retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30, max_pool_connections=128
         ),
     )
