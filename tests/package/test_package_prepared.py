@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 WHEELHOUSE = ROOT / ".venv" / "wheelhouse"
 
 MAX_ZIP_BYTES = 4_500_000
-MAX_FILES = 760
+MAX_FILES = 860
 MAX_MODULES_OF_A_REQUEST = 225
 MAX_MODULES_OF_A_WORKER = 400
 """Those of the interpreter itself included."""
