@@ -117,9 +117,18 @@ def bed() -> Iterator[Bed]:
 
 
 def environ(redis_url: str, tasks: str) -> dict[str, str]:
-    """The environment of a process on the test bed: none of the user's settings but these."""
+    """The environment of a process on the test bed: none of the user's settings but these.
+
+    It logs as quick mode does, without a line for each transition; `recording` measures those.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BIDE_")}
-    return {**kept, "BIDE_REDIS_URL": redis_url, "BIDE_PREFIX": PREFIX, "BIDE_TASKS": tasks}
+    return {
+        **kept,
+        "BIDE_REDIS_URL": redis_url,
+        "BIDE_PREFIX": PREFIX,
+        "BIDE_TASKS": tasks,
+        "BIDE_LOG_FORMAT": "text",
+    }
 
 
 def submission(name: str, args: str = "{}") -> Submission:

@@ -15,7 +15,9 @@ def measure(quick: bool) -> Iterator[Line]:
     rounds, tasks = (3, 15_000) if quick else (7, 40_000)
     with bed() as store, core_awake():
         pairs = alternate(
-            rounds, lambda: drain(store, tasks)[0], lambda: drain(store, tasks, {"BIDE_RECORDS": "0"})[0]
+            rounds,
+            lambda: drain(store, tasks, {"BIDE_LOG_FORMAT": "json"})[0],
+            lambda: drain(store, tasks, {"BIDE_RECORDS": "0"})[0],
         )
     recorded, bare = zip(*pairs, strict=True)
     lost = [100 * (1 - on / off) for on, off in pairs]

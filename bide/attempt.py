@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
+from sys import intern
 from typing import Any, Final, Protocol
 
 from bide import branches
@@ -72,7 +73,7 @@ class Attempt(Operations):
     def __init__(self, lease: Lease, floor: Floor) -> None:
         self.id = lease.id
         self.fence = lease.fence
-        self.name = lease.spec.name if lease.spec else ""
+        self.name = intern(lease.spec.name) if lease.spec else ""
         self.attempt = lease.attempt
         """Its number, from 1."""
         of_earlier_lives = lease.run.max_attempts - lease.spec.max_attempts if lease.spec else 0

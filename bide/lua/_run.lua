@@ -27,11 +27,12 @@ end
 
 local function read_run(record) return padded(cmsgpack.unpack(record), RUN_FIELDS, RUN_TEXTS) end
 
+-- Of a task that is under way hardly anything would be left out: that is not worth the time.
 local function pack_run(run)
-  local last, kept = RUN_FIELDS, {}
+  local last = RUN_FIELDS
   while run[last] == 0 or run[last] == '' do last = last - 1 end
-  for i = 1, last do kept[i] = run[i] end
-  return cmsgpack.pack(kept)
+  if last > EXITS then return cmsgpack.pack(run) end
+  return cmsgpack.pack({ unpack(run, 1, last) })
 end
 
 -- When a task was submitted: the first six bytes of its id.
@@ -42,11 +43,13 @@ end
 
 -- The run of a task that nothing has happened to yet.
 local function first_run(id, head)
-  local run = padded({ head[SPEC_DUE] > 0 and 'scheduled' or 'ready' }, RUN_FIELDS, RUN_TEXTS)
-  run[MAX_ATTEMPTS], run[RETENTION], run[PRIORITY] = head[SPEC_MAX_ATTEMPTS], head[SPEC_RETENTION], head[SPEC_PRIORITY]
-  run[DUE], run[EXPIRES], run[DEADLINE] = head[SPEC_DUE], head[SPEC_EXPIRES], head[SPEC_DEADLINE]
-  if run[DUE] == 0 then run[SINCE] = submitted_ms(id) end
-  return run
+  local due_ms = head[SPEC_DUE]
+  -- At once, in the order of the fields: each task that is leased for the first time comes here.
+  return {
+    due_ms > 0 and 'scheduled' or 'ready', 0, head[SPEC_MAX_ATTEMPTS], 0, '', head[SPEC_RETENTION], 0, 0, '', 0, 0, 0,
+    0, due_ms, 0, head[SPEC_EXPIRES], head[SPEC_DEADLINE], 0, 0, '', 0, 0, 0, 0, head[SPEC_PRIORITY],
+    due_ms > 0 and 0 or submitted_ms(id), 0, 0,
+  }
 end
 
 -- The runs of these tasks, in order; false for one that is not there.
