@@ -2,13 +2,13 @@
 -- name to `Counts` in bide/series.py, its durations in the buckets of bide/histogram.py. And how long the last
 -- tasks of a name took that succeeded: `r<name>` is a packed list of milliseconds, the latest last.
 -- What a script has to tell is collected, and written at its end.
--- Uses: series.
+-- Uses: _writes, series.
 local MINUTE_MS, KEPT_MINUTES, MOST_NAMES = 60000, 1440, 64
 local MOST_DURATIONS = 32 -- that are kept of a name
 local TAKEN_DURATIONS, TAKEN_NAMES = 8, 16 -- that one call adds: of each name, and to how many names
 local OUTCOMES = { succeeded = 1, failed = 2, cancelled = 3, expired = 4 }
 local START_DELAYS, RUN_TIMES = 5, 6
-local recording, counted, durations, taken_names = true, {}, {}, 0
+local counted, durations, taken_names = {}, {}, 0
 
 -- An empty histogram has a bucket with nothing in it: an empty table would be packed as a list.
 local function counts_of(by_name, name)

@@ -8,6 +8,7 @@ local function no_writes()
   }
 end
 local writes = no_writes()
+local recording = true -- attempts and series; false where the caller says so
 local also = {} -- what an include has to do with each flush
 
 local function collect(list, first, second)

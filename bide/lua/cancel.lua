@@ -29,7 +29,7 @@
 -- ARGV[3] tenant: who asks; another tenant's task is not found
 -- ARGV[4] places: of each worker, for tasks of this queue
 -- ARGV[5] most: workers that may be
--- ARGV[6] recording: 1 when the series are to know of it
+-- ARGV[6] recording: 1 when attempts and series are to know of it
 -- Returns: {'CANCELLED', moves} at once (also when it was cancelled before, without a move), or
 --   {'REQUESTED', moves, worker or '', workers to start}; moves: what it moved (id, event, state, attempt, '',
 --   name), or nothing

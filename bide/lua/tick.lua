@@ -37,7 +37,7 @@
 -- ARGV[4] places: of each worker, for tasks of this queue
 -- ARGV[5] most: workers that may be
 -- ARGV[6] afresh: 1 to count no longer on workers that were started before
--- ARGV[7] recording: 1 when the series are to know of it
+-- ARGV[7] recording: 1 when attempts and series are to know of it
 -- Returns: {promoted, reaped, pruned, ready, listeners, next due time in ms (or -1, of a paused queue, too), alarm
 --   to set in ms or 0, workers that may lease, places free on them, workers that start, bulk operations that are
 --   running, what it moved (id, event, state, attempt, worker, name; ...)}; 100 of any of the first three: call

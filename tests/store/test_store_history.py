@@ -181,6 +181,22 @@ def test_of_many_attempts_the_first_and_the_last_ten_are_kept(
     assert history.dropped == 5
 
 
+def test_without_records_there_is_no_history(
+    store: Store, submit: Submit, worker: ScriptedWorker, hire: Hire, clock: HandClock, look: Look
+) -> None:
+    store.records = False
+    submit(max_attempts=3)
+    worker.exchange(settle(worker.lease_one(), "retrying", FAILURE))
+    parked = hire("lost").lease_one()
+    clock.pass_ms(LEASE_MS)
+    store.tick("default", 0)
+    lease = worker.lease_one()
+    worker.exchange(park(lease))
+    store.cancel(lease.id, "")
+    assert parked.id == lease.id
+    assert look().attempts == {}
+
+
 @pytest.mark.parametrize(
     ("message", "kept"),
     [
