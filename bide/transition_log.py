@@ -15,7 +15,7 @@ from typing import Final, Self
 import msgspec
 
 from bide.exchange import Lease, Message, Settlement, Verb
-from bide.ids import TaskId
+from bide.ids import TaskId, spell
 from bide.moves import Moved
 from bide.records import Failure
 from bide.whose import REQUEST_ID
@@ -92,7 +92,7 @@ class TransitionLog:
         lines = _ends(head, messages, lost, held, turned, now_ms)
         if moves:
             lines += self._moves(move for move in moves if move.event not in _TURNED)
-        lines += _begins(head, self._tail(), leases, held)
+        lines += _begins(head, slot, self._tail(), leases, held)
         if lines:
             self._write("".join(lines).encode())
 
@@ -154,14 +154,16 @@ def _ends(
     return lines
 
 
-def _begins(head: str, tail: str, leases: Iterable[Lease], held: _Held) -> list[str]:
+def _begins(head: str, slot: str, tail: str, leases: Iterable[Lease], held: _Held) -> list[str]:
     """Lines of new leases, which are held from now on."""
-    lines = []
+    lines, names = [], dict[str, str]()
     for lease in leases:
         run, spec = lease.run, lease.spec
         if run.max_attempts == 0 or run.fence in held:
             continue
-        who = _who(lease.id, spec.name if spec else "", run.attempt) + tail
+        name = spec.name if spec else ""
+        named = names.get(name) or names.setdefault(name, _named(slot, name))
+        who = f"{slot}~{spell(lease.id.key)}{named}{run.attempt}{tail}"
         held[run.fence] = (who, run.began_ms)
         delay_ms = run.began_ms - run.since_ms
         if delay_ms < 0:  # it has become ready since: it was parked
@@ -172,7 +174,11 @@ def _begins(head: str, tail: str, leases: Iterable[Lease], held: _Held) -> list[
 
 
 def _who(id: TaskId, name: str, attempt: int) -> str:
-    return f'{id}","name":"{_escaped(name)}","queue":"{id.slot}","attempt":{attempt}'
+    return f"{id}{_named(id.slot, name)}{attempt}"
+
+
+def _named(slot: str, name: str) -> str:
+    return f'","name":"{_escaped(name)}","queue":"{slot}","attempt":'
 
 
 def time_of(seconds: float) -> str:
