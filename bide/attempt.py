@@ -65,9 +65,9 @@ class Attempt(Operations):
 
     __slots__ = (
         "_active_s", "_active_since", "_billed_s", "_deadline", "_entered", "_events", "_floor",
-        "_idle_since", "_limit_s", "_parked", "_replays", "_started", "_waited_s", "attempt", "calls",
-        "can_wait", "context", "fence", "foreign", "holds_room", "id", "is_waiting", "isolated", "journal",
-        "lease", "lines", "name", "policy", "polls", "threads", "tries", "waits", "work",
+        "_idle_since", "_limit_s", "_parked", "_replays", "_started", "_waited_s", "attempt", "began_ms",
+        "calls", "can_wait", "context", "fence", "foreign", "holds_room", "id", "is_waiting", "isolated",
+        "journal", "lease", "lines", "name", "policy", "polls", "threads", "tries", "waits", "work",
     )  # fmt: skip
 
     def __init__(self, lease: Lease, floor: Floor) -> None:
@@ -80,6 +80,7 @@ class Attempt(Operations):
         self.tries = lease.attempt - of_earlier_lives
         """The same counted anew since somebody had the task retried."""
         self.isolated = lease.isolated
+        self.began_ms = lease.run.began_ms
         self.lease: Lease | None = lease
         """What its start needs; None afterwards, as thousands of attempts may wait at a time."""
         self.context = Context(lease.id, lease.attempt, self)

@@ -154,6 +154,9 @@ class Floor:
     def _settle(self, attempt: Attempt, settle: Message) -> None:
         """Send what it has said last, and the end of its lease."""
         self.scribe.finish(attempt)
+        if self._store.log is not None and attempt.began_ms:
+            self._store.log.hold(attempt.id, attempt.fence, attempt.name, attempt.attempt, attempt.began_ms)
+            attempt.began_ms = 0  # of a second settle there is nothing to tell
         self._lanes[attempt.id.slot].send(settle)
 
     def _forget_with_threads(self, attempt: Attempt, _: object) -> None:
@@ -207,6 +210,8 @@ class Floor:
 
     def on_idle(self, attempt: Attempt) -> None:
         self.waiting.add(attempt)
+        if self._store.log is not None:
+            self._store.log.rest(attempt.id.slot, attempt.fence)
         self._free(attempt)
         if not self._stays_hot(attempt):
             self._park(attempt)

@@ -96,6 +96,16 @@ class TransitionLog:
         if lines:
             self._write("".join(lines).encode())
 
+    def rest(self, slot: str, fence: int) -> None:
+        """Keep nothing of this lease until `hold`, as thousands may wait at a time."""
+        self._held.get(slot, {}).pop(fence, None)
+
+    def hold(self, id: TaskId, fence: int, name: str, attempt: int, began_ms: int) -> None:
+        """Have what the lease's end is told by, if it has been let go; the message that ends it follows."""
+        held = self._held.setdefault(id.slot, {})
+        if fence not in held:
+            held[fence] = (_who(id, name, attempt) + self._tail(), began_ms)
+
     def forget(self, slot: str, leases: Iterable[tuple[bytes, int]]) -> None:
         """These leases (id, fence) are lost: nothing that this process says of them will count."""
         held = self._held.get(slot, {})

@@ -294,6 +294,18 @@ def test_an_answer_that_was_lost_is_told_with_its_repeat(
     assert worker.exchange(capacity=0).moves == ()
 
 
+def test_a_lease_that_rests_is_told_once_it_is_held_again(
+    submit: Submit, worker: ScriptedWorker, clock: HandClock, log: Kept
+) -> None:
+    id = submit()
+    lease = worker.lease_one()
+    log.rest("default", lease.fence)
+    clock.pass_ms(40)
+    log.hold(id, lease.fence, "echo", 1, lease.run.began_ms)
+    worker.exchange(settle(lease, "succeeded"))
+    assert (log.events(id)[-1], log.of(id)[-1]["run_ms"]) == ("succeeded", 40)
+
+
 def test_leases_that_are_lost_are_forgotten(
     store: Store, submit: Submit, worker: ScriptedWorker, log: Kept
 ) -> None:

@@ -41,6 +41,12 @@ async def talk_and_fail(ctx: Context) -> None:
 
 
 @task(retry=ONCE)
+async def talk_and_nap(ctx: Context, seconds: float) -> None:
+    await ctx.sleep(seconds)
+    log.info("awake")
+
+
+@task(retry=ONCE)
 async def talk_until(ctx: Context) -> None:
     """Says something at once, and then waits for good."""
     log.info("first words")

@@ -140,6 +140,18 @@ def test_each_transition_of_a_worker_is_a_line(stage: Stage, file: Path) -> None
     assert told(file, failing)[-1]["code"] == "TASK_FAILED"
 
 
+def test_the_end_of_a_hot_wait_is_told_with_how_long_it_took(stage: Stage, file: Path) -> None:
+    worker = stage.start_worker(wish={"log": str(file)})
+    id = stage.submit("talk_and_nap", seconds=0.2)
+    stage.until(id)
+    stage.end(worker)
+    assert [(line["event"], line["name"]) for line in told(file, id)] == [
+        ("started", "talk_and_nap"), ("succeeded", "talk_and_nap"),
+    ]  # fmt: skip
+    assert told(file, id)[-1]["run_ms"] >= 200
+    assert told(file, id)[-1]["worker"] == told(file, id)[0]["worker"]
+
+
 def test_what_a_leaving_worker_hands_back_is_a_line(stage: Stage, file: Path) -> None:
     worker = stage.start_worker(wish={"log": str(file)}, grace_seconds=0.1)
     id = stage.submit("talk_until")
