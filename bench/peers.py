@@ -133,7 +133,7 @@ def _bide(tasks: int) -> System:
 
     def start(store: Bed) -> Footprint:
         settings = {**environ(store.url, "bench.tasks"), "BIDE_CONCURRENCY": str(tasks)}
-        return Footprint([sys.executable, "-m", "bench.worker"], settings, go=True)
+        return Footprint([sys.executable, "-m", "bench.worker"], settings, go=True, quiet=True)
 
     def results(store: Bed) -> list[int]:
         return list(store.outcomes().values())

@@ -27,7 +27,7 @@ def measure(quick: bool) -> Iterator[Line]:
     seconds = 5.0 if quick else 10.0
     with bed() as store:
         settings = {**environ(store.url, "bench.tasks"), **_SETTINGS}
-        worker = Footprint([sys.executable, "-m", "bench.worker"], settings, go=True)
+        worker = Footprint([sys.executable, "-m", "bench.worker"], settings, go=True, quiet=True)
         try:
             store.wait_for_listener(1, _START_SECONDS)
             time.sleep(_SETTLED_SECONDS)
