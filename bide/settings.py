@@ -194,8 +194,8 @@ class Settings:
         "BIDE_RECORDS",
         True,
         variables.flag,
-        "0 keeps no lines of tasks and no series, and logs no transitions: what recording costs can be "
-        "measured, or saved. States, results, attempts that failed and totals are kept in any case.",
+        "0 keeps no lines of tasks, no history of attempts and no series, and logs no transitions: what "
+        "recording costs can be measured, or saved. States, results and totals are kept in any case.",
     )
     task_log_level: str = _setting(
         "BIDE_TASK_LOG_LEVEL",
