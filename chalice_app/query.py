@@ -12,7 +12,7 @@ Parameters = Mapping[str, str]
 
 
 def parameters(request: Request, known: Sequence[str]) -> Parameters:
-    """The query, each parameter of it once. Raises InvalidRequest for one that is not known, or is no text."""
+    """The query, each parameter of it once. Raises InvalidRequest for what is not known, or no text."""
     given: Parameters = request.query_params or {}
     for name, value in given.items():
         if name not in known:
