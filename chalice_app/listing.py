@@ -6,16 +6,15 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from chalice.app import Request, Response
+from chalice.app import Response
 from msgspec import Raw
 
 from bide.listing import NEWEST, Filter, Listing, Place, Position
 from bide.state import State
-from chalice_app import wire
+from chalice_app import query, wire
 from chalice_app.errors import InvalidRequest
 from chalice_app.limits import MAX_NAME_LENGTH, MAX_PAGE_SIZE, PAGE_SIZE
 from chalice_app.queues import known_queue
@@ -24,7 +23,6 @@ from chalice_app.routing import Call, Routes
 routes: Final = Routes()
 
 _PARAMETERS: Final = ("queue", "name", "state", "tag", "page_size", "page_token")
-_SIZE: Final = re.compile("[0-9]{1,4}")
 _TAG: Final = re.compile("[a-z0-9_-]{1,64}")
 _START: Final = re.compile("[0-9]{1,15}")
 _MOST_WITHIN: Final = 10**9
@@ -48,8 +46,9 @@ _unpack = msgspec.msgpack.Decoder(_Token).decode
 def list_tasks(call: Call) -> Response:
     """List tasks, the newest first: 200 with a page, which may be short, or empty, and still not the last."""
     services = call.services
-    asked = _parameters(call.request)
-    filter, queue, size = _filter(asked), asked.get("queue", ""), _page_size(asked.get("page_size"))
+    asked = query.parameters(call.request, _PARAMETERS)
+    filter, queue = _filter(asked), asked.get("queue", "")
+    size = query.integer(asked, "page_size", 1, MAX_PAGE_SIZE, PAGE_SIZE)
     slots = [known_queue(services, queue)] if queue else sorted(services.store.slots())
     digest = _digest(call.tenant, queue, filter)
     position: dict[str, Place | None] = dict.fromkeys(slots, NEWEST)
@@ -64,32 +63,17 @@ def list_tasks(call: Call) -> Response:
     return wire.respond(200, _encode({"tasks": shown, "next_page_token": token}))
 
 
-def _parameters(request: Request) -> dict[str, str]:
-    """The query, each parameter of it once. Raises InvalidRequest."""
-    given: Mapping[str, str] = request.query_params or {}
-    for name in given:
-        if name not in _PARAMETERS:
-            raise InvalidRequest(f"There is no parameter {name!r} here; there are {', '.join(_PARAMETERS)}.")
-    return dict(given)
-
-
-def _filter(asked: Mapping[str, str]) -> Filter:
-    name, state, tag = (asked.get(each, "") for each in ("name", "state", "tag"))
-    if len(name) > MAX_NAME_LENGTH:
-        raise InvalidRequest(f"name has at most {MAX_NAME_LENGTH} characters.")
+def _filter(asked: query.Parameters) -> Filter:
+    name, state, tag = (
+        query.text(asked, "name", MAX_NAME_LENGTH),
+        asked.get("state", ""),
+        asked.get("tag", ""),
+    )
     if state and state not in list(State):
         raise InvalidRequest(f"There is no state {state!r}; there are {', '.join(State)}.")
     if tag and not _TAG.fullmatch(tag):
         raise InvalidRequest("A tag has 1 to 64 characters, each one of a-z, 0-9, _ and -.")
     return Filter(name, state, tag)
-
-
-def _page_size(text: str | None) -> int:
-    if text is None:
-        return PAGE_SIZE
-    if not _SIZE.fullmatch(text) or not 1 <= int(text) <= MAX_PAGE_SIZE:
-        raise InvalidRequest(f"page_size is a whole number from 1 to {MAX_PAGE_SIZE}.")
-    return int(text)
 
 
 def _digest(tenant: str, queue: str, filter: Filter) -> bytes:

@@ -12,11 +12,15 @@ Parameters = Mapping[str, str]
 
 
 def parameters(request: Request, known: Sequence[str]) -> Parameters:
-    """The query, each parameter of it once. Raises InvalidRequest for one that is not known."""
+    """The query, each parameter of it once. Raises InvalidRequest for what is not known, or no text."""
     given: Parameters = request.query_params or {}
-    for name in given:
+    for name, value in given.items():
         if name not in known:
-            raise InvalidRequest(f"There is no parameter {name!r} here; there are {', '.join(known)}.")
+            raise InvalidRequest(f"There is no parameter {name[:100]!a} here; there are {', '.join(known)}.")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:  # half of a surrogate pair, which no store takes
+            raise InvalidRequest(f"{name} is not UTF-8.") from error
     return given
 
 

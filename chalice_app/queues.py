@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 import msgspec
@@ -15,12 +14,12 @@ from chalice_app import wire
 from chalice_app.requests import expect_no_body, unquoted
 from chalice_app.routing import Call, Routes
 from chalice_app.services import Services
+from chalice_app.waking import wake
 
 routes: Final = Routes()
 
 _PATH: Final = "/v1/queues"
 
-_log = logging.getLogger("bide.api")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -77,10 +76,7 @@ def _pause(call: Call, queue: str, paused: bool) -> Response:
     name = known_queue(call.services, queue)
     expect_no_body(call.request)
     need = call.services.store.pause(name, paused)
-    try:
-        call.services.waker.answer(name, need)
-    except Exception:
-        _log.exception("Nobody could be woken for queue %s; the tick will", name)
+    wake(call.services, name, need)
     return _show(call, name)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from api_client import Api
 from hand_worker import HandWorker
+
+from app import app
+from chalice_app.services import Services
 
 
 def _pages(api: Api, **asked: Any) -> list[list[dict[str, Any]]]:
@@ -110,3 +114,19 @@ def test_a_finished_task_is_erased_with_its_key(api: Api) -> None:
     assert api.request("DELETE", path).code == "TASK_NOT_FOUND"
     assert _ids(api) == []
     assert api.submit_raw(once, idempotency_key="once").json["id"] != reply.json["id"]
+
+
+@pytest.mark.parametrize("given", [{"name": "\ud800"}, {"tag": "\ud800"}, {"\ud800": "x"}])
+def test_half_of_a_surrogate_pair_is_refused(services: Services, given: dict[str, str]) -> None:
+    """API Gateway's event can hold one, though no URL can."""
+    event = {
+        "requestContext": {"httpMethod": "GET", "resourcePath": "/v1/tasks", "path": "/v1/tasks"},
+        "headers": {"Host": "localhost"},
+        "multiValueQueryStringParameters": {name: [value] for name, value in given.items()},
+        "pathParameters": None,
+        "stageVariables": None,
+        "body": None,
+        "isBase64Encoded": False,
+    }
+    response = app(event, None)
+    assert (response["statusCode"], json.loads(response["body"])["code"]) == (400, "INVALID_REQUEST")
