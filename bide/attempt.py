@@ -91,7 +91,7 @@ class Attempt(Operations):
         self.work: asyncio.Task[Message | None] | None = None
         self.threads: tuple[Future[Any], ...] = ()
         """What plain functions run in. They may outlive the attempt: threads cannot be ended."""
-        self.foreign: list[asyncio.Task[Any]] = []
+        self.foreign: tuple[asyncio.Task[Any], ...] = ()
         """Asyncio tasks that the code made itself."""
         self.can_wait = True
         self.policy: Retry | None = None

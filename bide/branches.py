@@ -23,37 +23,43 @@ if TYPE_CHECKING:
 class Branch:
     """One line of code: its place in the journal, and a failure the code may catch."""
 
-    __slots__ = ("cursor", "failure", "foreign", "speaker")
+    __slots__ = ("cursor", "failure", "owner", "speaker")
 
-    def __init__(
-        self, journal: Journal, path: str, foreign: list[asyncio.Task[Any]], speaker: Speaker | None = None
-    ) -> None:
-        """foreign: asyncio tasks that the code of any branch makes itself. speaker: whose code it is, where
-        what that says is taken down.
-        """
-        self.foreign = foreign
+    def __init__(self, journal: Journal, path: str, speaker: Speaker | None) -> None:
+        """speaker: whose code it is; None where nobody has to know."""
         self.speaker = speaker
+        self.owner: asyncio.Task[Any] | None = None
+        """The asyncio task that runs it; None before and afterwards: each would keep the other alive."""
         self.cursor = Cursor(journal, path)
         self.failure: tuple[int, Entry] | None = None
         """The latest operation, if it raised, with its position or 0. Once the branch goes on, the code has
         caught it, and a replay must meet it again; if it does not, the next attempt tries again."""
 
 
-_OWNED: Final[dict[asyncio.Task[Any] | None, Branch]] = {}
-"""Branches by their owners. A context variable would take three times the memory."""
-
-_FOREIGN: Final[dict[asyncio.Task[Any] | None, list[asyncio.Task[Any]]]] = {}
-"""By asyncio task that some task's code made itself: the list of them all, which its own join."""
+_FOREIGN: Final[dict[asyncio.Task[Any] | None, Speaker]] = {}
+"""By asyncio task that some task's code made itself: whose code that is."""
 
 
-def enter(journal: Journal, foreign: list[asyncio.Task[Any]], speaker: Speaker | None = None) -> None:
+def enter(journal: Journal, speaker: Speaker | None = None) -> None:
     """Begin a task's code: the asyncio task that runs now owns the branch of it. `leave` ends it.
 
-    speaker: whose code it is, where what that says is taken down.
+    speaker: whose code it is; None where nobody has to know.
     """
-    branch = Branch(journal, "", foreign, speaker)
-    _OWNED[asyncio.current_task()] = branch
+    _take(Branch(journal, "", speaker))
+
+
+def _take(branch: Branch) -> None:
+    """Make the asyncio task that runs now the owner of a branch."""
+    branch.owner = asyncio.current_task()
     BRANCH.set(branch)
+
+
+def _owned() -> Branch | None:
+    """The branch of the asyncio task that runs now. One that a task's code made itself owns none."""
+    branch = BRANCH.get()
+    if isinstance(branch, Branch) and branch.owner is not None and branch.owner is asyncio.current_task():
+        return branch
+    return None
 
 
 def replaying() -> bool:
@@ -67,22 +73,26 @@ def replaying() -> bool:
 
 def end(speaker: Speaker) -> None:
     """The code of this attempt has ended; what it asked to be run at its end is no part of its journal."""
-    BRANCH.set(Branch(Journal(), "", [], speaker))
+    BRANCH.set(Branch(Journal(), "", speaker))
 
 
 def finish() -> None:
     """The code has come to its end. Raises CodeChanged when its journal has not."""
-    _OWNED[asyncio.current_task()].cursor.finish()
+    branch = _owned()
+    assert branch is not None, "begun by `enter`"
+    branch.cursor.finish()
 
 
 def leave() -> None:
     """The code has ended, one way or another."""
-    _OWNED.pop(asyncio.current_task(), None)
+    branch = _owned()
+    if branch is not None:
+        branch.owner = None
 
 
 def current(operation: str) -> Branch:
     """The branch of the code that calls. Raises Misuse outside of every one."""
-    branch = _OWNED.get(asyncio.current_task())
+    branch = _owned()
     if branch is None:
         raise Misuse(
             f"ctx.{operation} was called in an asyncio task that Bide does not know, so a replay could not "
@@ -95,14 +105,18 @@ def current(operation: str) -> Branch:
 def adopt(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
     """The loop's task factory: notes which asyncio tasks a task's code makes by itself."""
     task = asyncio.Task(coroutine, loop=loop, **options)
-    maker = asyncio.current_task(loop)
-    branch = _OWNED.get(maker)
-    foreign = _FOREIGN.get(maker) if branch is None else branch.foreign
-    if foreign is not None:
-        foreign.append(task)
-        _FOREIGN[task] = foreign
-        task.add_done_callback(lambda ended: _FOREIGN.pop(ended).remove(ended))
+    branch = _owned()
+    speaker = _FOREIGN.get(asyncio.current_task(loop)) if branch is None else branch.speaker
+    if speaker is not None:
+        speaker.foreign = (*speaker.foreign, task)
+        _FOREIGN[task] = speaker
+        task.add_done_callback(_forget)
     return task
+
+
+def _forget(ended: asyncio.Task[Any]) -> None:
+    speaker = _FOREIGN.pop(ended)
+    speaker.foreign = tuple(task for task in speaker.foreign if task is not ended)
 
 
 class Group:
@@ -128,15 +142,13 @@ class Group:
         self._complete = loop.create_future()
         self._left = len(coroutines)
         self._waits.fork(len(coroutines))
-        parent = _OWNED[asyncio.current_task()]
+        parent = _owned()
+        assert parent is not None, "operations ask for it"
         tasks = []
         for number, coroutine in enumerate(coroutines):
+            branch = Branch(self._journal, f"{self._path}.{number}", parent.speaker)
             # Made without the loop's factory: it is not foreign.
-            task = asyncio.Task(self._run_branch(number, coroutine), loop=loop)
-            path = f"{self._path}.{number}"
-            _OWNED[task] = Branch(self._journal, path, parent.foreign, parent.speaker)
-            task.add_done_callback(_OWNED.pop)
-            tasks.append(task)
+            tasks.append(asyncio.Task(self._run_branch(number, branch, coroutine), loop=loop))
         try:
             decisive = await self._complete
         except asyncio.CancelledError:
@@ -151,9 +163,9 @@ class Group:
             await asyncio.gather(*tasks, return_exceptions=True)
         return decisive, tasks
 
-    async def _run_branch(self, number: int, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    async def _run_branch(self, number: int, branch: Branch, coroutine: Coroutine[Any, Any, Any]) -> Any:
         failed = True
-        BRANCH.set(_OWNED[asyncio.current_task()])
+        _take(branch)
         try:
             result = await coroutine
             finish()
@@ -166,6 +178,7 @@ class Group:
             # asyncio would pass them on to the worker, and end it.
             raise RuntimeError(f"a branch raised {type(error).__name__}") from error
         finally:
+            branch.owner = None
             self._on_end(number, failed)
 
     def _on_end(self, number: int, failed: bool) -> None:

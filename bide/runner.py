@@ -88,7 +88,7 @@ class Runner:
         definition, call = prepared
         try:
             attempt.begin(definition.timeout_s)
-            branches.enter(attempt.journal, attempt.foreign, attempt)
+            branches.enter(attempt.journal, attempt)
             try:
                 code = call()
                 del call, prepared  # thousands of these frames wait at a time

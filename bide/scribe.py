@@ -41,6 +41,8 @@ class Speaker(Protocol):
     context: Context
     lines: Lines | None
     work: asyncio.Task[Any] | None
+    foreign: tuple[asyncio.Task[Any], ...]
+    """Asyncio tasks that its code made itself."""
 
     @property
     def lease_held(self) -> tuple[bytes, int]:

@@ -74,7 +74,7 @@ def _perform(
 
     async def replay() -> None:
         async with asyncio.timeout(limit_s) as engine.limit:
-            branches.enter(journal, [])
+            branches.enter(journal)
             try:
                 engine.root = branches.current("check")
                 await definition.function(*positional, **arguments)

@@ -86,7 +86,7 @@ def test_what_a_task_logs_names_the_task() -> None:
         id = ID
         attempt = 2
 
-    token = BRANCH.set(Branch(Journal(), "", [], Speaker()))  # type: ignore[arg-type]
+    token = BRANCH.set(Branch(Journal(), "", Speaker()))  # type: ignore[arg-type]
     try:
         line = formatted("x")
     finally:
