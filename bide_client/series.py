@@ -43,9 +43,9 @@ class Series:
     """What ended, of one task name in one queue, or with `name` None of all in a queue.
 
     `per_minute` ended on average; `start_delay_ms` is the time from when a task
-    could start until it did, `run_ms` from the first start to the end, waits and retries included, None where nothing
-    did; `buckets` has the same for each minute with anything in it, oldest
-    first; `json` is everything the server sent of it.
+    could start until it did, `run_ms` from the first start to the end, waits and
+    retries included, None where nothing did; `buckets` has the same for each
+    minute with anything in it, oldest first; `json` is everything the server sent of it.
     """
 
     queue: str
