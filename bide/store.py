@@ -34,7 +34,7 @@ FORGET_MS: Final = 3_600_000
 """How long the store remembers a silent worker's last exchange."""
 
 _BAND: Final = 2**49
-"""What a priority takes of the line; see lua/_ready.lua."""
+"""What a priority takes of the line; see lua/_line.lua."""
 
 
 def _digest(of: bytes) -> str:

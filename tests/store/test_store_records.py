@@ -13,7 +13,8 @@ from key_guard import load_plain
 from scripted_worker import ScriptedWorker, settle
 from submissions import Submit, submission
 
-from bide import scripts
+from bide import line, scripts
+from bide import store as store_module
 from bide.errors import TaskNotFound
 from bide.ids import TaskId, parse_id
 from bide.reads import Reads
@@ -82,6 +83,21 @@ def test_lua_numbers_fields_as_python_orders_them(record: type[msgspec.Struct], 
     fields = [re.sub("_(MS|US|AT_MS)$", "", name.upper()) for name in record.__struct_fields__]
     named = [name.removeprefix("SPEC_") for name in numbered if name.startswith("SPEC_") == bool(prefix)]
     assert named == [{"RUN": "DUE"}.get(field, field) for field in fields if field != "ARGS"]
+
+
+def test_numbers_that_lua_and_python_share_are_the_same() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in scripts.FOLDER.glob("*.lua")]
+    bands = [
+        int(number) for text in texts for number in re.findall(r"^local BAND = (\d+)", text, re.MULTILINE)
+    ]
+    kept = [
+        int(n)
+        for text in texts
+        for n in re.findall(r"^local KEPT_LINES(?:, \w+)? = (\d+)", text, re.MULTILINE)
+    ]
+    assert len(bands) == len(kept) == 2
+    assert {*bands} == {store_module._BAND}
+    assert {*kept} == {line.KEPT}
 
 
 def test_a_task_reads_whole_at_each_stage(
