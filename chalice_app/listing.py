@@ -78,7 +78,7 @@ def _filter(asked: query.Parameters) -> Filter:
 
 def _digest(tenant: str, queue: str, filter: Filter) -> bytes:
     told = "\0".join((tenant, queue, filter.name, filter.state, filter.tag))
-    return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=6).digest()
+    return hashlib.blake2b(told.encode(), digest_size=6).digest()
 
 
 def _token(digest: bytes, position: Position) -> str:
