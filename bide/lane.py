@@ -222,6 +222,8 @@ class Lane:
         self.admitted, self.seen, self.due_ms = reply.admitted or not leasing, reply.seen, reply.due_ms
         if self._leasing and self._room.free and reply.admitted:
             self._has_room.set()
+            if not room:  # it has come since: nobody rings for who asked for nothing
+                self._turn.set()
         else:
             self._has_room.clear()
         if any(lease.run.replays == 0 and not lease.journal for lease in leases if not lease.is_poller):

@@ -45,15 +45,16 @@ local function lease(leases, ids, worker, expires_ms, now_ms, is_isolated)
     end
     enter(run, 'running')
     run[WORKER], run[FENCE] = worker, fence + i
+    -- Callers' readings of the store's time differ by a little, and no attempt shall seem to begin before
+    -- its task was ready.
+    local began_ms = math.max(now_ms, run[SINCE])
     -- One that was parked goes on with its attempt; any other begins one.
-    if run[RESUMES] == 0 then run[ATTEMPT], run[ACTIVE], run[BEGAN] = run[ATTEMPT] + 1, 0, now_ms end
+    if run[RESUMES] == 0 then run[ATTEMPT], run[ACTIVE], run[BEGAN] = run[ATTEMPT] + 1, 0, began_ms end
     run[RESUMES] = 0
-    -- Callers' readings of the store's time differ by a little, and no task shall seem to start before
-    -- it was submitted.
     if run[STARTED] == 0 then
-      run[STARTED] = math.max(now_ms, submitted_ms(id))
+      run[STARTED] = began_ms
       if run[MAX_ATTEMPTS] > 0 then -- else it is a poller
-        note_start((head or read_spec(bodies[i]))[SPEC_NAME], math.max(0, run[STARTED] - run[SINCE]))
+        note_start((head or read_spec(bodies[i]))[SPEC_NAME], began_ms - run[SINCE])
       end
     end
     records[i], packed[i] = run, pack_run(run)

@@ -116,6 +116,17 @@ def test_a_task_from_its_submission_to_its_end(
     ]
 
 
+def test_a_start_that_seems_to_come_before_its_submission_is_a_start(
+    submit: Submit, worker: ScriptedWorker, clock: HandClock, log: Kept
+) -> None:
+    """Two processes' readings of the store's time differ by a little."""
+    id = submit()
+    clock.pass_ms(-3)
+    worker.exchange(settle(worker.lease_one(), "succeeded"))
+    _, started, succeeded = log.of(id)
+    assert (started["event"], started["start_delay_ms"], succeeded["run_ms"]) == ("started", 0, 0)
+
+
 def test_a_repeated_submission_is_told_once(store: Store, log: Kept) -> None:
     first, again = (store.submit(submission(idempotency_key="k", fingerprint=b"f" * 16)).id for _ in range(2))
     assert first == again

@@ -10,6 +10,7 @@ import msgspec
 from stage import Stage, await_that, is_alive
 
 from bide.autoscaler import Limits
+from bide.lane import REFRESH_S
 from bide.records import Decided
 from bide.state import State
 
@@ -177,6 +178,16 @@ def test_a_worker_too_many_goes_on_when_another_leaves(stage: Stage) -> None:
     assert max(exchanges(stage)) < 20, "it asks again now and then"
     stage.end(first)
     assert stage.until(stage.submit("succeed", name="s")).run.state is State.SUCCEEDED
+
+
+def test_a_worker_that_is_let_in_while_there_is_nothing_to_do_hears_the_bell(stage: Stage) -> None:
+    first = stage.start_worker(workers_max=1)
+    first_exchange(stage, 1)
+    stage.start_worker(workers_max=1)
+    first_exchange(stage, 2)
+    stage.end(first)
+    listeners = stage.store.keys.slot("default", ("listeners",))[0]
+    await_that(lambda: stage.store.command("ZCARD", listeners) == 1, seconds=REFRESH_S / 2)
 
 
 # --- calling for others -------------------------------------------------------------------
