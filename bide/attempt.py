@@ -64,8 +64,8 @@ class Attempt(Operations):
     """One lease, from its start to its settle. It is the operations' Engine, and its waits' Idler."""
 
     __slots__ = (
-        "_active_s", "_active_since", "_billed_s", "_deadline", "_entered", "_events", "_floor",
-        "_idle_since", "_limit_s", "_parked", "_replays", "_started", "_waited_s", "attempt", "began_ms",
+        "_active_s", "_billed_s", "_deadline", "_entered", "_events", "_floor", "_limit_s", "_parked",
+        "_replays", "_since", "_started", "_waited_s", "attempt", "began_ms",
         "calls", "can_wait", "context", "fence", "foreign", "holds_room", "id", "is_waiting", "isolated",
         "journal", "lease", "lines", "name", "policy", "polls", "threads", "tries", "waits", "work",
     )  # fmt: skip
@@ -105,9 +105,10 @@ class Attempt(Operations):
         self._replays = 1 if lease.journal else 0
         self._limit_s = _WITHOUT_LIMIT
         self._active_s = lease.run.active_ms / 1000
-        self._active_since = 0.0
+        self._since = 0.0
+        """When it last went on or, while it waits, began to."""
         self._entered: float | None = None
-        self._billed_s = self._waited_s = self._idle_since = 0.0
+        self._billed_s = self._waited_s = 0.0
         self._deadline: asyncio.TimerHandle | None = None
         self._parked: tuple[float | None, tuple[str, ...]] = (None, ())
 
@@ -195,17 +196,18 @@ class Attempt(Operations):
     # --- charging -----------------------------------------------------------------------------
 
     def _go_on(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._active_since = loop.time()
+        self._since = asyncio.get_running_loop().time()
         self._entered = self._floor.meter.enter()
         if self.can_wait and self._limit_s != _WITHOUT_LIMIT:
-            self._floor.limits.add(self, self._active_since + max(0.0, self._limit_s - self._active_s))
+            self._floor.limits.add(self, self._since + max(0.0, self._limit_s - self._active_s))
 
     def _hold(self) -> None:
         assert self._entered is not None
         self._billed_s += self._floor.meter.leave(self._entered)
         self._entered = None
-        self._active_s += asyncio.get_running_loop().time() - self._active_since
+        now = asyncio.get_running_loop().time()
+        self._active_s += now - self._since
+        self._since = now
         self._floor.limits.discard(self)
 
     def time_out(self) -> None:
@@ -217,7 +219,6 @@ class Attempt(Operations):
     def on_idle(self) -> None:
         self._hold()
         self.is_waiting = True
-        self._idle_since = asyncio.get_running_loop().time()
         self._floor.on_idle(self)
 
     def readmit(self, go_on: Callable[[], bool]) -> None:
@@ -226,7 +227,7 @@ class Attempt(Operations):
     def on_busy(self) -> None:
         if self.is_waiting:
             self.is_waiting = False
-            self._waited_s += asyncio.get_running_loop().time() - self._idle_since
+            self._waited_s += asyncio.get_running_loop().time() - self._since
             self._go_on()
             self._floor.on_busy(self)
 
