@@ -51,8 +51,10 @@ redis.call('ZREM', listeners, worker)
 redis.call('HDEL', ledgers, worker)
 redis.call('HDEL', signals, worker)
 if was_there and tonumber(ARGV[5]) > 0 then add_to_day(now_ms, { worker_ms = tonumber(ARGV[5]) }) end
--- The token that this worker took with it may have been meant for another.
-if seen.ready > 0 then ring(now_ms, seen.ready) end
+-- The token that this worker took with it may have been meant for another. And of what it has parked for later,
+-- who sleeps until the due time that it knows has to hear.
+local next_ms = earliest({ due, leased, ends })
+ring(now_ms, math.max(seen.ready, next_ms >= 0 and 1 or 0))
 if was_there then record(now_ms, ARGV[6], -1, seen) end
 local wanted = summon(now_ms, 'left behind', seen, tonumber(ARGV[8]), tonumber(ARGV[9]))
-return { 1, wanted, alarm_needed(now_ms, earliest({ due, leased, ends })) }
+return { 1, wanted, alarm_needed(now_ms, next_ms) }

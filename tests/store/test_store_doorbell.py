@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hand_clock import HandClock
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, settle
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, park, settle
 from slot_contents import Look
 from submissions import Submit, submission
 
@@ -237,6 +237,23 @@ def test_a_suspect_that_a_leaving_worker_hands_back_rings_another(
     leaver.exchange(settle(lease, "ready"))
     leaver.retire(forced=True)
     assert look().bell == 1
+
+
+def test_another_hears_of_what_a_leaving_worker_has_parked_for_later(
+    submit: Submit, hire: Hire, store: Store, look: Look
+) -> None:
+    """It may sleep for long: when it last asked, nothing was due."""
+    submit()
+    leaver = hire("leaver")
+    lease = leaver.lease_one()
+    other = hire("other")
+    _listen(other)
+    leaver.exchange(park(lease, delay_ms=LISTEN_MS))
+    assert leaver.retire(forced=True)
+    assert _take_tokens(store) == 1
+    assert other.exchange(capacity=10, listen_ms=LISTEN_MS).due_ms is not None
+    assert other.retire(forced=True)
+    assert look().bell == 0, "nobody is left"
 
 
 def test_leaving_twice_is_leaving_once(worker: ScriptedWorker, look: Look) -> None:

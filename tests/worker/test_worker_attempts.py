@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stage import Stage, await_that, is_alive
+from stage import SHORT_LEASE, Stage, await_that, is_alive
 
 from bide.history import Outcome
 from bide.state import State
@@ -37,7 +37,7 @@ def test_attempts_whose_workers_died_are_lost_and_a_retry_succeeds(stage: Stage)
 
     def done() -> bool:
         if not any(map(is_alive, stage.workers)):
-            stage.start_worker()
+            stage.start_worker(**SHORT_LEASE)
         return stage.state(id).done
 
     await_that(done, seconds=40)

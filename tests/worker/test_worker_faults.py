@@ -18,7 +18,7 @@ import pytest
 from commit_count import commits, counting
 from fault_proxy import Fault, FaultProxy
 from prefixes import new_prefix
-from stage import Stage, Zygote, await_that, is_alive
+from stage import SHORT_LEASE, Stage, Zygote, await_that, is_alive
 
 from bide import scripts
 from bide.clock import Clock
@@ -64,7 +64,7 @@ def play(zygote: Zygote, store_url: str, folder: Path, at: int, fault: Fault) ->
             os.kill(worker[0], signal.SIGKILL)
 
         proxy = FaultProxy(store_url, at, fault, kill)
-        worker.append(stage.start_worker(proxy.url))
+        worker.append(stage.start_worker(proxy.url, **SHORT_LEASE))
         _see_to_the_end(stage, ids, worker[0])
         tokens = {name: stage.view(id).run.outcome for name, id in ids.items()}
         stage.end(worker[0])
@@ -79,7 +79,7 @@ def _see_to_the_end(stage: Stage, ids: dict[str, TaskId], worker: int) -> None:
 
     def done() -> bool:
         if not others and not is_alive(worker):
-            others.append(stage.start_worker())
+            others.append(stage.start_worker(**SHORT_LEASE))
         if stage.state(ids["wait_for_cancel"]) is State.RUNNING:
             stage.store.cancel(ids["wait_for_cancel"], "default")
         return all(stage.state(id).done for id in ids.values())

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stage import Stage, Zygote, await_that, is_alive
+from stage import SHORT_LEASE, Stage, Zygote, await_that, is_alive
 
 from bide.clock import Clock
 from bide.connection import connect
@@ -19,11 +19,11 @@ from local.store import EmbeddedStore
 
 
 def test_a_killed_workers_task_goes_to_another_and_an_attempt_is_spent(stage: Stage) -> None:
-    first = stage.start_worker()
+    first = stage.start_worker(**SHORT_LEASE)
     id = stage.submit("doze", name="d", seconds=0.5)
     await_that(lambda: stage.effects("d"))
     stage.end(first, signal.SIGKILL)
-    stage.start_worker()
+    stage.start_worker(**SHORT_LEASE)
     view = stage.until(id)
     assert (view.run.state, view.run.attempt) == (State.SUCCEEDED, 2)
     assert stage.outcome(id) == stage.effects("d")[1]
@@ -36,7 +36,7 @@ def test_a_task_that_kills_its_workers_fails_and_its_neighbours_do_not(stage: St
 
     def done() -> bool:
         for _ in range(2 - sum(map(is_alive, stage.workers))):
-            stage.start_worker()
+            stage.start_worker(**SHORT_LEASE)
         return all(stage.state(id).done for id in ids)
 
     await_that(done, seconds=40)
@@ -46,11 +46,11 @@ def test_a_task_that_kills_its_workers_fails_and_its_neighbours_do_not(stage: St
 
 
 def test_a_frozen_workers_outcome_is_refused_once_it_thaws(stage: Stage) -> None:
-    frozen = stage.start_worker()
+    frozen = stage.start_worker(**SHORT_LEASE)
     id = stage.submit("doze", name="d", seconds=0.3)
     await_that(lambda: stage.effects("d"))
     os.kill(frozen, signal.SIGSTOP)
-    stage.start_worker()
+    stage.start_worker(**SHORT_LEASE)
     view = stage.until(id)
     os.kill(frozen, signal.SIGCONT)
     stage.end(frozen)
@@ -63,10 +63,10 @@ def test_leases_that_ran_out_while_frozen_are_not_started(stage: Stage) -> None:
     """One batch: a task that holds the loop up, and three that could start only after it."""
     stage.submit("compute", seconds=0.6)
     ids = [stage.submit("succeed", name=f"s{number}") for number in range(3)]
-    frozen = stage.start_worker()
+    frozen = stage.start_worker(**SHORT_LEASE)
     stage.until(ids[2], State.RUNNING)
     os.kill(frozen, signal.SIGSTOP)
-    stage.start_worker()
+    stage.start_worker(**SHORT_LEASE)
     for id in ids:
         stage.until(id)
     os.kill(frozen, signal.SIGCONT)

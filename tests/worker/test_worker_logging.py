@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stage import Stage, await_that
+from stage import SHORT_LEASE, Stage, await_that
 
 from bide.ids import TaskId
 from bide.line import Kind, Line
@@ -161,11 +161,11 @@ def test_what_a_leaving_worker_hands_back_is_a_line(stage: Stage, file: Path) ->
 
 
 def test_what_a_worker_reaps_of_another_is_a_line(stage: Stage, file: Path) -> None:
-    killed = stage.start_worker(wish={"log": f"{file}.killed"})
+    killed = stage.start_worker(wish={"log": f"{file}.killed"}, **SHORT_LEASE)
     id = stage.submit("talk_until")
     await_that(lambda: stage.state(id) is State.RUNNING)
     stage.end(killed, signal.SIGKILL)
-    stage.start_worker(wish={"log": str(file)})
+    stage.start_worker(wish={"log": str(file)}, **SHORT_LEASE)
     await_that(lambda: stage.state(id) is State.FAILED)
     await_that(lambda: file.exists() and told(file, id))
     (line,) = told(file, id)

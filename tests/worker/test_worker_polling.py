@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from poller_tasks import POLLERS
-from stage import Stage, await_that
+from stage import SHORT_LEASE, Stage, await_that
 
 from bide.ids import TaskId
 from bide.state import State
@@ -182,7 +182,7 @@ def test_a_call_whose_worker_is_killed_is_made_again_by_another_and_nobody_is_an
     stage: Stage,
 ) -> None:
     ids = {key: stage.submit("poll_and_stay", poller="slow", key=key) for key in ("a", "b", 3)}
-    start_two(stage)
+    start_two(stage, **SHORT_LEASE)
     await_that(lambda: calls(stage, "slow"))
     await_that(lambda: {stage.state(id) for id in ids.values()} == {State.WAITING})
     first = calls(stage, "slow")[0]
@@ -201,7 +201,7 @@ def test_a_call_whose_worker_is_killed_is_made_again_by_another_and_nobody_is_an
 def test_polls_outlive_the_workers_that_began_them(stage: Stage) -> None:
     """Worker after worker is killed, until the answers have come all the same."""
     ids = {key: stage.submit("poll_and_stay", poller="doubles", key=key) for key in range(20, 50)}
-    start_two(stage)
+    start_two(stage, **SHORT_LEASE)
     for _ in range(4):
         before = len(calls(stage, "doubles"))
         await_that(
@@ -211,7 +211,7 @@ def test_polls_outlive_the_workers_that_began_them(stage: Stage) -> None:
             )
         )
         stage.end(stage.workers[-2], signal.SIGKILL)
-        stage.start_worker()
+        stage.start_worker(**SHORT_LEASE)
     for key, id in ids.items():
         await_that(lambda id=id: stage.view(id).run.awaits == "go")  # type: ignore[misc]
         # What came for an attempt that died before it read it stays unread.

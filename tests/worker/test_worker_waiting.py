@@ -6,7 +6,7 @@ import itertools
 import signal
 
 import pytest
-from stage import Stage, await_that, is_alive
+from stage import SHORT_LEASE, Stage, await_that, is_alive
 
 from bide.errors import Closed
 from bide.gate import Gatekeeper
@@ -49,11 +49,11 @@ def test_a_long_wait_is_parked_and_goes_on_from_its_journal(stage: Stage) -> Non
 
 
 def test_a_hot_wait_survives_the_death_of_its_worker(stage: Stage) -> None:
-    first = stage.start_worker(**HOT)
+    first = stage.start_worker(**HOT, **SHORT_LEASE)
     id = stage.submit("nap", name="n", seconds=1.0)
     await_that(lambda: stage.effects("n:seen"))
     stage.end(first, signal.SIGKILL)
-    stage.start_worker(**HOT)
+    stage.start_worker(**HOT, **SHORT_LEASE)
     run = stage.until(id).run
     assert (run.state, run.attempt) == (State.SUCCEEDED, 2)
     assert stage.effects("n:ran") == [stage.outcome(id)]
