@@ -357,7 +357,7 @@ def test_ctrl_c_while_waiting_ends_with_130_and_tells_the_id(stub: StubServer) -
     process = started(stub.url, "submit", "sleep", "seconds=99", "--wait")
     assert asked_again.wait(20)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     release.set()
     assert (process.returncode, out) == (exit_codes.INTERRUPTED, "")
     assert f"bide cancel {ID}" in err
@@ -390,7 +390,7 @@ def test_a_full_disk_is_reported_without_a_traceback(stub: StubServer) -> None:
             stdout=sink,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
     assert ran.returncode == exit_codes.OUTPUT_LOST
@@ -404,7 +404,7 @@ def test_a_terminal_without_unicode_is_no_obstacle(stub: StubServer) -> None:
         env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert ran.returncode == exit_codes.OK

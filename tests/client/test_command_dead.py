@@ -144,7 +144,7 @@ def test_ctrl_c_ends_only_the_looking_on(stub: StubServer) -> None:
     )
     assert held.wait(20)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     release.set()
     assert process.returncode == exit_codes.INTERRUPTED
     assert out.endswith("redrive of mail: 5 run again, of 12 so far\n")

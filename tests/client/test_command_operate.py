@@ -199,7 +199,7 @@ def test_ctrl_c_leaves_the_server_closed_and_says_so(stub: StubServer) -> None:
     )
     assert held.wait(20)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     release.set()
     assert (process.returncode, out) == (exit_codes.INTERRUPTED, "draining: 7 tasks left\n")
     assert "the server stays closed. Open it with: bide server open" in err

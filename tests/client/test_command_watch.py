@@ -155,7 +155,7 @@ def test_ctrl_c_leaves_the_task_running_and_says_so(stub: StubServer, words: lis
     assert process.stdout.readline().strip() != ""
     assert held.wait(20)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     release.set()
     assert (process.returncode, out) == (exit_codes.INTERRUPTED, "")
     assert f"{ID} goes on. See it with: bide show {ID}" in err

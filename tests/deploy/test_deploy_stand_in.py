@@ -33,7 +33,7 @@ def test_it_ends_with_a_parent_that_is_killed() -> None:
     assert servers
     parent.kill()
     parent.communicate()
-    _, alive = psutil.wait_procs(servers, timeout=20)
+    _, alive = psutil.wait_procs(servers, timeout=60)
     assert alive == []
 
 

@@ -28,7 +28,7 @@ def _submit_expiring(services: Services) -> str:
 
 def _show_when(api: Api, path: str, is_so: Any) -> dict[str, Any]:
     """The task as soon as that is so."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while not is_so(task := api.get(path).json):
         assert time.monotonic() < give_up, task
         time.sleep(0.01)

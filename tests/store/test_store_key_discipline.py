@@ -123,7 +123,7 @@ def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert any("Ready to accept connections" in line for line in process.stdout), "it did not start"
         client = redis.Redis(port=port)
         client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
             assert time.monotonic() < deadline, "the cluster did not form"
             time.sleep(0.05)  # nothing tells when a node thinks itself fit

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from bide import registry
 from bide.ids import TaskId
+from bide.lane import REFRESH_S
 from bide.reads import Reads
 from bide.records import TaskView
 from bide.state import State
@@ -22,6 +23,8 @@ from bide.store import Store
 from bide.submission import Submission
 
 HERE = Path(__file__).parent
+SOON_MS: Final = REFRESH_S * 1000 / 2
+"""Much less than it takes a worker to look for work of its own accord."""
 TASKS = registry.load(("worker_tasks", "program_tasks", "poller_tasks", "talking_tasks"), local=True)
 
 

@@ -6,7 +6,7 @@ import json
 import signal
 
 import pytest
-from stage import Stage, await_that
+from stage import SOON_MS, Stage, await_that
 
 from bide.records import Failure
 from bide.state import State
@@ -116,7 +116,7 @@ def test_a_running_task_is_cancelled_at_once(stage: Stage, task: str) -> None:
     assert not stage.store.cancel(id, "default").now
     view = stage.until(id)
     assert view.run.state is State.CANCELLED
-    assert view.run.finished_ms - now_ms < 1000
+    assert view.run.finished_ms - now_ms < 5_000, "not with the next heartbeat"
 
 
 def test_tasks_of_all_queues_are_run(stage: Stage) -> None:
@@ -128,7 +128,7 @@ def test_a_delayed_task_starts_in_its_time(stage: Stage) -> None:
     id = stage.submit("succeed", delay_ms=300, name="d")
     assert stage.state(id) is State.SCHEDULED
     view = stage.until(id)
-    assert 0 <= view.run.started_ms - (view.submitted_ms + 300) < 500
+    assert 0 <= view.run.started_ms - (view.submitted_ms + 300) < SOON_MS
 
 
 def test_computing_on_the_loop_costs_neighbours_no_lease(stage: Stage) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stage import SHORT_LEASE, Stage, Zygote, await_that, is_alive
+from stage import SHORT_LEASE, SOON_MS, Stage, Zygote, await_that, is_alive
 
 from bide.clock import Clock
 from bide.connection import connect
@@ -110,7 +110,7 @@ def test_a_worker_that_stays_blocks_on_the_bell_and_starts_at_once(stage: Stage)
     listeners = stage.store.keys.slot("default", ("listeners",))[0]
     await_that(lambda: stage.store.command("ZCARD", listeners))
     view = stage.until(stage.submit("succeed", name="s"))
-    assert view.run.started_ms - view.submitted_ms < 250
+    assert view.run.started_ms - view.submitted_ms < SOON_MS
 
 
 def test_nothing_is_lost_when_the_store_is_killed_and_comes_back(zygote: Zygote, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from fault_proxy import Fault, FaultProxy
-from stage import Stage, await_that, is_alive
+from stage import SOON_MS, Stage, await_that, is_alive
 
 from bide.state import State
 
@@ -34,7 +34,7 @@ def test_a_worker_idles_on_a_paused_queue_and_goes_on_when_it_is_resumed(
     stage.store.pause("default", False)
     views = [stage.until(id) for id in ids]
     assert {view.run.state for view in views} == {State.SUCCEEDED}
-    assert min(view.run.started_ms for view in views) - resumed_ms < 250, "the bell was rung"
+    assert min(view.run.started_ms for view in views) - resumed_ms < SOON_MS, "the bell was rung"
     proxy.close()
 
 
