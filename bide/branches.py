@@ -68,7 +68,7 @@ def replaying() -> bool:
     Code in an asyncio task, or a thread, that a branch made itself goes by that branch.
     """
     branch = BRANCH.get()
-    return branch is not None and branch.cursor.upcoming is not None
+    return isinstance(branch, Branch) and branch.cursor.upcoming is not None
 
 
 def end(speaker: Speaker) -> None:

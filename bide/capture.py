@@ -34,7 +34,9 @@ class Capture(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         branch = BRANCH.get()
-        if branch is None or branch.speaker is None or branch.speaker.scribe is not self._scribe:
+        if not isinstance(branch, branches.Branch):
+            return
+        if branch.speaker is None or branch.speaker.scribe is not self._scribe:
             return
         try:
             speaker = branch.speaker
