@@ -17,7 +17,7 @@ class RunningAttempt(Protocol):
 
 
 class RunningBranch(Protocol):
-    """The same of a `Branch` (bide/branches.py)."""
+    """The same of a `Branch` (bide/worker/branches.py)."""
 
     @property
     def speaker(self) -> RunningAttempt | None:

@@ -25,7 +25,7 @@ WORK = """
 import asyncio, os
 from bide import registry
 from bide.settings import Settings
-from bide.worker import Worker
+from bide.worker.worker import Worker
 settings = Settings.from_environ(os.environ)
 tasks = registry.load(settings.tasks, local=settings.local)
 asyncio.run(Worker(settings, tasks, settings.redis_url, stays=False).run())

@@ -25,7 +25,7 @@ from bide.autoscaler import Limits
 from bide.output import Output
 from bide.settings import Settings
 from bide.transition_log import TransitionLog
-from bide.worker import Worker
+from bide.worker.worker import Worker
 from local import tether
 
 TASKS = ("worker_tasks", "program_tasks", "poller_tasks", "talking_tasks")

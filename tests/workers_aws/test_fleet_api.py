@@ -53,7 +53,7 @@ if not store.slots():
 if sys.argv[1:] == ["awake"]:
     asyncio.run(awake())
 served = [submit() for _ in range(5)]
-loaded = sorted({"boto3", "bide.worker"} & set(sys.modules))
+loaded = sorted({"boto3", "bide.worker.worker"} & set(sys.modules))
 print(json.dumps({"served": served, "loaded": loaded}))
 """
 

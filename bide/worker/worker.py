@@ -9,24 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from bide.async_connection import connect_async
-from bide.branches import adopt
-from bide.capture import capturing
 from bide.clock import Clock
 from bide.connection import connect
 from bide.exchange import Lease
-from bide.floor import Floor
-from bide.heartbeat import Heartbeat
 from bide.keys import Keys
-from bide.lane import Lane
-from bide.leaving import Leaving
-from bide.lifetime import Lifetime
 from bide.registry import Registry
 from bide.replies import Need
-from bide.room import Isolation, Room
 from bide.settings import Settings
 from bide.store import Store
 from bide.transition_log import TransitionLog
 from bide.wake import NoWake, Wake, Waker
+from bide.worker.branches import adopt
+from bide.worker.capture import capturing
+from bide.worker.floor import Floor
+from bide.worker.heartbeat import Heartbeat
+from bide.worker.lane import Lane
+from bide.worker.leaving import Leaving
+from bide.worker.lifetime import Lifetime
+from bide.worker.room import Isolation, Room
 
 _BEAT_S: Final = 1.0
 """How often the loop shows that it turns."""

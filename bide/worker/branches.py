@@ -12,12 +12,12 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bide.errors import CodeChanged, Misuse
-from bide.journal import Cursor, Entry, Journal, JournalEnd
-from bide.waits import Waits
 from bide.whose import BRANCH
+from bide.worker.journal import Cursor, Entry, Journal, JournalEnd
+from bide.worker.waits import Waits
 
 if TYPE_CHECKING:
-    from bide.scribe import Speaker
+    from bide.worker.scribe import Speaker
 
 
 class Branch:

@@ -9,20 +9,20 @@ from contextvars import copy_context
 from sys import intern
 from typing import Any, Final, Protocol
 
-from bide import branches
 from bide.context import Context, StopReason
 from bide.errors import Interrupted
 from bide.exchange import Event, Lease, Message, Settlement, Usage, Verb
 from bide.ids import TaskId
-from bide.journal import Journal
-from bide.limits import Limits
-from bide.meter import Meter
-from bide.operations import Operations
 from bide.poller import Poller
-from bide.raised import guarded
 from bide.retry import Retry
-from bide.scribe import Lines, Scribe
-from bide.waits import NO_CONTEXT, Waits
+from bide.worker import branches
+from bide.worker.journal import Journal
+from bide.worker.limits import Limits
+from bide.worker.meter import Meter
+from bide.worker.operations import Operations
+from bide.worker.raised import guarded
+from bide.worker.scribe import Lines, Scribe
+from bide.worker.waits import NO_CONTEXT, Waits
 
 _WITHOUT_LIMIT: Final = float("inf")
 

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from bide import branches
 from bide.context import StopReason
 from bide.line import MOST_CHARS, MOST_LEVEL_CHARS, MOST_LOGGER_CHARS, cut
-from bide.scribe import Scribe
 from bide.whose import BRANCH
+from bide.worker import branches
+from bide.worker.scribe import Scribe
 
 _CUT: Final = "\N{HORIZONTAL ELLIPSIS}"
 _UNSHOWABLE: Final = "(its message cannot be shown)"
