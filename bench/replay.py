@@ -33,7 +33,7 @@ _SPEC: Final = Spec("climb", "default", args=f'{{"steps":{STEPS}}}')
 
 
 class Ground:
-    """An attempt's Floor without a store: it keeps what is journaled, and commits it at once."""
+    """An attempt's Workplace without a store: it keeps what is journaled, and commits it at once."""
 
     def __init__(self, executor: Executor) -> None:
         self.meter = Meter(time.monotonic)

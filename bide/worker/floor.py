@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class Floor:
-    """Runs leases as attempts; see attempt.Floor and polling.Telling for what those ask of it."""
+    """Runs leases as attempts; see Workplace and polling.Telling for what those ask of it."""
 
     def __init__(
         self,
