@@ -22,7 +22,7 @@ from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, 
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
 from bide.moves import read_moves
-from bide.records import Spec, pack_spec, read_recent
+from bide.records import pack_spec, read_recent
 from bide.replies import Accepted, Cancelled, Need, Retried, Sent, Upkeep
 from bide.scripts import AsyncClient
 from bide.submission import Submission
@@ -107,23 +107,13 @@ class Store(Calls):
         """The arguments of submit.lua, with a new id."""
         now_ms = self.now_ms()
         id = new_id(submission.queue, now_ms, self._random_bytes)
-        due_ms = submission.run_at_ms or (submission.delay_ms and now_ms + submission.delay_ms)
-        if due_ms <= now_ms:
-            due_ms = 0
-        expires_ms = submission.expires_ms and now_ms + submission.expires_ms
-        deadline_ms = submission.deadline_ms and now_ms + submission.deadline_ms
-        ends_ms = min(expires_ms or deadline_ms, deadline_ms or expires_ms)
-        tenant, key, unique = submission.tenant, submission.idempotency_key, submission.unique
-        spec = Spec(
-            submission.name, tenant, submission.max_attempts, submission.retention_ms, submission.priority,
-            due_ms, expires_ms, deadline_ms, f"{tenant}\0{key}" if key else "",
-            f"{tenant}\0{unique}" if unique else "", " ".join(submission.tags), submission.args,
-        )  # fmt: skip
+        spec = submission.spec(now_ms)
+        ends_ms = min(spec.expires_ms or spec.deadline_ms, spec.deadline_ms or spec.expires_ms)
         return (
-            now_ms, id.key, pack_spec(spec), (9 - submission.priority) * _BAND, due_ms, ends_ms,
+            now_ms, id.key, pack_spec(spec), (9 - spec.priority) * _BAND, spec.run_at_ms, ends_ms,
             spec.idempotency, submission.fingerprint, spec.unique,
-            f"rate/{tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
-            f"r{submission.name}",
+            f"rate/{spec.tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
+            f"r{spec.name}",
         )  # fmt: skip
 
     def _accepted(self, submission: Submission, asked: tuple[Any, ...], reply: list[Any]) -> Accepted:
