@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from bide import scripts
 from bide.autoscaler import Departure, Limits, Reason, Seen
-from bide.calls import Calls, read_time
+from bide.calls import Calls
 from bide.clock import Clock
 from bide.connection import Client
 from bide.errors import BideError, Superseded, Unregistered
@@ -227,7 +227,7 @@ class Store(Calls):
         Raises Superseded.
         """
         script = scripts.load("exchange")
-        now_ms = await self._now_ms_async(client)
+        now_ms = await self.now_ms_async(client)
         reply = await script.run_async(
             client, self.keys_of("exchange", slot), now_ms, worker, boot, seq,
             capacity, lease_ms, int(isolate), listen_ms, lived_ms, free, *self._fleet(slot),
@@ -239,12 +239,6 @@ class Store(Calls):
         if self.log is not None:
             self.log.note_turn(slot, messages, answer.lost, answer.leases, answer.moves, now_ms)
         return answer
-
-    async def _now_ms_async(self, client: AsyncClient) -> int:
-        if self.clock.now_ms() is None:
-            sent = self.clock.local()
-            self.clock.record(read_time(await client.execute_command("TIME")), sent)
-        return self.told(self.clock.now_ms())
 
     def heartbeat(
         self, slot: str, worker: str, lease_ms: int, held: Sequence[tuple[bytes, int]]
