@@ -89,15 +89,11 @@ class Worker:
         """Whether it has had a task to work on."""
         return self._floor.has_worked
 
-    @property
-    def clean(self) -> bool:
-        """After `run`: whether nothing of it goes on. Else a plain function does, in a thread, and only the
-        end of the process ends it.
-        """
-        return not self._floor.has_threads
-
     async def run(self) -> None:
-        """Work until stopped, for `lives_s` or, where it may leave, until there is nothing to stay for."""
+        """Work until stopped, for `lives_s` or, where it may leave, until there is nothing to stay for.
+
+        A plain function may go on then, in a thread: only the end of the process ends it.
+        """
         loop = asyncio.get_running_loop()
         loop.set_task_factory(adopt)
         heartbeat = Heartbeat(
@@ -121,7 +117,7 @@ class Worker:
                 await asyncio.gather(*self._calls)
         finally:
             heartbeat.stop()
-            self._threads.shutdown(wait=self.clean, cancel_futures=True)
+            self._threads.shutdown(wait=not self._floor.has_threads, cancel_futures=True)
             self._store.client.close()
 
     async def _beat(self) -> None:

@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,6 @@ async def _work(wish: dict[str, Any]) -> None:
     )  # fmt: skip
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     await worker.run()
-    if not worker.clean:
-        WrittenWake(Path(wish["effects"])).write("unclean", 1)
 
 
 def _log(file: str | None) -> TransitionLog | None:
@@ -84,6 +83,8 @@ def main() -> None:
             os.environ.update(wish.get("environ", {}), EFFECTS=wish["effects"])
             try:
                 asyncio.run(_work(wish))
+                if threading.active_count() > 1:
+                    WrittenWake(Path(wish["effects"])).write("unclean", 1)
             finally:
                 os._exit(0)
         print(pid, flush=True)
