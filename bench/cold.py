@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from bench import imports
+from bench import first_post, imports
 from bench.bed import PREFIX, Bed, bed, submission
 from bench.cold_packages import bare_package, our_package
 from bench.errors import BenchFailed
@@ -31,7 +31,6 @@ _DRAIN_FUNCTION: Final = "bide-bench-drain"
 _TIMEOUT_S: Final = 60.0
 _MEMORY_MB: Final = 512
 
-_KEY: Final = "bench"
 _ROUNDS: Final = 15
 _QUICK_ROUNDS: Final = 5
 _WARM: Final = 300
@@ -132,7 +131,7 @@ def _function(name: str, code: Path, handler: str, variables: dict[str, str]) ->
 
 
 def _variables(store: Bed) -> dict[str, str]:
-    digest = hashlib.sha256(_KEY.encode()).hexdigest()
+    digest = hashlib.sha256(first_post.KEY.encode()).hexdigest()
     return {"BIDE_REDIS_URL": store.url, "BIDE_PREFIX": PREFIX, "BIDE_API_KEY_HASHES": digest}
 
 
@@ -145,7 +144,7 @@ async def _first_answer(emulator: Emulator, code: Path, variables: dict[str, str
     """Milliseconds from the request to the answer of a fresh environment."""
     emulator.deploy([_function("cold", code, _API, variables)])  # a new version has no environment yet
     began = time.monotonic()
-    outcome = await emulator.dispatcher.invoke("cold", msgspec.json.encode(_event()))
+    outcome = await emulator.dispatcher.invoke("cold", msgspec.json.encode(first_post.event()))
     took = time.monotonic() - began
     answer: dict[str, Any] = msgspec.json.decode(outcome.payload)
     if answer.get("statusCode") not in (200, 202):
@@ -173,34 +172,9 @@ async def _first_task(emulator: Emulator, code: Path, store: Bed) -> float:
 async def _warm(emulator: Emulator, code: Path, variables: dict[str, str]) -> list[float]:
     """Milliseconds of each of many answers of one environment."""
     await _first_answer(emulator, code, variables)
-    times, event = [], msgspec.json.encode(_event())
+    times, event = [], msgspec.json.encode(first_post.event())
     for _ in range(_WARM):
         asked = time.monotonic()
         await emulator.dispatcher.invoke("cold", event)
         times.append((time.monotonic() - asked) * 1000)
     return times
-
-
-def _event() -> dict[str, Any]:
-    """POST /v1/tasks, as API Gateway passes it on."""
-    headers = {"Authorization": f"Bearer {_KEY}", "Content-Type": "application/json"}
-    return {
-        "resource": "/v1/tasks",
-        "path": "/v1/tasks",
-        "httpMethod": "POST",
-        "headers": headers,
-        "multiValueHeaders": {name: [value] for name, value in headers.items()},
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
-        "pathParameters": None,
-        "stageVariables": None,
-        "requestContext": {
-            "httpMethod": "POST",
-            "identity": {"sourceIp": "127.0.0.1"},
-            "path": "/api/v1/tasks",
-            "resourcePath": "/v1/tasks",
-            "stage": "api",
-        },
-        "body": '{"name": "noop", "args": {"value": 1}}',
-        "isBase64Encoded": False,
-    }

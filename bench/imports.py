@@ -12,16 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from bench import first_post
 from bench.errors import BenchFailed
 
-POST: Final = """
+POST: Final = f"""
 from app import app
-answer = app({
-    "requestContext": {"httpMethod": "POST", "resourcePath": "/v1/tasks", "path": "/api/v1/tasks"},
-    "headers": {"Authorization": "Bearer bench", "Content-Type": "application/json"},
-    "multiValueQueryStringParameters": None, "pathParameters": None, "stageVariables": None,
-    "body": '{"name": "noop", "args": {"value": 1}}', "isBase64Encoded": False,
-}, None)
+answer = app({first_post.event()!r}, None)
 assert answer["statusCode"] == 202, answer
 """
 """A first request."""

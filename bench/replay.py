@@ -15,17 +15,17 @@ from bench.errors import BenchFailed
 from bench.line import Line, at_most
 from bench.sample import median, spread
 from bide import registry
-from bide.attempt import Attempt
-from bide.branches import adopt
 from bide.exchange import Event, Lease, Message, Settlement, Verb
 from bide.ids import TaskId, new_id
-from bide.limits import Limits
-from bide.meter import Meter
 from bide.records import Run, Spec
-from bide.runner import Runner
-from bide.scribe import Scribe
 from bide.settings import DEFAULT_QUEUE
 from bide.state import State
+from bide.worker.attempt import Attempt
+from bide.worker.branches import adopt
+from bide.worker.limits import Limits
+from bide.worker.meter import Meter
+from bide.worker.runner import Runner
+from bide.worker.scribe import Scribe
 
 STEPS: Final = 200
 
@@ -33,7 +33,7 @@ _SPEC: Final = Spec("climb", "default", args=f'{{"steps":{STEPS}}}')
 
 
 class Ground:
-    """An attempt's Floor without a store: it keeps what is journaled, and commits it at once."""
+    """An attempt's Workplace without a store: it keeps what is journaled, and commits it at once."""
 
     def __init__(self, executor: Executor) -> None:
         self.meter = Meter(time.monotonic)

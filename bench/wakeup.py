@@ -14,7 +14,7 @@ from bench.line import Line, at_most
 from bench.relay import relay
 from bench.sample import median, percentile, spread
 from bench.spinner import core_awake
-from bide.lane import REFRESH_S
+from bide.worker.lane import REFRESH_S
 
 _SEED: Final = 2
 _GAPS_MS: Final = (10, 60)

@@ -26,6 +26,7 @@ from bide.errors import (
 )
 from bide.ids import TaskId
 from bide.keys import Keys
+from bide.scripts import AsyncClient
 
 
 class Calls:
@@ -43,11 +44,18 @@ class Calls:
         if now_ms is None:
             sent = self.clock.local()
             self.clock.record(read_time(self.command("TIME")), sent)
-            return self.told(self.clock.now_ms())
+            return self._told(self.clock.now_ms())
         return now_ms
 
+    async def now_ms_async(self, client: AsyncClient) -> int:
+        """`now_ms` on the event loop."""
+        if self.clock.now_ms() is None:
+            sent = self.clock.local()
+            self.clock.record(read_time(await client.execute_command("TIME")), sent)
+        return self._told(self.clock.now_ms())
+
     @staticmethod
-    def told(now_ms: int | None) -> int:
+    def _told(now_ms: int | None) -> int:
         """The time, where a sample has just been taken."""
         if now_ms is None:
             raise StoreUnavailable("The store answers too slowly to tell its time. Try again.")

@@ -38,7 +38,7 @@ _MAX_MESSAGE_CHARS: Final = 1_000
 
 
 class Waiter(Protocol):
-    """What a context calls; see bide.operations. Durations are in seconds, None is without end."""
+    """What a context calls; see bide.worker.operations. Durations are in seconds, None is without end."""
 
     @property
     def can_wait(self) -> bool:

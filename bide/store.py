@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from bide import scripts
 from bide.autoscaler import Departure, Limits, Reason, Seen
-from bide.calls import Calls, read_time
+from bide.calls import Calls
 from bide.clock import Clock
 from bide.connection import Client
 from bide.errors import BideError, Superseded, Unregistered
@@ -22,7 +22,7 @@ from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, 
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
 from bide.moves import read_moves
-from bide.records import Spec, pack_spec, read_recent
+from bide.records import pack_spec, read_recent
 from bide.replies import Accepted, Cancelled, Need, Retried, Sent, Upkeep
 from bide.scripts import AsyncClient
 from bide.submission import Submission
@@ -107,23 +107,13 @@ class Store(Calls):
         """The arguments of submit.lua, with a new id."""
         now_ms = self.now_ms()
         id = new_id(submission.queue, now_ms, self._random_bytes)
-        due_ms = submission.run_at_ms or (submission.delay_ms and now_ms + submission.delay_ms)
-        if due_ms <= now_ms:
-            due_ms = 0
-        expires_ms = submission.expires_ms and now_ms + submission.expires_ms
-        deadline_ms = submission.deadline_ms and now_ms + submission.deadline_ms
-        ends_ms = min(expires_ms or deadline_ms, deadline_ms or expires_ms)
-        tenant, key, unique = submission.tenant, submission.idempotency_key, submission.unique
-        spec = Spec(
-            submission.name, tenant, submission.max_attempts, submission.retention_ms, submission.priority,
-            due_ms, expires_ms, deadline_ms, f"{tenant}\0{key}" if key else "",
-            f"{tenant}\0{unique}" if unique else "", " ".join(submission.tags), submission.args,
-        )  # fmt: skip
+        spec = submission.spec(now_ms)
+        ends_ms = min(spec.expires_ms or spec.deadline_ms, spec.deadline_ms or spec.expires_ms)
         return (
-            now_ms, id.key, pack_spec(spec), (9 - submission.priority) * _BAND, due_ms, ends_ms,
+            now_ms, id.key, pack_spec(spec), (9 - spec.priority) * _BAND, spec.run_at_ms, ends_ms,
             spec.idempotency, submission.fingerprint, spec.unique,
-            f"rate/{tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
-            f"r{submission.name}",
+            f"rate/{spec.tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
+            f"r{spec.name}",
         )  # fmt: skip
 
     def _accepted(self, submission: Submission, asked: tuple[Any, ...], reply: list[Any]) -> Accepted:
@@ -237,7 +227,7 @@ class Store(Calls):
         Raises Superseded.
         """
         script = scripts.load("exchange")
-        now_ms = await self._now_ms_async(client)
+        now_ms = await self.now_ms_async(client)
         reply = await script.run_async(
             client, self.keys_of("exchange", slot), now_ms, worker, boot, seq,
             capacity, lease_ms, int(isolate), listen_ms, lived_ms, free, *self._fleet(slot),
@@ -249,12 +239,6 @@ class Store(Calls):
         if self.log is not None:
             self.log.note_turn(slot, messages, answer.lost, answer.leases, answer.moves, now_ms)
         return answer
-
-    async def _now_ms_async(self, client: AsyncClient) -> int:
-        if self.clock.now_ms() is None:
-            sent = self.clock.local()
-            self.clock.record(read_time(await client.execute_command("TIME")), sent)
-        return self.told(self.clock.now_ms())
 
     def heartbeat(
         self, slot: str, worker: str, lease_ms: int, held: Sequence[tuple[bytes, int]]

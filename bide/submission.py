@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bide.records import Spec
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -31,3 +33,25 @@ class Submission:
     """From now until it expires unless it has started; 0 is never."""
     deadline_ms: int = 0
     """From now until it fails unless it has finished; 0 is never."""
+
+    def spec(self, now_ms: int) -> Spec:
+        """What the store keeps of it when it comes now."""
+        due_ms = self.run_at_ms or (self.delay_ms and now_ms + self.delay_ms)
+        return Spec(
+            self.name,
+            self.tenant,
+            self.max_attempts,
+            self.retention_ms,
+            self.priority,
+            due_ms if due_ms > now_ms else 0,
+            self.expires_ms and now_ms + self.expires_ms,
+            self.deadline_ms and now_ms + self.deadline_ms,
+            self._of_tenant(self.idempotency_key),
+            self._of_tenant(self.unique),
+            " ".join(self.tags),
+            self.args,
+        )
+
+    def _of_tenant(self, value: str) -> str:
+        """No two tenants share a key."""
+        return f"{self.tenant}\0{value}" if value else ""

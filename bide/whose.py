@@ -6,15 +6,22 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from bide.journal import Cursor
-    from bide.scribe import Speaker
+    from bide.ids import TaskId
+
+
+class RunningAttempt(Protocol):
+    """What of an attempt is told where the code of workers is not loaded."""
+
+    id: TaskId
+    attempt: int
 
 
 class RunningBranch(Protocol):
-    """What of a `Branch` (bide/branches.py) is needed where its code is not loaded."""
+    """The same of a `Branch` (bide/worker/branches.py)."""
 
-    cursor: Cursor
-    speaker: Speaker | None
+    @property
+    def speaker(self) -> RunningAttempt | None:
+        """Whose code it is; None where nobody has to know."""
 
 
 REQUEST_ID: Final[ContextVar[str]] = ContextVar("bide_request_id", default="")

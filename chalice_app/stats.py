@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -17,86 +17,34 @@ _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 100
 _encode = msgspec.json.Encoder().encode
 
 
-class EndedJson(msgspec.Struct, frozen=True):
-    """How many tasks ended in each way."""
-
-    succeeded: int
-    failed: int
-    cancelled: int
-    expired: int
-
-
-class StatsJson(msgspec.Struct, frozen=True):
-    """The totals on the wire. docs/http-api.md describes each field."""
-
-    tasks: EndedJson
-    waited_ms: int
-    billed_ms: float
-    worker_ms: int
-    worker_starts: int
-    replays: int
-    polls: int
-    poller_calls: int
-    cost_usd: float
-    paid_usd: float
-    memory_mb: int
-    summary: str
-    queues: list[QueueJson]
-    days: list[DayJson]
-
-
-class QueueJson(msgspec.Struct, frozen=True):
-    """The sums of one queue's tasks. Workers are shared by all queues."""
-
-    queue: str
-    tasks: EndedJson
-    waited_ms: int
-    billed_ms: float
-    replays: int
-    polls: int
-    poller_calls: int
-    cost_usd: float
-
-
-class DayJson(msgspec.Struct, frozen=True):
-    """The sums of one day, in UTC."""
-
-    day: str
-    tasks: EndedJson
-    waited_ms: int
-    billed_ms: float
-    worker_ms: int
-    worker_starts: int
-    replays: int
-    polls: int
-    poller_calls: int
-    cost_usd: float
-    paid_usd: float
-
-
 def stats_json(tally: Tally, tariff: Tariff) -> bytes:
-    """The body that shows the totals, by queue and by day too."""
+    """The body that shows the totals, by queue and by day too. docs/http-api.md describes each field."""
     total = tally.total
     waited, billed = duration_text(total.waited_ms), duration_text(total.billed_us / 1000)
     return _encode(
-        StatsJson(
-            **_sums(total, tariff),
-            **_workers(total, tariff),
-            memory_mb=tariff.memory_mb,
-            summary=f"waited {waited}, billed {billed}",
-            queues=[QueueJson(queue=name, **_sums(part, tariff)) for name, part in tally.queues.items()],
-            days=[
-                DayJson(day=_day_text(day), **_sums(part, tariff), **_workers(part, tariff))
+        {
+            **_of_tasks(total, tariff),
+            **_of_workers(total, tariff),
+            "memory_mb": tariff.memory_mb,
+            "summary": f"waited {waited}, billed {billed}",
+            "queues": [{"queue": name, **_of_tasks(part, tariff)} for name, part in tally.queues.items()],
+            "days": [
+                {"day": _day_text(day), **_of_tasks(part, tariff), **_of_workers(part, tariff)}
                 for day, part in tally.days.items()
             ],
-        )
+        }
     )
 
 
-def _sums(totals: Totals, tariff: Tariff) -> dict[str, Any]:
+def _of_tasks(totals: Totals, tariff: Tariff) -> dict[str, object]:
     """What the tasks came to."""
     return {
-        "tasks": EndedJson(totals.succeeded, totals.failed, totals.cancelled, totals.expired),
+        "tasks": {
+            "succeeded": totals.succeeded,
+            "failed": totals.failed,
+            "cancelled": totals.cancelled,
+            "expired": totals.expired,
+        },
         "waited_ms": totals.waited_ms,
         "billed_ms": round(totals.billed_us / 1000, 3),
         "replays": totals.replays,
@@ -106,8 +54,8 @@ def _sums(totals: Totals, tariff: Tariff) -> dict[str, Any]:
     }
 
 
-def _workers(totals: Totals, tariff: Tariff) -> dict[str, Any]:
-    """What the workers came to."""
+def _of_workers(totals: Totals, tariff: Tariff) -> dict[str, object]:
+    """What the workers came to, which all queues share."""
     return {
         "worker_ms": totals.worker_ms,
         "worker_starts": totals.starts,

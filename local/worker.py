@@ -13,7 +13,7 @@ import sys
 
 from bide import process_log, registry
 from bide.settings import Settings
-from bide.worker import Worker
+from bide.worker.worker import Worker
 from local.line import SERVE, Line, Problems, Ready, Stopped
 from local.wake import LineWake
 

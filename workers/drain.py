@@ -46,7 +46,7 @@ def drain(event: dict[str, Any], context: Deadline) -> dict[str, Any]:
     import asyncio
 
     from bide import process_log
-    from bide.worker import Worker
+    from bide.worker.worker import Worker
 
     hops = _hops(event)
     before = set(threading.enumerate())

@@ -81,22 +81,51 @@ class Clients:
 _CLIENTS: Final = Clients()
 
 
+Ring = Callable[[Settings, Hint], None]
+"""A way to start the workers that a hint asks for. Raises what boto3 does."""
+
+
+def _by_call(settings: Settings, hint: Hint) -> None:
+    """Call the drain function: the shortest way."""
+    payload = msgspec.json.encode({"hops": hint.hops})
+    for _ in range(hint.start):
+        _CLIENTS.get("lambda").invoke(
+            FunctionName=settings.drain_function, InvocationType="Event", Payload=payload
+        )
+
+
+def _by_queue(settings: Settings, hint: Hint, delay_s: int = 0) -> None:
+    """Send a message, whose trigger calls the drain function; it comes that much later."""
+    _CLIENTS.get("sqs").send_message(
+        QueueUrl=_CLIENTS.queue_url(settings.wake_queue),
+        MessageBody=msgspec.json.encode(hint).decode(),
+        DelaySeconds=delay_s,
+    )
+
+
+def _by_stream(settings: Settings, hint: Hint) -> None:
+    """Put a record, whose trigger calls the drain function."""
+    _CLIENTS.get("kinesis").put_record(
+        StreamName=settings.wake_stream,
+        Data=msgspec.json.encode(hint),
+        PartitionKey=os.urandom(4).hex(),  # any shard will do
+    )
+
+
 class Fleet:
-    """What all ways of waking share: the alarm clock, and that nothing they do is worth an error.
+    """A `bide.wake.Wake`: starts workers in one of these ways. Nothing that it does is worth an error."""
 
-    A `bide.wake.Wake`, whose subclasses say how a worker is started.
-    """
-
-    def __init__(self, settings: Settings, *, hops: Hops = no_hops) -> None:
+    def __init__(self, settings: Settings, ring: Ring, *, hops: Hops = no_hops) -> None:
         self._settings = settings
+        self._ring = ring
         self._hops = hops
-        self._clients = _CLIENTS
         self._is_broken = False
 
     def start(self, count: int) -> None:
         """Start up to `count` workers; returns when AWS has accepted that, or after seconds in vain."""
         if count > 0:
-            self._attempt(lambda hops: self._send(min(count, self._settings.workers_max), hops))
+            most = self._settings.workers_max
+            self._attempt(lambda hops: self._ring(self._settings, Hint(min(count, most), hops)))
 
     @property
     def farthest_ms(self) -> int:
@@ -108,17 +137,8 @@ class Fleet:
 
         Never earlier: it would find nothing due, and nobody would look again.
         """
-        self._attempt(lambda hops: self._send_message(Hint(hops=hops), ceil(max(0, delay_ms) / 1000)))
-
-    def _send(self, count: int, hops: int) -> None:
-        raise NotImplementedError
-
-    def _send_message(self, hint: Hint, delay_s: int) -> None:
-        self._clients.get("sqs").send_message(
-            QueueUrl=self._clients.queue_url(self._settings.wake_queue),
-            MessageBody=msgspec.json.encode(hint).decode(),
-            DelaySeconds=delay_s,
-        )
+        delay_s = ceil(max(0, delay_ms) / 1000)
+        self._attempt(lambda hops: _by_queue(self._settings, Hint(hops=hops), delay_s))
 
     def _attempt(self, send: Callable[[int], None]) -> None:
         hops = self._hops()
@@ -135,44 +155,15 @@ class Fleet:
             self._is_broken = False
 
 
-class DirectWake(Fleet):
-    """Calls the drain function: the shortest way."""
-
-    def _send(self, count: int, hops: int) -> None:
-        payload = msgspec.json.encode({"hops": hops})
-        for _ in range(count):
-            self._clients.get("lambda").invoke(
-                FunctionName=self._settings.drain_function, InvocationType="Event", Payload=payload
-            )
-
-
-class QueueWake(Fleet):
-    """Sends a message, whose trigger calls the drain function."""
-
-    def _send(self, count: int, hops: int) -> None:
-        self._send_message(Hint(count, hops), 0)
-
-
-class StreamWake(Fleet):
-    """Puts a record, whose trigger calls the drain function."""
-
-    def _send(self, count: int, hops: int) -> None:
-        self._clients.get("kinesis").put_record(
-            StreamName=self._settings.wake_stream,
-            Data=msgspec.json.encode(Hint(count, hops)),
-            PartitionKey=os.urandom(4).hex(),  # any shard will do
-        )
-
-
-_DOORBELLS: Final[dict[str, type[Fleet]]] = {"invoke": DirectWake, "sqs": QueueWake, "kinesis": StreamWake}
+_DOORBELLS: Final[dict[str, Ring]] = {"invoke": _by_call, "sqs": _by_queue, "kinesis": _by_stream}
 
 
 def doorbell(settings: Settings) -> Wake:
     """How the API wakes workers: as `BIDE_WAKE` says."""
-    kind = _DOORBELLS.get(settings.wake)
-    return kind(settings) if kind else NoWake()
+    ring = _DOORBELLS.get(settings.wake)
+    return Fleet(settings, ring) if ring else NoWake()
 
 
 def direct(settings: Settings, hops: Hops = no_hops) -> Wake:
     """How triggers and workers wake workers: they call the function, whatever rings the API's doorbell."""
-    return DirectWake(settings, hops=hops) if settings.wake != "none" else NoWake()
+    return Fleet(settings, _by_call, hops=hops) if settings.wake != "none" else NoWake()

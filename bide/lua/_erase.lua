@@ -1,23 +1,5 @@
 -- Forgets finished tasks, and everything that was kept of them.
--- Uses: _run, _log, specs, runs, progress, attempts, lines, dead, idempotency, uniques, revived.
-local KEPT_LINES = 500 -- of each task's log
-
--- Deletes the lines of these tasks. A task's own field in `lines` holds the number of its last one.
-local function erase_lines(ids)
-  local fields = {}
-  for i, last in ipairs(redis.call('HMGET', lines, unpack(ids))) do
-    if last then
-      local number = struct.unpack('>I4', last)
-      fields[#fields + 1] = ids[i]
-      for line = math.max(1, number - KEPT_LINES + 1), number do
-        fields[#fields + 1] = ids[i] .. struct.pack('>I4', line)
-      end
-    end
-  end
-  for first = 1, #fields, 4000 do
-    redis.call('HDEL', lines, unpack(fields, first, math.min(#fields, first + 3999)))
-  end
-end
+-- Uses: _run, _log, _lines, specs, runs, progress, attempts, dead, idempotency, uniques, revived.
 
 -- Lets go of a key that was this task's. Its later holder keeps it.
 local function release(key, field, id)

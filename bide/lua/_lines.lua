@@ -30,6 +30,21 @@ local function add_lines(id, added)
   if #old > 0 then redis.call('HDEL', lines, unpack(old)) end
 end
 
+-- Deletes all lines of these tasks.
+local function erase_lines(ids)
+  local fields = {}
+  for i, last in ipairs(redis.call('HMGET', lines, unpack(ids))) do
+    if last then
+      local after = struct.unpack('>I4', last)
+      fields[#fields + 1] = ids[i]
+      for number = math.max(1, after - KEPT_LINES + 1), after do fields[#fields + 1] = line_field(ids[i], number) end
+    end
+  end
+  for first = 1, #fields, 4000 do
+    redis.call('HDEL', lines, unpack(fields, first, math.min(#fields, first + 3999)))
+  end
+end
+
 local function event_line(now_ms, run, name)
   return cmsgpack.pack({ now_ms, EVENT_LINE, run[ATTEMPT], '', '', name })
 end

@@ -15,7 +15,7 @@
 local meta, specs, runs, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local isolated, leased, stats = KEYS[5], KEYS[6], KEYS[7]
 --- include _run
-local BAND = 562949953421312 -- what a priority takes of the line; see _line
+--- include _line
 local PRIORITIES, POLLER = 10, '\0\0\0\0\0\0'
 local STATES = { 'scheduled', 'waiting', 'retrying', 'succeeded', 'failed', 'cancelled', 'expired', '~ready', '~running' }
 local heads = {}

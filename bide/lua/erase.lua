@@ -24,6 +24,7 @@ local revived, stats = KEYS[11], KEYS[12]
 --- include _run
 --- include _stats
 --- include _log
+--- include _lines
 --- include _erase
 local id = ARGV[1]
 local run, head = load_task(id)

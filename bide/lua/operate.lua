@@ -45,6 +45,7 @@ local starting, decisions, operations = KEYS[21], KEYS[22], KEYS[23]
 --- include _moves
 --- include _retry
 --- include _log
+--- include _lines
 --- include _erase
 --- include _ring
 --- include _awake

@@ -65,6 +65,7 @@ local starting, decisions, series = KEYS[26], KEYS[27], KEYS[28]
 --- include _reap
 --- include _end
 --- include _log
+--- include _lines
 --- include _erase
 --- include _prune
 --- include _ring

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from bide.address import Address
 from bide.errors import StoreError
@@ -16,99 +17,121 @@ from bide.operate.finding import Finding, fail
 TOPIC: Final = "store"
 
 
+class _Met(NamedTuple):
+    """What was met on the way in."""
+
+    address: Address
+    said: str
+    cause: BaseException | None
+
+    def is_a(self, *kinds: type[BaseException], word: str = "") -> bool:
+        """Whether the error behind it is one of these, and has the word in it."""
+        return isinstance(self.cause, kinds) and word in str(self.cause)
+
+    @property
+    def user(self) -> str:
+        return self.address.user or "default"
+
+    @property
+    def distrust(self) -> object:
+        """Why a certificate is not trusted."""
+        return getattr(self.cause, "verify_message", "") or self.cause
+
+
+class _Bar(NamedTuple):
+    """One thing that keeps a server out."""
+
+    is_met: Callable[[_Met], bool]
+    what: str
+    """As the finding has it, but for what is to be filled in of what was `met`."""
+    remedy: str
+
+
+_BARS: Final = (
+    _Bar(
+        lambda met: met.is_a(socket.gaierror),
+        "no address is known for the host {met.address.host}: {met.cause.strerror}",
+        "Mend the host name in BIDE_REDIS_URL, or the DNS of this machine or its VPC.",
+    ),
+    _Bar(
+        lambda met: met.is_a(ssl.SSLCertVerificationError),
+        "the certificate of {met.address.place} is not trusted: {met.distrust}",
+        "Use the host name that the certificate is for, add ?ssl_ca_certs=FILE of the authority that "
+        "signed it, or ?ssl_cert_reqs=none to trust any.",
+    ),
+    _Bar(
+        lambda met: met.is_a(ssl.SSLError, word="NO_CERTIFICATE"),
+        "the file {met.address.ca_file} holds no certificate",
+        "Mend ?ssl_ca_certs=FILE in BIDE_REDIS_URL: it names a file of certificates in PEM.",
+    ),
+    _Bar(
+        lambda met: met.is_a(ssl.SSLError) or (met.address.tls and met.is_a(ConnectionResetError)),
+        "{met.address.place} listens, and does not speak TLS: {met.cause}",
+        "Write redis:// for a store without TLS, or the port on which it has TLS.",
+    ),
+    _Bar(
+        lambda met: met.is_a(ConnectionRefusedError),
+        "nothing listens on {met.address.place}",
+        "Start the store, or mend host and port in BIDE_REDIS_URL.",
+    ),
+    _Bar(
+        lambda met: met.is_a(TimeoutError, word="handshake"),
+        "{met.address.place} listens, and does not answer, at least not to TLS",
+        "Write redis:// for a store without TLS, or the port on which it has TLS; else see that the "
+        "store is not stuck.",
+    ),
+    _Bar(
+        lambda met: met.is_a(TimeoutError),
+        "{met.address.place} does not answer in time",
+        "Let this machine through to that port (security group, firewall, route), and see that the "
+        "store is not stuck.",
+    ),
+    _Bar(
+        lambda met: met.is_a(FileNotFoundError, PermissionError) and bool(met.address.path),
+        "the socket {met.address.path} cannot be used: {met.cause.strerror}",
+        "Start the store, mend the path in BIDE_REDIS_URL, or let this user use the socket.",
+    ),
+    _Bar(
+        lambda met: met.is_a(FileNotFoundError, PermissionError),
+        "the file of trusted certificates {met.address.ca_file} cannot be read: {met.cause.strerror}",
+        "Mend ?ssl_ca_certs=FILE in BIDE_REDIS_URL.",
+    ),
+    _Bar(
+        lambda met: met.is_a(ConnectionResetError, BrokenPipeError),
+        "{met.address.place} listens, and closes the connection without an answer",
+        "Write rediss:// if the store wants TLS; else see in its log why it turns clients away.",
+    ),
+    _Bar(
+        lambda met: met.is_a(OSError, word="no store that answers"),
+        "what answers on {met.address.place} is no store: {met.cause}",
+        "Mend host and port in BIDE_REDIS_URL, or write rediss:// if the store wants TLS.",
+    ),
+    _Bar(
+        lambda met: "NOAUTH" in met.said,
+        "{met.address.place} wants a password, and BIDE_REDIS_URL has none",
+        "Put it into the URL, as redis://:PASSWORD@HOST:PORT.",
+    ),
+    _Bar(
+        lambda met: "refused the password" in met.said,
+        "{met.address.place} refuses the user or the password: {met.said}",
+        "Mend them in BIDE_REDIS_URL, with odd characters as %XX.",
+    ),
+    _Bar(
+        lambda met: "NOPERM" in met.said,
+        "the user {met.user!r} lacks a permission: {met.said}",
+        "Give it the commands that docs/operating.md lists, on all keys that begin with BIDE_PREFIX.",
+    ),
+    _Bar(
+        lambda _: True,
+        "{met.address.place} cannot be used: {met.said}",
+        "See to what the store says, and look again.",
+    ),
+)
+"""The first that is met is the one: of errors that are kinds of one another, the narrower comes first."""
+
+
 def barred(address: Address, error: StoreError) -> Finding:
     """Why the store at this address cannot be used."""
-    place, said, cause = address.place, str(error), error.__cause__
-    if isinstance(cause, socket.gaierror):
-        return fail(
-            TOPIC,
-            f"no address is known for the host {address.host}: {cause.strerror}",
-            "Mend the host name in BIDE_REDIS_URL, or the DNS of this machine or its VPC.",
-        )
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        why = getattr(cause, "verify_message", "") or cause
-        return fail(
-            TOPIC,
-            f"the certificate of {place} is not trusted: {why}",
-            "Use the host name that the certificate is for, add ?ssl_ca_certs=FILE of the authority that "
-            "signed it, or ?ssl_cert_reqs=none to trust any.",
-        )
-    if isinstance(cause, ssl.SSLError) and "NO_CERTIFICATE" in str(cause):
-        return fail(
-            TOPIC,
-            f"the file {address.ca_file} holds no certificate",
-            "Mend ?ssl_ca_certs=FILE in BIDE_REDIS_URL: it names a file of certificates in PEM.",
-        )
-    if isinstance(cause, ssl.SSLError) or (address.tls and isinstance(cause, ConnectionResetError)):
-        return fail(
-            TOPIC,
-            f"{place} listens, and does not speak TLS: {cause}",
-            "Write redis:// for a store without TLS, or the port on which it has TLS.",
-        )
-    if isinstance(cause, ConnectionRefusedError):
-        return fail(
-            TOPIC,
-            f"nothing listens on {place}",
-            "Start the store, or mend host and port in BIDE_REDIS_URL.",
-        )
-    if isinstance(cause, TimeoutError) and "handshake" in str(cause):
-        return fail(
-            TOPIC,
-            f"{place} listens, and does not answer, at least not to TLS",
-            "Write redis:// for a store without TLS, or the port on which it has TLS; else see that the "
-            "store is not stuck.",
-        )
-    if isinstance(cause, TimeoutError):
-        return fail(
-            TOPIC,
-            f"{place} does not answer in time",
-            "Let this machine through to that port (security group, firewall, route), and see that the "
-            "store is not stuck.",
-        )
-    if isinstance(cause, FileNotFoundError | PermissionError):
-        return _unusable_path(address, cause)
-    if isinstance(cause, ConnectionResetError | BrokenPipeError):
-        return fail(
-            TOPIC,
-            f"{place} listens, and closes the connection without an answer",
-            "Write rediss:// if the store wants TLS; else see in its log why it turns clients away.",
-        )
-    if isinstance(cause, OSError) and "no store that answers" in str(cause):
-        return fail(
-            TOPIC,
-            f"what answers on {place} is no store: {cause}",
-            "Mend host and port in BIDE_REDIS_URL, or write rediss:// if the store wants TLS.",
-        )
-    if "NOAUTH" in said:
-        return fail(
-            TOPIC,
-            f"{place} wants a password, and BIDE_REDIS_URL has none",
-            "Put it into the URL, as redis://:PASSWORD@HOST:PORT.",
-        )
-    if "refused the password" in said:
-        return fail(
-            TOPIC,
-            f"{place} refuses the user or the password: {said}",
-            "Mend them in BIDE_REDIS_URL, with odd characters as %XX.",
-        )
-    if "NOPERM" in said:
-        return fail(
-            TOPIC,
-            f"the user {address.user or 'default'!r} lacks a permission: {said}",
-            "Give it the commands that docs/operating.md lists, on all keys that begin with BIDE_PREFIX.",
-        )
-    return fail(TOPIC, f"{place} cannot be used: {said}", "See to what the store says, and look again.")
-
-
-def _unusable_path(address: Address, cause: OSError) -> Finding:
-    if address.path:
-        return fail(
-            TOPIC,
-            f"the socket {address.path} cannot be used: {cause.strerror}",
-            "Start the store, mend the path in BIDE_REDIS_URL, or let this user use the socket.",
-        )
-    return fail(
-        TOPIC,
-        f"the file of trusted certificates {address.ca_file} cannot be read: {cause.strerror}",
-        "Mend ?ssl_ca_certs=FILE in BIDE_REDIS_URL.",
-    )
+    met = _Met(address, str(error), error.__cause__)
+    bar = next(bar for bar in _BARS if bar.is_met(met))
+    return fail(TOPIC, bar.what.format(met=met), bar.remedy)

@@ -9,16 +9,16 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from bide import branches
-from bide.branches import Branch
 from bide.context import Context
 from bide.definition import Definition
 from bide.errors import BideError, CodeChanged, InvalidArguments, TaskTimeout, UnknownTask
-from bide.journal import Journal, JournalEnd
 from bide.operate.flight import Flight
-from bide.operations import Operations
 from bide.registry import Registry
-from bide.waits import Waits
+from bide.worker import branches
+from bide.worker.branches import Branch
+from bide.worker.journal import Journal, JournalEnd
+from bide.worker.operations import Operations
+from bide.worker.waits import Waits
 
 LIMIT_S: Final = 2.0
 """How long the code of one task may take; what takes long belongs into steps, which are not run."""

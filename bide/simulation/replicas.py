@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from bide.simulation.fleet import Fleet
+from abc import abstractmethod
+
+from bide.simulation.fleet import Fleet, Rule
 from bide.simulation.placement import FirstFit
 from bide.simulation.worker import Worker
 
 
-class Replicas:
+class Replicas(Rule):
     """Asked at each tick. Workers too many get no new task, and leave when their last one has ended.
 
     Tasks go to the oldest worker with room, which helps these rules: the youngest run dry.
@@ -22,9 +24,9 @@ class Replicas:
     newest_leave = True
     """Whether the youngest leave first, or else those with the fewest tasks."""
 
+    @abstractmethod
     def wanted(self, fleet: Fleet, *, rung: bool) -> int:
         """Workers that take tasks, or will. rung: asked because of an arrival, not at a tick."""
-        raise NotImplementedError
 
     def placement(self) -> FirstFit:
         return FirstFit()

@@ -10,6 +10,7 @@ import pytest
 from api_client import Api
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from proxy_events import proxy_event
 
 from app import app
 from chalice_app.limits import MAX_BODY_BYTES, MAX_DEPTH
@@ -341,18 +342,6 @@ def test_a_content_type_does_not_matter_where_nothing_is_sent(api: Api) -> None:
     assert api.get("/v1/server", content_type="text/plain").status == 200
 
 
-def _event(body: str | None, base64_encoded: bool) -> dict[str, Any]:
-    return {
-        "requestContext": {"httpMethod": "POST", "resourcePath": "/v1/tasks", "path": "/v1/tasks"},
-        "headers": {"Host": "localhost"},
-        "multiValueQueryStringParameters": None,
-        "pathParameters": None,
-        "stageVariables": None,
-        "body": body,
-        "isBase64Encoded": base64_encoded,
-    }
-
-
 @pytest.mark.parametrize(
     ("body", "base64_encoded", "status"),
     [
@@ -368,7 +357,8 @@ def _event(body: str | None, base64_encoded: bool) -> dict[str, Any]:
 def test_api_gateway_may_send_the_body_in_any_of_its_forms(
     api: Api, body: str | None, base64_encoded: bool, status: int
 ) -> None:
-    response = app(_event(body, base64_encoded), None)
+    event = proxy_event("POST", "/v1/tasks", body=body, isBase64Encoded=base64_encoded)
+    response = app(event, None)
     assert response["statusCode"] == status
     assert json.loads(response["body"])
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from api_client import Api
 from hand_worker import HandWorker
+from proxy_events import proxy_event
 
 from app import app
 from chalice_app.services import Services
@@ -119,14 +120,6 @@ def test_a_finished_task_is_erased_with_its_key(api: Api) -> None:
 @pytest.mark.parametrize("given", [{"name": "\ud800"}, {"tag": "\ud800"}, {"\ud800": "x"}])
 def test_half_of_a_surrogate_pair_is_refused(services: Services, given: dict[str, str]) -> None:
     """API Gateway's event can hold one, though no URL can."""
-    event = {
-        "requestContext": {"httpMethod": "GET", "resourcePath": "/v1/tasks", "path": "/v1/tasks"},
-        "headers": {"Host": "localhost"},
-        "multiValueQueryStringParameters": {name: [value] for name, value in given.items()},
-        "pathParameters": None,
-        "stageVariables": None,
-        "body": None,
-        "isBase64Encoded": False,
-    }
-    response = app(event, None)
+    parameters = {name: [value] for name, value in given.items()}
+    response = app(proxy_event("GET", "/v1/tasks", multiValueQueryStringParameters=parameters), None)
     assert (response["statusCode"], json.loads(response["body"])["code"]) == (400, "INVALID_REQUEST")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from api_client import Api
 from chalice.app import Blueprint
+from proxy_events import proxy_event
 
 from app import app
 from bide.errors import ScriptError, StoreUnavailable
@@ -50,23 +51,10 @@ SERVED = {
 }
 
 
-def _event(method: str, resource: str, path: str | None = None, **fields: Any) -> dict[str, Any]:
+def _event(method: str, resource: str, path: str = "", **fields: Any) -> dict[str, Any]:
     """What API Gateway sends; unlike Chalice's test client it knows greedy paths."""
-    return {
-        "requestContext": {
-            "httpMethod": method,
-            "resourcePath": resource,
-            "path": path or resource,
-            "requestId": "r-1",
-        },
-        "headers": {"Host": "localhost"},
-        "multiValueQueryStringParameters": None,
-        "pathParameters": {"id": "x", "name": "x", "queue": "x", "proxy": "x"},
-        "stageVariables": None,
-        "body": None,
-        "isBase64Encoded": False,
-        **fields,
-    }
+    given = {"pathParameters": {"id": "x", "name": "x", "queue": "x", "proxy": "x"}} | fields
+    return proxy_event(method, resource, path, **given)
 
 
 def test_the_root_lists_where_to_go_on(api: Api) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from chalice.app import Chalice, Response
+from proxy_events import proxy_event
 
 from chalice_app import wire
 from chalice_app.routing import METHODS, Call, Routes, close_gaps
@@ -16,15 +17,7 @@ PATH = "/things/{id}"
 
 
 def _event(method: str) -> dict[str, Any]:
-    return {
-        "requestContext": {"httpMethod": method, "resourcePath": PATH, "path": "/things/7"},
-        "headers": {"Host": "localhost"},
-        "multiValueQueryStringParameters": None,
-        "pathParameters": {"id": "7"},
-        "stageVariables": None,
-        "body": None,
-        "isBase64Encoded": False,
-    }
+    return proxy_event(method, PATH, "/things/7", pathParameters={"id": "7"})
 
 
 @pytest.fixture

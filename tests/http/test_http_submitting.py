@@ -12,6 +12,7 @@ import pytest
 from api_client import Api
 from chalice.test import Client
 from hand_worker import HandWorker
+from proxy_events import proxy_event
 
 from bide.ids import parse_id
 from bide.settings import Settings
@@ -137,15 +138,7 @@ def test_the_last_of_two_fields_of_one_name_counts(api: Api) -> None:
 def test_a_stage_of_api_gateway_is_part_of_the_location(api: Api, services: Services) -> None:
     from app import app
 
-    event = {
-        "requestContext": {"httpMethod": "POST", "resourcePath": "/v1/tasks", "path": "/api/v1/tasks"},
-        "headers": {"host": "localhost", "content-type": "application/json"},
-        "multiValueQueryStringParameters": None,
-        "pathParameters": None,
-        "stageVariables": None,
-        "body": '{"name":"house.keep"}',
-        "isBase64Encoded": False,
-    }
+    event = proxy_event("POST", "/v1/tasks", "/api/v1/tasks", body='{"name":"house.keep"}')
     response = app(event, None)
     assert response["statusCode"] == 202
     assert response["headers"]["Location"].startswith("/api/v1/tasks/default~")

@@ -9,6 +9,7 @@ import pytest
 from api_client import Api
 from chalice.test import Client
 from hand_worker import HandWorker
+from proxy_events import proxy_event
 
 from app import app
 from bide.settings import Settings
@@ -98,19 +99,9 @@ def test_retries_redrives_and_purges_are_told(api: Api, worker: HandWorker, line
 
 
 def test_a_line_has_the_id_of_its_request(lines: Lines) -> None:
-    event = {
-        "requestContext": {
-            "httpMethod": "POST", "resourcePath": "/v1/tasks", "path": "/v1/tasks", "requestId": "r-17",
-        },
-        "headers": {"Host": "localhost"},
-        "multiValueQueryStringParameters": None,
-        "pathParameters": {},
-        "stageVariables": None,
-        "body": '{"name":"echo","args":{"value":1}}',
-        "isBase64Encoded": False,
-    }  # fmt: skip
+    event = proxy_event("POST", "/v1/tasks", body='{"name":"echo","args":{"value":1}}')
     assert app(event, None)["statusCode"] == 202
     (line,) = lines
-    assert line["request_id"] == "r-17"
+    assert line["request_id"] == event["requestContext"]["requestId"]
     assert "worker" not in line
     assert REQUEST_ID.get() == ""

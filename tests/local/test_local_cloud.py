@@ -16,7 +16,7 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from bide.throttle import throttled
+from bide.worker.throttle import throttled
 from local import ports
 from local.children import Role, spawn
 from local.cloud_calls import Call, Known

@@ -9,14 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SUBMIT = """
+from proxy_events import IN_A_SCRIPT
+
+SUBMIT = f"""
+{IN_A_SCRIPT}
 from app import app
-answer = app({
-    "requestContext": {"httpMethod": "POST", "resourcePath": "/v1/tasks", "path": "/api/v1/tasks"},
-    "headers": {"Authorization": "Bearer key", "Content-Type": "application/json"},
-    "multiValueQueryStringParameters": None, "pathParameters": None, "stageVariables": None,
-    "body": '{"name": "echo", "args": {"value": 1}}', "isBase64Encoded": False,
-}, None)
+answer = app(ECHO, None)
 say(answer["statusCode"])
 """
 """Says the status of a POST to /v1/tasks."""
@@ -25,7 +23,7 @@ WORK = """
 import asyncio, os
 from bide import registry
 from bide.settings import Settings
-from bide.worker import Worker
+from bide.worker.worker import Worker
 settings = Settings.from_environ(os.environ)
 tasks = registry.load(settings.tasks, local=settings.local)
 asyncio.run(Worker(settings, tasks, settings.redis_url, stays=False).run())

@@ -35,7 +35,13 @@ HEAVY = {"boto3", "botocore", "requests", "urllib3"}
 OF_REDIS = {"redis", "email", "importlib.metadata"}
 """What only workers' connections load; see docs/decisions/0013."""
 
-OF_WORKERS = {"asyncio", "concurrent.futures", "bide.runner", "bide.worker", "bide.async_connection"}
+OF_WORKERS = {
+    "asyncio",
+    "concurrent.futures",
+    "bide.worker.runner",
+    "bide.worker.worker",
+    "bide.async_connection",
+}
 
 _UNCHECKED = 0b01
 """The flags of bytecode that is used without a look at its source (PEP 552)."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from prefixes import new_prefix
+from proxy_events import IN_A_SCRIPT
 
 ROOT = Path(__file__).parents[2]
 WHEELHOUSE = ROOT / ".venv" / "wheelhouse"
@@ -165,22 +166,17 @@ def test_every_route_is_in_the_template_with_every_method(package: Package) -> N
         assert set(methods) == {"delete", "get", "head", "options", "patch", "post", "put"}, path
 
 
-_SUBMIT = """
+_SUBMIT = (
+    IN_A_SCRIPT
+    + """
 import json, time
 began = time.perf_counter()
 from app import app
 imported = time.perf_counter()
-def event(method, resource, body=None, **parameters):
-    return {
-        "requestContext": {"httpMethod": method, "resourcePath": resource, "path": "/api" + resource},
-        "headers": {"Authorization": "Bearer key", "Content-Type": "application/json"},
-        "multiValueQueryStringParameters": None, "pathParameters": parameters, "stageVariables": None,
-        "body": body, "isBase64Encoded": False,
-    }
-accepted = app(event("POST", "/v1/tasks", '{"name": "echo", "args": {"value": 1}}'), None)
+accepted = app(ECHO, None)
 answered = time.perf_counter()
 id = json.loads(accepted["body"]).get("id", "")
-shown = app(event("GET", "/v1/tasks/{id}", id=id), None)
+shown = app(show(id), None)
 print(json.dumps({
     "statuses": [accepted["statusCode"], shown["statusCode"]],
     "location": accepted["headers"].get("Location"),
@@ -190,6 +186,7 @@ print(json.dumps({
     "first_answer_ms": round((answered - began) * 1000),
 }))
 """
+)
 
 
 def test_a_task_can_be_submitted_by_nothing_but_the_zip(package: Package, store_url: str) -> None:

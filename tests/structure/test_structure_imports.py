@@ -91,6 +91,16 @@ def test_the_api_and_the_workers_never_import_each_other() -> None:
             assert "chalice_app" not in packages, name
 
 
+def test_only_who_runs_tasks_loads_what_workers_run() -> None:
+    users = {
+        name
+        for name, path in product().items()
+        if not name.startswith("bide.worker")
+        and any(other.startswith("bide.worker") for other in imported(path))
+    }
+    assert users == {"bide.operate.rehearsal", "local.worker", "workers.drain"}
+
+
 def test_nothing_shipped_imports_tests_benchmarks_or_examples() -> None:
     for name, path in product().items():
         assert not roots(imported(path)) & {"tests", "bench", "examples"}, name

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-from bide.attempt import Attempt
 from bide.exchange import Event, Lease, Message
 from bide.ids import TaskId
-from bide.limits import Limits
-from bide.meter import Meter
 from bide.records import Run, Spec
-from bide.runner import Runner
-from bide.scribe import Scribe
 from bide.state import State
+from bide.worker.attempt import Attempt
+from bide.worker.limits import Limits
+from bide.worker.meter import Meter
+from bide.worker.runner import Runner
+from bide.worker.scribe import Scribe
 
 KEY = bytes(range(16))
 FENCE = 7

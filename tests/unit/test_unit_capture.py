@@ -14,17 +14,17 @@ import pytest
 from floor import QuietFloor, lease, settle_of
 
 from bide import Context, task
-from bide.attempt import Attempt
-from bide.branches import adopt
-from bide.capture import Capture, capturing
 from bide.context import StopReason
 from bide.definition import Definition
 from bide.exchange import Message, Settlement, Verb
-from bide.journal import Entry, Status, digest_of
 from bide.line import Kind, Line, read_line
 from bide.registry import Registry
-from bide.runner import Runner
-from bide.scribe import BURST, FLUSH_S, PER_MESSAGE, PER_SECOND, Lines, Scribe
+from bide.worker.attempt import Attempt
+from bide.worker.branches import adopt
+from bide.worker.capture import Capture, capturing
+from bide.worker.journal import Entry, Status, digest_of
+from bide.worker.runner import Runner
+from bide.worker.scribe import BURST, FLUSH_S, PER_MESSAGE, PER_SECOND, Lines, Scribe
 
 log = logging.getLogger("a.library")
 

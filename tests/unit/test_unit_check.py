@@ -13,12 +13,12 @@ import pytest
 from bide import Context, WaitTimeout, task
 from bide.definition import Definition
 from bide.ids import TaskId
-from bide.journal import Entry, Journal, Status, digest_of
 from bide.operate.flight import Flight
 from bide.operate.rehearsal import Mismatch, rehearse
 from bide.records import Run, Spec
 from bide.registry import Registry
 from bide.state import State
+from bide.worker.journal import Entry, Journal, Status, digest_of
 from bide_client import operators
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bide.errors import CodeChanged, JournalFull
-from bide.journal import (
+from bide.worker.journal import (
     MAX_BYTES,
     MAX_ENTRIES,
     MAX_ENTRY_BYTES,
@@ -219,7 +219,7 @@ def test_arguments_that_contain_themselves_count_by_their_type() -> None:
 
 
 def test_digests_are_the_same_in_every_process() -> None:
-    program = "from bide.journal import digest_of; print(digest_of('step', {'b': 1, 'a': {2}}, 'ä'))"
+    program = "from bide.worker.journal import digest_of; print(digest_of('step', {'b': 1, 'a': {2}}, 'ä'))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == digest_of("step", {"b": 1, "a": {2}}, "ä")
     assert len(run.stdout.strip()) == 16
@@ -227,7 +227,7 @@ def test_digests_are_the_same_in_every_process() -> None:
 
 @pytest.mark.parametrize("elements", [{"one", "two", "three", "four"}, frozenset("abcdefgh")])
 def test_digests_of_sets_do_not_hang_on_hash_seeds(elements: Any) -> None:
-    program = f"from bide.journal import digest_of; print(digest_of('step', {elements!r}))"
+    program = f"from bide.worker.journal import digest_of; print(digest_of('step', {elements!r}))"
     digests = {
         subprocess.run(
             [sys.executable, "-c", program],

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bide.meter import Meter
+from bide.worker.meter import Meter
 
 
 class Stopwatch:

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from bide import process_log
-from bide.branches import Branch
 from bide.ids import TaskId
-from bide.journal import Journal
 from bide.output import Output
 from bide.process_log import JsonLines
 from bide.settings import Settings
 from bide.transition_log import TransitionLog
 from bide.whose import BRANCH, REQUEST_ID
+from bide.worker.branches import Branch
+from bide.worker.journal import Journal
 
 ID = TaskId("default", bytes(16))
 AT = 1_764_000_000.1239

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bide import Reject, StepFailed
-from bide.raised import Raised, describe, restore
+from bide.worker.raised import Raised, describe, restore
 
 
 class NoSuchPage(Exception):

@@ -15,14 +15,14 @@ import pytest
 from floor import FENCE, KEY, NEVER, QuietFloor, lease, settle_of
 
 from bide import Context, Reject, Retry, RetryAfter, task
-from bide.attempt import Attempt
 from bide.context import StopReason
 from bide.definition import Definition
 from bide.errors import TaskControl, TaskTimeout
 from bide.exchange import Message, Settlement
 from bide.ids import TaskId
 from bide.registry import Registry
-from bide.runner import MAX_RESULT_BYTES, Runner
+from bide.worker.attempt import Attempt
+from bide.worker.runner import MAX_RESULT_BYTES, Runner
 
 RETRY = Retry(max_attempts=3, delay="2s", jitter=False)
 

@@ -17,12 +17,12 @@ from floor import QuietFloor, lease, settle_of
 from msgspec import Struct
 
 from bide import Retry, task
-from bide.attempt import Attempt
 from bide.definition import Definition
 from bide.errors import TaskControl
 from bide.exchange import Settlement
 from bide.registry import Registry
-from bide.runner import Runner
+from bide.worker.attempt import Attempt
+from bide.worker.runner import Runner
 
 Fail = Callable[..., dict[str, str]]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bide import RetryAfter
-from bide.throttle import throttled
+from bide.worker.throttle import throttled
 
 
 class Shaped(Exception):

@@ -13,7 +13,7 @@ from moto import mock_aws
 from moto.ec2.models import ec2_backends
 
 from bide import Pending, Reject, Retry
-from bide.raised import describe, restore
+from bide.worker.raised import describe, restore
 from local.cloud_instances import Fates, Launches, install
 from workers.tasks import vms
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bide.branches import Group, adopt, current, enter, leave, result_of
 from bide.errors import Misuse
-from bide.journal import Journal, JournalEnd
-from bide.waits import Wait, Waits
+from bide.worker.branches import Group, adopt, current, enter, leave, result_of
+from bide.worker.journal import Journal, JournalEnd
+from bide.worker.waits import Wait, Waits
 
 
 class Told:

@@ -22,7 +22,7 @@ from bide.settings import Settings
 from bide.state import State
 from bide.store import Store
 from bide.submission import Submission
-from bide.worker import Worker
+from bide.worker.worker import Worker
 from bide_client import exit_codes
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from bide.registry import Registry
 from bide.settings import Settings
 from bide.store import Store
 from bide.submission import Submission
-from bide.worker import Worker
+from bide.worker.worker import Worker
 
 
 class ForgetfulClock(Clock):
@@ -39,7 +39,7 @@ def test_a_delayed_task_starts_in_time_though_the_sample_expires_after_each_exch
     store: Store, store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would wait until its lane looks again by itself, which takes 20 s."""
-    monkeypatch.setattr("bide.worker.Clock", ForgetfulClock)
+    monkeypatch.setattr("bide.worker.worker.Clock", ForgetfulClock)
     id = store.submit(Submission("later", "{}", "default", "", 1, 60_000, delay_ms=150)).id
 
     async def scenario() -> None:

@@ -10,9 +10,9 @@ import msgspec
 from stage import Stage, await_that, is_alive
 
 from bide.autoscaler import Limits
-from bide.lane import REFRESH_S
 from bide.records import Decided
 from bide.state import State
+from bide.worker.lane import REFRESH_S
 
 HOT = {"hot_wait_seconds": 60.0}
 

@@ -22,7 +22,7 @@ from bide.settings import Settings
 from bide.state import State
 from bide.store import Store
 from bide.submission import Submission
-from bide.worker import Worker
+from bide.worker.worker import Worker
 
 HELD_UP_S = 0.4
 started = 0

@@ -15,7 +15,7 @@ from bide.registry import Registry
 from bide.settings import Settings
 from bide.store import Store
 from bide.submission import Submission
-from bide.worker import Worker
+from bide.worker.worker import Worker
 
 QUEUES = ("here", "there")
 running, most = 0, 0

@@ -22,10 +22,10 @@ from stage import Stage, Zygote, await_that, is_alive
 from bide.clock import Clock
 from bide.connection import connect
 from bide.ids import TaskId
-from bide.journal import Entry, Status
 from bide.keys import Keys
 from bide.state import State
 from bide.store import Store
+from bide.worker.journal import Entry, Status
 
 pytestmark = pytest.mark.plain_tcp
 

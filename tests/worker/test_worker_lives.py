@@ -135,7 +135,7 @@ def test_nothing_is_lost_when_the_store_is_killed_and_comes_back(zygote: Zygote,
 def test_a_worker_says_in_one_line_when_its_store_is_away(tmp_path: Path) -> None:
     """It waits for the store; it does not end with a traceback."""
     code = (
-        "import asyncio; from bide.worker import Worker; from bide.settings import Settings\n"
+        "import asyncio; from bide.worker.worker import Worker; from bide.settings import Settings\n"
         "from bide import registry\n"
         "async def main():\n"
         "    worker = Worker(Settings(), registry.load((), local=True), 'redis://127.0.0.1:1')\n"

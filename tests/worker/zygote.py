@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from bide.autoscaler import Limits
 from bide.output import Output
 from bide.settings import Settings
 from bide.transition_log import TransitionLog
-from bide.worker import Worker
+from bide.worker.worker import Worker
 from local import tether
 
 TASKS = ("worker_tasks", "program_tasks", "poller_tasks", "talking_tasks")
@@ -41,8 +42,6 @@ async def _work(wish: dict[str, Any]) -> None:
     )  # fmt: skip
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     await worker.run()
-    if not worker.clean:
-        WrittenWake(Path(wish["effects"])).write("unclean", 1)
 
 
 def _log(file: str | None) -> TransitionLog | None:
@@ -84,6 +83,8 @@ def main() -> None:
             os.environ.update(wish.get("environ", {}), EFFECTS=wish["effects"])
             try:
                 asyncio.run(_work(wish))
+                if threading.active_count() > 1:
+                    WrittenWake(Path(wish["effects"])).write("unclean", 1)
             finally:
                 os._exit(0)
         print(pid, flush=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from invocations import Invocations
+from proxy_events import IN_A_SCRIPT
 
 from bide.settings import Settings
 from bide.store import Store
@@ -19,7 +20,9 @@ from local import ports
 
 ROOT = Path(__file__).parents[2]
 
-_SUBMITS = """
+_SUBMITS = (
+    IN_A_SCRIPT
+    + """
 import asyncio, json, os, sys
 from app import app
 from bide.clock import Clock
@@ -32,15 +35,6 @@ from bide.store import Store
 settings = Settings.from_environ(os.environ)
 store = Store(connect(settings.redis_url), Keys(settings.prefix), Clock())
 
-def submit():
-    event = {
-        "requestContext": {"httpMethod": "POST", "resourcePath": "/v1/tasks", "path": "/api/v1/tasks"},
-        "headers": {"Authorization": "Bearer key", "Content-Type": "application/json"},
-        "multiValueQueryStringParameters": None, "pathParameters": {}, "stageVariables": None,
-        "body": '{"name": "echo", "args": {"value": 1}}', "isBase64Encoded": False,
-    }
-    return app(event, None)["statusCode"]
-
 async def awake():
     client = connect_async(settings.redis_url)
     await store.exchange(client, "default", worker="w", boot=1, seq=1, messages=(), capacity=0,
@@ -52,10 +46,11 @@ if not store.slots():
     store.register("default")
 if sys.argv[1:] == ["awake"]:
     asyncio.run(awake())
-served = [submit() for _ in range(5)]
-loaded = sorted({"boto3", "bide.worker"} & set(sys.modules))
+served = [app(ECHO, None)["statusCode"] for _ in range(5)]
+loaded = sorted({"boto3", "bide.worker.worker"} & set(sys.modules))
 print(json.dumps({"served": served, "loaded": loaded}))
 """
+)
 
 
 def run(*arguments: str, **variables: str) -> Any:

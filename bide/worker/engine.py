@@ -6,9 +6,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from bide.exchange import Event
-from bide.journal import Journal
 from bide.poller import Poller
-from bide.waits import Waits
+from bide.worker.journal import Journal
+from bide.worker.waits import Waits
 
 
 class Engine(Protocol):

@@ -13,8 +13,8 @@ from bide.autoscaler import Seen
 from bide.errors import BideError, StoreUnavailable
 from bide.exchange import BATCH, MAX_BYTES, ExchangeReply, Lease, Message, Settlement, Verb
 from bide.ids import TaskId
-from bide.room import Isolation, Room
 from bide.store import Store
+from bide.worker.room import Isolation, Room
 
 BLOCK_S: Final = 5
 """How long one BLPOP blocks."""

@@ -10,23 +10,23 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Final
 
-from bide.attempt import Attempt
 from bide.context import StopReason
 from bide.exchange import Event, Lease, Message, Settlement
-from bide.heartbeat import Held
 from bide.ids import TaskId
-from bide.lane import Answered, Lane
-from bide.limits import Limits
-from bide.meter import Meter
 from bide.poller import Poller, Watcher
-from bide.polling import Rounds
 from bide.reads import Reads
 from bide.registry import Registry
-from bide.room import Isolation, Room
-from bide.runner import Runner
-from bide.scribe import Scribe
 from bide.settings import Settings
 from bide.store import Store
+from bide.worker.attempt import Attempt
+from bide.worker.heartbeat import Held
+from bide.worker.lane import Answered, Lane
+from bide.worker.limits import Limits
+from bide.worker.meter import Meter
+from bide.worker.polling import Rounds
+from bide.worker.room import Isolation, Room
+from bide.worker.runner import Runner
+from bide.worker.scribe import Scribe
 
 UNWIND_S: Final = 2.0
 """How long the code of a parked task may take to unwind."""
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class Floor:
-    """Runs leases as attempts; see attempt.Floor and polling.Telling for what those ask of it."""
+    """Runs leases as attempts; see Workplace and polling.Telling for what those ask of it."""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from bide.context import Context
 from bide.exchange import Message, Verb
 from bide.ids import TaskId
 from bide.line import Kind, Line, cut, pack_lines
-from bide.waits import NO_CONTEXT
+from bide.worker.waits import NO_CONTEXT
 
 FLUSH_S: Final = 0.25
 """How long a line waits for others to go with. A task's progress is a line no more often than that."""

@@ -9,24 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from bide.async_connection import connect_async
-from bide.branches import adopt
-from bide.capture import capturing
 from bide.clock import Clock
 from bide.connection import connect
 from bide.exchange import Lease
-from bide.floor import Floor
-from bide.heartbeat import Heartbeat
 from bide.keys import Keys
-from bide.lane import Lane
-from bide.leaving import Leaving
-from bide.lifetime import Lifetime
 from bide.registry import Registry
 from bide.replies import Need
-from bide.room import Isolation, Room
 from bide.settings import Settings
 from bide.store import Store
 from bide.transition_log import TransitionLog
 from bide.wake import NoWake, Wake, Waker
+from bide.worker.branches import adopt
+from bide.worker.capture import capturing
+from bide.worker.floor import Floor
+from bide.worker.heartbeat import Heartbeat
+from bide.worker.lane import Lane
+from bide.worker.leaving import Leaving
+from bide.worker.lifetime import Lifetime
+from bide.worker.room import Isolation, Room
 
 _BEAT_S: Final = 1.0
 """How often the loop shows that it turns."""
@@ -89,15 +89,11 @@ class Worker:
         """Whether it has had a task to work on."""
         return self._floor.has_worked
 
-    @property
-    def clean(self) -> bool:
-        """After `run`: whether nothing of it goes on. Else a plain function does, in a thread, and only the
-        end of the process ends it.
-        """
-        return not self._floor.has_threads
-
     async def run(self) -> None:
-        """Work until stopped, for `lives_s` or, where it may leave, until there is nothing to stay for."""
+        """Work until stopped, for `lives_s` or, where it may leave, until there is nothing to stay for.
+
+        A plain function may go on then, in a thread: only the end of the process ends it.
+        """
         loop = asyncio.get_running_loop()
         loop.set_task_factory(adopt)
         heartbeat = Heartbeat(
@@ -121,7 +117,7 @@ class Worker:
                 await asyncio.gather(*self._calls)
         finally:
             heartbeat.stop()
-            self._threads.shutdown(wait=self.clean, cancel_futures=True)
+            self._threads.shutdown(wait=not self._floor.has_threads, cancel_futures=True)
             self._store.client.close()
 
     async def _beat(self) -> None:

@@ -10,14 +10,14 @@ from typing import Any, Final
 from bide.autoscaler import Departure, Reason, Seen, is_spare, reserve
 from bide.context import StopReason
 from bide.errors import StoreUnavailable
-from bide.floor import Floor
-from bide.lane import Lane
-from bide.lifetime import Lifetime
 from bide.reads import Reads
 from bide.replies import Need
 from bide.settings import Settings
 from bide.store import Store
 from bide.wake import Waker
+from bide.worker.floor import Floor
+from bide.worker.lane import Lane
+from bide.worker.lifetime import Lifetime
 
 PARK_S: Final = 1.0
 """A wait longer than this is no reason to stay, where the worker may leave."""

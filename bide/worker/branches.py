@@ -12,12 +12,12 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bide.errors import CodeChanged, Misuse
-from bide.journal import Cursor, Entry, Journal, JournalEnd
-from bide.waits import Waits
 from bide.whose import BRANCH
+from bide.worker.journal import Cursor, Entry, Journal, JournalEnd
+from bide.worker.waits import Waits
 
 if TYPE_CHECKING:
-    from bide.scribe import Speaker
+    from bide.worker.scribe import Speaker
 
 
 class Branch:
@@ -68,7 +68,7 @@ def replaying() -> bool:
     Code in an asyncio task, or a thread, that a branch made itself goes by that branch.
     """
     branch = BRANCH.get()
-    return branch is not None and branch.cursor.upcoming is not None
+    return isinstance(branch, Branch) and branch.cursor.upcoming is not None
 
 
 def end(speaker: Speaker) -> None:

@@ -16,14 +16,14 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from bide.attempt import Attempt
 from bide.errors import BideError
 from bide.exchange import BATCH, Message, Verb
-from bide.journal import Entry, Status
 from bide.poller import Pending, Poller, Watcher
-from bide.raised import describe
-from bide.throttle import throttled
-from bide.waiting import Answer
+from bide.worker.attempt import Attempt
+from bide.worker.journal import Entry, Status
+from bide.worker.raised import describe
+from bide.worker.throttle import throttled
+from bide.worker.waiting import Answer
 
 ELSEWHERE_S: Final = 5.0
 """Until a poller that this worker does not know is offered again, to a newer worker perhaps."""

@@ -14,8 +14,6 @@ from typing import Any, Final
 
 import msgspec
 
-from bide import branches, polling
-from bide.attempt import Attempt
 from bide.context import StopReason
 from bide.definition import Definition
 from bide.errors import (
@@ -32,11 +30,13 @@ from bide.errors import (
     UnknownTask,
 )
 from bide.exchange import Message, Settlement
-from bide.journal import JournalEnd
-from bide.polling import Rounds
 from bide.records import Failure, Spec
 from bide.registry import Registry
 from bide.retry import Retry
+from bide.worker import branches, polling
+from bide.worker.attempt import Attempt
+from bide.worker.journal import JournalEnd
+from bide.worker.polling import Rounds
 
 MAX_RESULT_BYTES: Final = 256 * 1024
 _MAX_MESSAGE_CHARS: Final = 2_000

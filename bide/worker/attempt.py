@@ -4,60 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from contextvars import copy_context
 from sys import intern
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from bide import branches
 from bide.context import Context, StopReason
 from bide.errors import Interrupted
 from bide.exchange import Event, Lease, Message, Settlement, Usage, Verb
-from bide.ids import TaskId
-from bide.journal import Journal
-from bide.limits import Limits
-from bide.meter import Meter
-from bide.operations import Operations
 from bide.poller import Poller
-from bide.raised import guarded
 from bide.retry import Retry
-from bide.scribe import Lines, Scribe
-from bide.waits import NO_CONTEXT, Waits
+from bide.worker import branches
+from bide.worker.journal import Journal
+from bide.worker.operations import Operations
+from bide.worker.raised import guarded
+from bide.worker.scribe import Lines, Scribe
+from bide.worker.waits import NO_CONTEXT, Waits
+
+if TYPE_CHECKING:
+    from bide.worker.workplace import Workplace
 
 _WITHOUT_LIMIT: Final = float("inf")
-
-
-class Floor(Protocol):
-    """What an attempt needs of its worker."""
-
-    meter: Meter
-    limits: Limits
-    scribe: Scribe
-
-    @property
-    def executor(self) -> Executor:
-        """Holds the threads of plain functions."""
-
-    def now_ms(self) -> int:
-        """The store's time."""
-
-    def send(self, slot: str, message: Message, answered: Callable[[bool], object] | None = None) -> None:
-        """Tell the store with the next exchange; `answered` is told whether it counted."""
-
-    async def read_events(self, id: TaskId) -> Sequence[Event]:
-        """Unread events, as the store has them now."""
-
-    def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
-        """The attempt's work is done."""
-
-    def on_idle(self, attempt: Attempt) -> None:
-        """The attempt only waits: keep it, or stop it with PARK."""
-
-    def on_busy(self, attempt: Attempt) -> None:
-        """The attempt goes on."""
-
-    def readmit(self, attempt: Attempt, go_on: Callable[[], bool]) -> None:
-        """Call `go_on` as soon as there is room for an attempt whose wait is over."""
 
 
 class Attempt(Operations):
@@ -70,7 +37,7 @@ class Attempt(Operations):
         "journal", "lease", "lines", "name", "policy", "polls", "threads", "tries", "waits", "work",
     )  # fmt: skip
 
-    def __init__(self, lease: Lease, floor: Floor) -> None:
+    def __init__(self, lease: Lease, floor: Workplace[Attempt]) -> None:
         self.id = lease.id
         self.fence = lease.fence
         self.name = intern(lease.spec.name) if lease.spec else ""

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from bide.branches import Branch, Group, result_of
 from bide.context import Op, Winner
-from bide.engine import Engine
-from bide.journal import Entry, Status, digest_of
-from bide.steps import commit, encode, meet, raise_again, remember_failure
+from bide.worker.branches import Branch, Group, result_of
+from bide.worker.engine import Engine
+from bide.worker.journal import Entry, Status, digest_of
+from bide.worker.steps import commit, encode, meet, raise_again, remember_failure
 
 
 async def first(engine: Engine, coroutines: tuple[Op, ...]) -> Winner:

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from bide import branches
 from bide.context import StopReason
 from bide.line import MOST_CHARS, MOST_LEVEL_CHARS, MOST_LOGGER_CHARS, cut
-from bide.scribe import Scribe
 from bide.whose import BRANCH
+from bide.worker import branches
+from bide.worker.scribe import Scribe
 
 _CUT: Final = "\N{HORIZONTAL ELLIPSIS}"
 _UNSHOWABLE: Final = "(its message cannot be shown)"
@@ -34,7 +34,9 @@ class Capture(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         branch = BRANCH.get()
-        if branch is None or branch.speaker is None or branch.speaker.scribe is not self._scribe:
+        if not isinstance(branch, branches.Branch):
+            return
+        if branch.speaker is None or branch.speaker.scribe is not self._scribe:
             return
         try:
             speaker = branch.speaker

@@ -10,11 +10,11 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from bide.branches import Branch, current
-from bide.engine import Engine
 from bide.errors import CodeChanged, Interrupted, JournalFull, Misuse
-from bide.journal import Entry, JournalEnd, Status, digest_of
-from bide.raised import Raised, describe, restore
+from bide.worker.branches import Branch, current
+from bide.worker.engine import Engine
+from bide.worker.journal import Entry, JournalEnd, Status, digest_of
+from bide.worker.raised import Raised, describe, restore
 
 _NEVER_CAUGHT: Final = (CodeChanged, Interrupted, JournalFull, Misuse)
 """Errors that end the attempt; a replay meets them again, or it does not."""

@@ -8,15 +8,15 @@ from typing import Any, Final
 
 import msgspec
 
-from bide.engine import Engine
 from bide.errors import Misuse, WaitTimeout
 from bide.exchange import Event
-from bide.journal import Entry, JournalEnd, Status, digest_of
 from bide.poller import Pending, Poller, token
-from bide.raised import Raised, restore
-from bide.steps import call, commit, decoder, encode, meet, name_of, raise_again, remember_failure
-from bide.throttle import throttled
-from bide.waits import Wait
+from bide.worker.engine import Engine
+from bide.worker.journal import Entry, JournalEnd, Status, digest_of
+from bide.worker.raised import Raised, restore
+from bide.worker.steps import call, commit, decoder, encode, meet, name_of, raise_again, remember_failure
+from bide.worker.throttle import throttled
+from bide.worker.waits import Wait
 
 _THROTTLE_S: Final = 5.0
 """How long a throttled question waits at least."""

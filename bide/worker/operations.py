@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from bide import groups, steps, waiting
 from bide.context import Op
-from bide.engine import Engine
 from bide.poller import Poller
-from bide.waiting import Question
+from bide.worker import groups, steps, waiting
+from bide.worker.engine import Engine
+from bide.worker.waiting import Question
 
 
 class Operations:

@@ -1,0 +1,1 @@
+"""What only a worker process runs: its loop and lanes, attempts, and what a context does in them."""
