@@ -239,6 +239,20 @@ def test_a_suspect_that_a_leaving_worker_hands_back_rings_another(
     assert look().bell == 1
 
 
+def test_a_worker_that_leaves_tells_another_of_what_will_be_due(
+    submit: Submit, hire: Hire, look: Look
+) -> None:
+    """It alone knows of it: it has put it off itself, or has heard the bell of it."""
+    leaver = hire("leaver")
+    submit()
+    lease = leaver.lease_one()
+    _listen(hire("other"))
+    leaver.exchange(settle(lease, "retrying", delay_ms=5_000))
+    assert look().bell == 0
+    assert leaver.retire()
+    assert look().bell == 1
+
+
 def test_leaving_twice_is_leaving_once(worker: ScriptedWorker, look: Look) -> None:
     worker.exchange()
     assert worker.retire()
