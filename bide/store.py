@@ -237,7 +237,7 @@ class Store(Calls):
         Raises Superseded.
         """
         script = scripts.load("exchange")
-        now_ms = await self._now_ms_async(client)
+        now_ms = await self._now_ms_async(client, lease_ms)
         reply = await script.run_async(
             client, self.keys_of("exchange", slot), now_ms, worker, boot, seq,
             capacity, lease_ms, int(isolate), listen_ms, lived_ms, free, *self._fleet(slot),
@@ -250,8 +250,8 @@ class Store(Calls):
             self.log.note_turn(slot, messages, answer.lost, answer.leases, answer.moves, now_ms)
         return answer
 
-    async def _now_ms_async(self, client: AsyncClient) -> int:
-        if self.clock.now_ms() is None:
+    async def _now_ms_async(self, client: AsyncClient, lease_ms: int) -> int:
+        if not self.clock.suits(lease_ms):
             sent = self.clock.local()
             self.clock.record(read_time(await client.execute_command("TIME")), sent)
         return self.told(self.clock.now_ms())
