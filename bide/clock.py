@@ -19,6 +19,9 @@ EXPIRY_S: Final = 30.0
 SLOW_S: Final = 1.0
 """A reply that took longer than this is no sample: the process may have been frozen."""
 
+_MOST_LAG: Final = 4
+"""Of a lease, which lasts that many times as long as the reading may lag."""
+
 
 def boot_time() -> float:
     """Seconds on a clock that goes on while the machine is suspended, where there is one."""
@@ -45,6 +48,14 @@ class Clock:
         """How many seconds at most a reading is behind the store; infinite without a sample."""
         sample = self._sample
         return sample[2] if sample else float("inf")
+
+    def suits(self, lease_ms: int) -> bool:
+        """Whether there is a sample that is young enough, and good enough for leases of that length.
+
+        Each ends earlier, by as much as the reading lags, than whoever takes it may think: one that is
+        shorter than that seems to have run out on its way here.
+        """
+        return self.now_ms() is not None and self.lag_s * 1000 <= lease_ms / _MOST_LAG
 
     def estimate_ms(self) -> int:
         """The store's time from the last sample, however old; 0 before the first.

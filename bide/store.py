@@ -227,7 +227,7 @@ class Store(Calls):
         Raises Superseded.
         """
         script = scripts.load("exchange")
-        now_ms = await self.now_ms_async(client)
+        now_ms = await self.now_ms_async(client, lease_ms)
         reply = await script.run_async(
             client, self.keys_of("exchange", slot), now_ms, worker, boot, seq,
             capacity, lease_ms, int(isolate), listen_ms, lived_ms, free, *self._fleet(slot),

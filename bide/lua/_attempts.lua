@@ -34,7 +34,9 @@ local function note_attempt(id, run, outcome, failure, now_ms)
   local packed = run[ATTEMPT] > 1 and redis.call('HGET', attempts, id)
   local history = packed and cmsgpack.unpack(packed) or {}
   local code, message = explain(outcome == 'lost' and LOST_FAILURE or failure)
-  history[#history + 1] = { run[ATTEMPT], run[WORKER], run[BEGAN], now_ms, outcome, code, message }
+  -- Whoever began it may have read the store's time a little later.
+  local ended_ms = math.max(now_ms, run[BEGAN])
+  history[#history + 1] = { run[ATTEMPT], run[WORKER], run[BEGAN], ended_ms, outcome, code, message }
   if #history > KEPT_ATTEMPTS then table.remove(history, FIRST_ATTEMPTS + 1) end
   collect(histories, id, cmsgpack.pack(history))
   noted[id] = true

@@ -27,7 +27,9 @@ local function finish(id, run, state, outcome, now_ms, name)
   if run[JOURNAL] > 0 then collect_fields(writes.unjournal, id, run[JOURNAL]) end
   if run[INBOX] > 0 then collect(writes.uninbox, id) end
   enter(run, state)
-  run[FINISHED], run[WORKER], run[DUE] = math.max(now_ms, run[STARTED]), '', 0
+  -- Callers' readings of the store's time differ by a little.
+  local least_ms = run[STARTED] > 0 and math.max(run[STARTED], run[BEGAN]) or math.max(submitted_ms(id), run[RETRIED])
+  run[FINISHED], run[WORKER], run[DUE] = math.max(now_ms, least_ms), '', 0
   if outcome ~= '' then run[OUTCOME] = outcome end
   run[PARKED], run[AWAITS], run[JOURNAL], run[INBOX], run[RESUMES] = 0, '', 0, 0, 0
   -- What the spec says, and what nobody asks of a task that is over: such records are many.

@@ -2,6 +2,7 @@
 -- A task whose crash would be its last goes to `isolated`; see _reap.
 -- Transition: waiting -> ready
 -- Uses: _run, _writes, _line, isolated.
+local suspects = 0 -- lined up in `isolated` so far
 
 local function line_up(id, run, seq, now_ms)
   if run[PARKED] > 0 then
@@ -21,6 +22,7 @@ local function line_up(id, run, seq, now_ms)
   local is_first = next_attempt == 1 or run[STARTED] == 0
   if not is_first and next_attempt >= run[MAX_ATTEMPTS] and run[MAX_ATTEMPTS] > 0 then
     redis.call('ZADD', isolated, place(run, seq), id)
+    suspects = suspects + 1
   else
     collect(writes.ready, place(run, seq), id)
   end

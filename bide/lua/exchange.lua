@@ -123,7 +123,7 @@ if not again then
 end
 
 promote(now_ms, 100)
-local reaped, holders, taken = reap(now_ms, 100)
+local _, holders, taken = reap(now_ms, 100)
 end_overdue(now_ms, 100)
 prune(now_ms, math.max(10, heard)) -- no slower than tasks end
 
@@ -182,7 +182,9 @@ else
   redis.call('ZREM', listeners, worker)
 end
 local waiting = seen.line - (#ids - isolated_leases)
-if waiting + reaped > 0 then ring(now_ms, waiting + reaped) end
+-- For suspects but once, lest workers that all lack the place for one ring each other without end.
+local left = waiting + math.max(0, suspects - isolated_leases)
+if left > 0 then ring(now_ms, left) end
 seen.awake_ms, seen.ready = now_ms, seen.ready - #ids
 local wanted = summon(now_ms, 'backlog', seen, places, most)
 

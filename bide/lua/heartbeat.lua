@@ -12,12 +12,14 @@
 -- Returns: {ids lost, ids to cancel}, 16 bytes each, joined
 -- Errors: none
 -- Fence: only leases with the task's latest fence are renewed
--- Cost: 4 commands
+-- Cost: 5 commands
 local meta, specs, runs, leased, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 --- include _run
 local now_ms = tonumber(ARGV[1])
-redis.call('ZADD', workers, now_ms, ARGV[2])
-redis.call('HSET', meta, 'awake_ms', now_ms)
+if redis.call('ZSCORE', workers, ARGV[2]) then -- else it has left: what its thread had begun to say comes last
+  redis.call('ZADD', workers, now_ms, ARGV[2])
+  redis.call('HSET', meta, 'awake_ms', now_ms)
+end
 
 local ids, fences, renewed, lost, cancels = {}, {}, {}, {}, {}
 for i = 4, #ARGV, 2 do

@@ -155,9 +155,13 @@ if not record then
 end
 local operation = cmsgpack.unpack(record)
 if operation[OP_FINISHED] > 0 then return { record, 0, 0, {} } end
-if not operation[OP_TURN] then operation[OP_TURN], operation[OP_SCORE], operation[OP_LAST] = 0, 0, '' end
-
--- Callers' readings of the store's time differ by a little; what this operation has retried has to seem later.
+-- Callers' readings of the store's time differ by a little: it begins after all that has failed, and what it has
+-- retried has to seem later.
+if not operation[OP_TURN] then
+  operation[OP_TURN], operation[OP_SCORE], operation[OP_LAST] = 0, 0, ''
+  local latest = redis.call('ZRANGE', dead, -1, -1, 'WITHSCORES')[2]
+  if latest then operation[OP_CREATED] = math.max(operation[OP_CREATED], tonumber(latest) + 1) end
+end
 local now_ms = math.max(tonumber(ARGV[1]), operation[OP_CREATED])
 local changed = operation[OP_CHANGED]
 if not go_on(operation, now_ms) then

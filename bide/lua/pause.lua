@@ -20,7 +20,7 @@
 -- Returns: {workers to start, alarm to set in ms or 0}
 -- Errors: none
 -- Fence: none; the same wish again changes nothing
--- Cost: 17 commands
+-- Cost: 18 commands
 local meta, ready, isolated, due, leased, ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local listeners, bell, workers, ledgers = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local starting, decisions = KEYS[11], KEYS[12]
@@ -35,6 +35,7 @@ if ARGV[2] == '1' then
 end
 redis.call('HDEL', meta, 'paused')
 local seen = see(now_ms)
-if seen.ready > 0 then ring(now_ms, seen.ready) end
+-- Whoever listens was told of nothing to come back for: one has to hear of what will be due.
+ring(now_ms, math.max(seen.ready, redis.call('ZCARD', due) > 0 and 1 or 0))
 local wanted = summon(now_ms, 'resumed', seen, places, most)
 return { wanted, alarm_needed(now_ms, earliest({ due, leased, ends })) }

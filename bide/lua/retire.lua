@@ -27,7 +27,7 @@
 -- Returns: {1 when it may leave or 0 when it must stay, workers to start, alarm to set in ms or 0}
 -- Errors: none
 -- Fence: none; a worker settles or hands back its leases first
--- Cost: 25 commands; with a new day one per sum of the day that is folded
+-- Cost: 27 commands; with a new day one per sum of the day that is folded
 local meta, ready, isolated, due, leased, ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local listeners, bell, workers, ledgers, signals = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local stats, starting, decisions = KEYS[12], KEYS[13], KEYS[14]
@@ -52,9 +52,9 @@ redis.call('HDEL', ledgers, worker)
 redis.call('HDEL', signals, worker)
 if was_there and tonumber(ARGV[5]) > 0 then add_to_day(now_ms, { worker_ms = tonumber(ARGV[5]) }) end
 -- The token that this worker took with it may have been meant for another. And of what it has parked for later,
--- who sleeps until the due time that it knows has to hear.
+-- who sleeps until the due time that it knows has to hear; in the end, as it listens itself until then.
 local next_ms = earliest({ due, leased, ends })
-ring(now_ms, math.max(seen.ready, next_ms >= 0 and 1 or 0))
+ring(now_ms, math.max(seen.ready, ARGV[4] == '1' and next_ms >= 0 and 1 or 0))
 if was_there then record(now_ms, ARGV[6], -1, seen) end
 local wanted = summon(now_ms, 'left behind', seen, tonumber(ARGV[8]), tonumber(ARGV[9]))
 return { 1, wanted, alarm_needed(now_ms, next_ms) }

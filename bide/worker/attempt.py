@@ -32,7 +32,7 @@ class Attempt(Operations):
 
     __slots__ = (
         "_active_s", "_billed_s", "_deadline", "_entered", "_events", "_floor", "_limit_s", "_parked",
-        "_replays", "_since", "_started", "_waited_s", "attempt", "began_ms",
+        "_replays", "_runs", "_since", "_waited_s", "attempt", "began_ms",
         "calls", "can_wait", "context", "fence", "foreign", "holds_room", "id", "is_waiting", "isolated",
         "journal", "lease", "lines", "name", "policy", "polls", "threads", "tries", "waits", "work",
     )  # fmt: skip
@@ -68,7 +68,7 @@ class Attempt(Operations):
         self.polls = self.calls = 0
         self._events = lease.events
         self._floor = floor
-        self._started = False
+        self._runs = False
         self._replays = 1 if lease.journal else 0
         self._limit_s = _WITHOUT_LIMIT
         self._active_s = lease.run.active_ms / 1000
@@ -86,7 +86,7 @@ class Attempt(Operations):
 
         Raises CancelledError when the attempt was stopped before it began.
         """
-        self._started = True
+        self._runs = True
         if self.context.stopping is not None:
             raise asyncio.CancelledError
         self._limit_s = limit_s
@@ -107,7 +107,8 @@ class Attempt(Operations):
         self._floor.on_end(self, work)
 
     def end(self) -> None:
-        """Its code has ended: charge it no longer."""
+        """Its code has ended: charge it no longer, and let nothing stop what it has left for its end."""
+        self._runs = False
         if self._deadline is not None:
             self._deadline.cancel()
         if self._entered is not None:
@@ -119,7 +120,7 @@ class Attempt(Operations):
             self.context.stopping = reason
             self._parked = self.waits.due_at, self.waits.awaits
             # Cancelled before its first step, a coroutine would vanish without a settle.
-            if self._started and self.can_wait and self.work is not None:
+            if self._runs and self.can_wait and self.work is not None:
                 self.work.cancel()
 
     def settle(self, settlement: Settlement, outcome: bytes | str = b"", delay_ms: int = 0) -> Message:

@@ -94,6 +94,19 @@ def test_a_worker_that_leaves_another_awake_needs_no_alarm(submit: Submit, hire:
     assert leaver.leave() == Need()
 
 
+def test_a_heartbeat_that_comes_after_its_worker_has_left_makes_nobody_awake(
+    submit: Submit, store: Store, worker: ScriptedWorker, look: Look
+) -> None:
+    """It has a thread and a connection of its own: what it had begun to say may come last."""
+    submit()
+    lease = worker.lease_one()
+    worker.exchange(settle(lease, "succeeded"))
+    assert worker.retire()
+    worker.heartbeat(lease)
+    assert look().workers == {}
+    assert store.submit(submission(delay_ms=5_000)).need.alarm_ms > 0
+
+
 def test_a_worker_that_leaves_nothing_behind_needs_nothing(worker: ScriptedWorker) -> None:
     worker.exchange()
     assert worker.leave() == Need()

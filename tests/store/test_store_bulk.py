@@ -242,6 +242,27 @@ def test_a_workers_clock_that_lags_does_not_make_it_redrive_twice(
     assert counts(bulk.show(begun.id)) == (101, 101, 0)
 
 
+@pytest.mark.parametrize("kind", Kind)
+def test_it_means_what_has_failed_although_its_clock_lags(
+    bulk: Bulk, fail: Fail, clock: HandClock, kind: Kind
+) -> None:
+    """Who asks for it may read the store's time a little earlier than the worker that told of the failure."""
+    fail(3)
+    clock.pass_ms(-5)
+    done = bulk.begin("default", kind, dry_run=False, goes_on=always)
+    assert counts(done) == (3, 3, 0)
+
+
+def test_it_means_what_was_retried_and_has_failed_again_in_the_same_millisecond(
+    store: Store, bulk: Bulk, fail: Fail, worker: ScriptedWorker
+) -> None:
+    (id,) = fail(1)
+    store.retry(id, "")
+    worker.exchange(settle(worker.lease_one(), "failed"))
+    done = bulk.begin("default", Kind.REDRIVE, dry_run=False, goes_on=always)
+    assert counts(done) == (1, 1, 0)
+
+
 def test_tasks_whose_unique_value_is_taken_are_skipped(
     store: Store, bulk: Bulk, fail: Fail, submit: Submit
 ) -> None:

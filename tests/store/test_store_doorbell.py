@@ -141,6 +141,37 @@ def test_reaped_last_attempts_ring_the_others(
     assert look().bell == 1
 
 
+def test_a_suspect_that_has_come_due_rings_another_once(
+    submit: Submit, hire: Hire, clock: HandClock, look: Look
+) -> None:
+    """Whoever makes it ready may have no room for it."""
+    submit(max_attempts=2)
+    first = hire("first")
+    first.exchange(settle(first.lease_one(), "retrying", delay_ms=5))
+    _listen(hire("a"))
+    _listen(hire("b"))
+    clock.pass_ms(5)
+    first.exchange(capacity=5, isolate=False)
+    assert look().bell == 1
+    for name in "ab":
+        hire(name, boot=2).exchange(capacity=5, isolate=False, listen_ms=LISTEN_MS)
+    assert look().bell == 1, "two that both lack the place would ring each other for ever"
+
+
+def test_a_suspect_that_a_busy_worker_hands_back_rings_another_at_once(
+    submit: Submit, hire: Hire, clock: HandClock, look: Look
+) -> None:
+    submit(max_attempts=2)
+    leaver = hire("leaver")
+    leaver.exchange(settle(leaver.lease_one(), "retrying", delay_ms=5))
+    clock.pass_ms(5)
+    lease = leaver.lease_one()
+    assert lease.isolated
+    _listen(hire("other"))
+    leaver.exchange(settle(lease, "ready"), free=-1)
+    assert look().bell == 1
+
+
 def test_a_task_handed_back_rings_the_others(submit: Submit, hire: Hire, look: Look) -> None:
     leaver = hire("leaver")
     submit()

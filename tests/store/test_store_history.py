@@ -54,6 +54,42 @@ def test_each_attempt_is_there_with_who_when_and_why(
     assert Reads(store).attempts(id, "").traceback == "line 1"
 
 
+@pytest.mark.parametrize("ending", ["retrying", "failed", "succeeded"])
+def test_no_attempt_ends_before_it_has_begun(
+    store: Store, submit: Submit, hire: Hire, clock: HandClock, ending: str
+) -> None:
+    """Nor its task: workers' readings of the store's time differ by a little."""
+    id, worker = submit(), hire("a")
+    worker.exchange(settle(worker.lease_one(), "retrying", FAILURE))
+    lease = worker.lease_one()
+    clock.pass_ms(-3)
+    worker.exchange(settle(lease, ending, FAILURE))
+    attempt = attempts(store, id)[1]
+    assert (attempt.began_ms, attempt.ended_ms) == (START_MS, START_MS)
+    assert Reads(store).task(id, "").run.finished_ms in (0, START_MS)
+
+
+def test_a_lost_attempt_does_not_end_before_it_has_begun(
+    store: Store, submit: Submit, hire: Hire, clock: HandClock
+) -> None:
+    id = submit()
+    clock.pass_ms(-3)
+    hire("a").lease_one(lease_ms=0)
+    hire("b").exchange()
+    (lost,) = attempts(store, id)
+    assert (lost.began_ms, lost.ended_ms) == (START_MS, START_MS)
+
+
+@pytest.mark.parametrize("delay_ms", [0, 60_000], ids=["ready", "scheduled"])
+def test_no_task_ends_before_it_was_submitted(
+    store: Store, submit: Submit, clock: HandClock, delay_ms: int
+) -> None:
+    id = submit(delay_ms=delay_ms)
+    clock.pass_ms(-3)
+    store.cancel(id, "")
+    assert Reads(store).task(id, "").run.finished_ms == START_MS
+
+
 def test_a_success_after_a_failure_is_written_down(
     store: Store, submit: Submit, worker: ScriptedWorker
 ) -> None:

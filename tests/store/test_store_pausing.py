@@ -302,6 +302,18 @@ def test_what_came_due_meanwhile_is_an_alarm_for_at_once(
     assert paused.pause("default", False).alarm_ms == START_MS + 500
 
 
+@pytest.mark.parametrize("passed_ms", [0, 5_000], ids=["not yet due", "due"])
+def test_resuming_rings_for_what_is_not_ready_yet(
+    paused: Store, submit: Submit, worker: ScriptedWorker, clock: HandClock, look: Look, passed_ms: int
+) -> None:
+    """Whoever listens was told of nothing to come back for."""
+    worker.exchange(capacity=5, listen_ms=AWAKE_MS)
+    submit(delay_ms=5_000)
+    clock.pass_ms(passed_ms)
+    paused.pause("default", False)
+    assert look().bell == 1
+
+
 def test_submissions_after_it_are_looked_after_as_before(paused: Store, submit: Submit) -> None:
     paused.pause("default", False)
     assert paused.submit(submission()).need == Need(workers=1)

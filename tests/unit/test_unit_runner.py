@@ -452,3 +452,26 @@ def test_arguments_that_no_longer_fit_fail_with_both_shown(run: Run) -> None:
     assert (state, failure["code"]) == ("failed", "ARGUMENTS_OUTDATED")
     assert '{"size": [1, 2]}' in failure["message"]
     assert "resize(width: int, height: int = 100)" in failure["message"]
+
+
+@pytest.mark.parametrize("reason", [StopReason.CANCEL, StopReason.SHUTDOWN, StopReason.LOST])
+def test_what_has_come_to_its_end_is_not_stopped_while_it_runs_what_it_left_for_then(
+    threads: ThreadPoolExecutor, reason: StopReason
+) -> None:
+    """Its outcome is known: lost with the rest, the task would have to run again."""
+    exited: list[str] = []
+
+    @task
+    async def tidy(ctx: Context) -> str:
+        ctx.on_exit(leave)
+        return "done"
+
+    async def leave() -> None:
+        attempt.stop(reason)
+        await asyncio.sleep(0)
+        exited.append("left")
+
+    attempt = Attempt(lease("tidy"), QuietFloor(threads))
+    settled = asyncio.run(settle_of(attempt, runner(tidy, threads)))
+    assert settled is not None
+    assert (settled.verb, settled.body, exited) == (Settlement.SUCCEEDED, b'"done"', ["left"])

@@ -15,12 +15,12 @@ from typing import Any, Final
 
 from bide import registry
 from bide.ids import TaskId
-from bide.lane import REFRESH_S
 from bide.reads import Reads
 from bide.records import TaskView
 from bide.state import State
 from bide.store import Store
 from bide.submission import Submission
+from bide.worker.lane import REFRESH_S
 
 HERE = Path(__file__).parent
 SOON_MS: Final = REFRESH_S * 1000 / 2

@@ -163,7 +163,7 @@ def test_what_a_leaving_worker_hands_back_is_a_line(stage: Stage, file: Path) ->
 def test_what_a_worker_reaps_of_another_is_a_line(stage: Stage, file: Path) -> None:
     killed = stage.start_worker(wish={"log": f"{file}.killed"}, **SHORT_LEASE)
     id = stage.submit("talk_until")
-    await_that(lambda: stage.state(id) is State.RUNNING)
+    await_that(lambda: Path(f"{file}.killed").exists() and told(Path(f"{file}.killed"), id))
     stage.end(killed, signal.SIGKILL)
     stage.start_worker(wish={"log": str(file)}, **SHORT_LEASE)
     await_that(lambda: stage.state(id) is State.FAILED)
