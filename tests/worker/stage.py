@@ -9,12 +9,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import redis
+from prefixes import new_prefix
+
 from bide import registry
+from bide.clock import Clock
+from bide.connection import connect
 from bide.ids import TaskId
+from bide.keys import Keys
 from bide.reads import Reads
 from bide.records import TaskView
 from bide.state import State
@@ -167,3 +174,22 @@ class Stage:
             if is_alive(pid):
                 os.kill(pid, signal.SIGKILL)
         await_that(lambda: not any(map(is_alive, self.workers)))
+
+    def erase(self) -> None:
+        """Leave nothing of it in the store. No worker may be left."""
+        self.store.client.close()
+        with redis.Redis.from_url(self._url) as client:
+            for key in client.scan_iter(match=f"{self.prefix}:*", count=1000):
+                client.unlink(key)
+
+
+@contextmanager
+def a_stage(zygote: Zygote, store_url: str, folder: Path) -> Iterator[Stage]:
+    """One stage of several that a test has."""
+    prefix = new_prefix()
+    store = Store(connect(store_url), Keys(prefix), Clock())
+    stage = Stage(zygote, store_url, store, prefix, folder / prefix)
+    try:
+        yield stage
+    finally:
+        stage.close()

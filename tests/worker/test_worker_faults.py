@@ -9,24 +9,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from commit_count import commits, counting
 from fault_proxy import Fault, FaultProxy
-from prefixes import new_prefix
-from stage import SHORT_LEASE, Stage, Zygote, await_that, is_alive
+from stage import SHORT_LEASE, Stage, Zygote, a_stage, await_that, is_alive
 
 from bide import scripts
-from bide.clock import Clock
-from bide.connection import connect
 from bide.ids import TaskId
-from bide.keys import Keys
 from bide.state import State
-from bide.store import Store
 
 pytestmark = pytest.mark.plain_tcp
 
@@ -38,18 +31,6 @@ ENDINGS = {
     "wait_for_cancel": State.CANCELLED,
     "in_thread": State.SUCCEEDED,
 }
-
-
-@contextmanager
-def a_stage(zygote: Zygote, store_url: str, folder: Path) -> Iterator[Stage]:
-    prefix = new_prefix()
-    stage = Stage(
-        zygote, store_url, Store(connect(store_url), Keys(prefix), Clock()), prefix, folder / prefix
-    )
-    try:
-        yield stage
-    finally:
-        stage.close()
 
 
 def play(zygote: Zygote, store_url: str, folder: Path, at: int, fault: Fault) -> FaultProxy:

@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 from fault_proxy import Fault, FaultProxy
-from prefixes import new_prefix
-from stage import Stage, Zygote, await_that, is_alive
+from stage import Stage, Zygote, a_stage, await_that, is_alive
 
-from bide.clock import Clock
-from bide.connection import connect
 from bide.ids import TaskId
-from bide.keys import Keys
 from bide.state import State
-from bide.store import Store
 from bide.worker.journal import Entry, Status
 
 pytestmark = pytest.mark.plain_tcp
@@ -32,17 +25,6 @@ pytestmark = pytest.mark.plain_tcp
 CASES_AT_ONCE = 5
 STEPS = ("one", "two", "three", "four", "five")
 """Of program_tasks.walk; the last two run side by side."""
-
-
-@contextmanager
-def a_stage(zygote: Zygote, store_url: str, folder: Path) -> Iterator[Stage]:
-    prefix = new_prefix()
-    store = Store(connect(store_url), Keys(prefix), Clock())
-    stage = Stage(zygote, store_url, store, prefix, folder / prefix)
-    try:
-        yield stage
-    finally:
-        stage.close()
 
 
 def journal_of(stage: Stage, id: TaskId) -> list[Entry]:

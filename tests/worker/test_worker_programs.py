@@ -16,24 +16,18 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import redis
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
-from prefixes import new_prefix
-from stage import Stage, Zygote, await_that, is_alive
+from stage import Stage, Zygote, a_stage, await_that, is_alive
 
-from bide.clock import Clock
-from bide.connection import connect
 from bide.errors import TaskFinished
 from bide.ids import TaskId
-from bide.keys import Keys
 from bide.state import State
-from bide.store import Store
 
 EXAMPLES, PROGRAMS = 2, 500
 TOKEN = ["token"]
@@ -112,21 +106,6 @@ def split_tokens(result: Any, tokens: list[str]) -> Any:
 
 
 # --- runs -------------------------------------------------------------------------------------
-
-
-@contextmanager
-def a_stage(zygote: Zygote, store_url: str, folder: Path) -> Iterator[Stage]:
-    prefix = new_prefix()
-    store = Store(connect(store_url), Keys(prefix), Clock())
-    stage = Stage(zygote, store_url, store, prefix, folder / prefix)
-    try:
-        yield stage
-    finally:
-        stage.close()
-        store.client.close()
-        with redis.Redis.from_url(store_url) as client:
-            for key in client.scan_iter(match=f"{prefix}:*", count=1000):
-                client.unlink(key)
 
 
 class Manner(NamedTuple):
@@ -247,6 +226,7 @@ def _play(zygote: Zygote, store_url: str, folder: Path, counts: dict[str, int], 
         with a_stage(zygote, store_url, folder) as stage:
             counts["ended workers"] += run_all(stage, programs, dice, manner)
             counts["replays"] += stage.reads.totals().replays
+        stage.erase()
     counts["programs"] += len(programs)
 
 
