@@ -8,6 +8,12 @@ local function awake(now_ms)
   return tonumber(redis.call('HGET', meta, 'awake_ms') or 0) >= now_ms - AWAKE_MS
 end
 
+-- Workers to start of a call that is repeated, for a task that is ready: the first reply, which said so, may be
+-- lost; one, unless somebody is awake, or the queue is paused.
+local function wanted_again(now_ms)
+  return (awake(now_ms) or redis.call('HGET', meta, 'paused')) and 0 or 1
+end
+
 -- The time that an alarm has to be set for, if work is due at `due_ms` and nobody is awake until
 -- then: 0 when one is set for no later, and has not gone off, or the queue is paused: nobody could run it.
 local function alarm_needed(now_ms, due_ms)

@@ -14,8 +14,8 @@ local function line_up(id, run, seq, now_ms)
   end
   enter(run, 'ready')
   run[WORKER], run[DUE], run[PARKED], run[AWAITS] = '', 0, 0, ''
-  -- Of a task that resumes it is later than its attempt's begin, though in the same millisecond.
-  run[SINCE] = run[RESUMES] == 1 and math.max(now_ms, run[BEGAN] + 1) or now_ms
+  -- No earlier than its last attempt began; of a task that resumes, later, though in the same millisecond.
+  run[SINCE] = math.max(now_ms, run[BEGAN] + run[RESUMES])
   keep(id, run)
   local next_attempt = run[ATTEMPT] + 1 - run[RESUMES]
   -- One that was retried has earlier attempts, but not of this life.

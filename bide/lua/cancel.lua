@@ -85,7 +85,7 @@ if run[EXITS] == 1 and run[RESUMES] == 1 then
     redis.call('HSET', runs, id, pack_run(run))
   end
   local wanted = summon(now_ms, 'cancelled', see(now_ms), tonumber(ARGV[4]), tonumber(ARGV[5]))
-  return { 'REQUESTED', moves_made(), '', wanted }
+  return { 'REQUESTED', moves_made(), '', math.max(wanted, wanted_again(now_ms)) }
 end
 redis.call('ZREM', ready, id)
 redis.call('ZREM', isolated, id)

@@ -28,8 +28,8 @@
 -- ARGV[8] places: of each worker, for tasks of this queue
 -- ARGV[9] most: workers that may be
 -- ARGV[10] recording: 1 to leave a line in the task's log
--- Returns: {'OK', new (1) or seen (0), workers to start, what it moved (id, event, state, attempt, '', name) or
---   nothing}
+-- Returns: {'OK', new (1) or seen (0), workers to start (of a repeat, whose first reply may be lost, one where nobody
+--   is awake), what it moved (id, event, state, attempt, '', name) or nothing}
 -- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state), IDEMPOTENCY_CONFLICT, INBOX_FULL
 -- Fence: none; a lease that is under way reads the event when it ends
 -- Cost: 20 commands, O(log n)
@@ -54,7 +54,7 @@ if not run or head[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end
 if run[FINISHED] > 0 then return { 'TASK_FINISHED', run[STATE] } end
 local answer = deliver(run, id, ARGV[4], ARGV[5], ARGV[6], ARGV[7], now_ms)
 flush()
-if answer == 'SEEN' then return { 'OK', 0, 0, {} } end
+if answer == 'SEEN' then return { 'OK', 0, run[STATE] == 'ready' and wanted_again(now_ms) or 0, {} } end
 if answer ~= 'OK' then return { answer } end
 if ARGV[10] == '1' then add_lines(id, { event_line(now_ms, run, ARGV[4]) }) end
 if run[STATE] ~= 'ready' then return { 'OK', 1, 0, {} } end

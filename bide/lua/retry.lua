@@ -47,10 +47,7 @@ local run, head = load_task(id)
 if not run or head[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end
 -- A repeat finds what it has done, even when the task has failed again since.
 local is_retried = run[RETRIED] > 0 and (run[FINISHED] == 0 or run[RETRIED] == now_ms)
-if is_retried then
-  local is_alone = run[STATE] == 'ready' and not awake(now_ms) and not redis.call('HGET', meta, 'paused')
-  return { 'OK', 0, is_alone and 1 or 0, {} }
-end
+if is_retried then return { 'OK', 0, run[STATE] == 'ready' and wanted_again(now_ms) or 0, {} } end
 if run[STATE] ~= 'failed' then return { 'TASK_NOT_FAILED', run[STATE] } end
 local rival = rival_of(id, head)
 if rival then return { 'NOT_UNIQUE', rival } end

@@ -82,7 +82,10 @@ end
 local left = -1
 if rate_field ~= '' then -- generic cell rate algorithm, one second of burst
   local interval_ms = 1000 / tonumber(ARGV[11])
-  local arrival_ms = math.max(tonumber(redis.call('HGET', meta, rate_field) or 0), now_ms) + interval_ms
+  local known_ms = tonumber(redis.call('HGET', meta, rate_field) or 0)
+  -- It is ahead by a second, and by what readings differ; by more, where the store's clock was set back since.
+  if known_ms > now_ms + 3000 then known_ms = 0 end
+  local arrival_ms = math.max(known_ms, now_ms) + interval_ms
   local over_ms = arrival_ms - now_ms - 1000
   if over_ms > 0.001 then return { 'RATE_LIMITED', math.ceil(over_ms) } end
   redis.call('HSET', meta, rate_field, string.format('%.3f', arrival_ms))

@@ -407,8 +407,9 @@ def _days(store: Store, hire: Hire, clock: HandClock) -> None:
         match act:
             case "cancel":
                 store.cancel(id, "")
-            case "event":
-                store.send_event(id, "", "go", b"1")
+            case "event":  # twice, while nobody is awake
+                store.send_event(id, "", "go", b"1", key="k")
+                store.send_event(id, "", "go", b"1", key="k")
             case "tick":
                 clock.pass_ms(9 * DAYS * DAY_MS)
                 store.tick("default", store.begin_turn())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from hand_clock import START_MS, HandClock
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, settle
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, park, settle
 from slot_contents import Look
 from submissions import Submit
 
 from bide.errors import TaskFinished, TaskNotFound
+from bide.exchange import Usage
 from bide.ids import TaskId
 from bide.records import Run
 from bide.replies import Cancelled, Need
@@ -189,6 +190,16 @@ def test_an_outcome_that_comes_before_the_worker_heard_wins_over_the_cancel(
     worker.exchange(settle(lease, state, b"1"))
     slot = look()
     assert (slot.runs[id.key].state, slot.results) == (state, {id.key: b"1"})
+
+
+def test_a_cancel_that_is_asked_again_wants_a_worker_while_nobody_is_awake_to_clean_up(
+    submit: Submit, store: Store, worker: ScriptedWorker
+) -> None:
+    """The reply that said so the first time may be lost."""
+    id = submit()
+    worker.exchange(park(worker.lease_one(), "go", usage=Usage(exits=1)))
+    worker.retire(forced=True)
+    assert [store.cancel(id, "").need for _ in range(2)] == [Need(workers=1)] * 2
 
 
 # --- heartbeats ---------------------------------------------------------------------------

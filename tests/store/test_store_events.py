@@ -123,6 +123,19 @@ def test_the_same_call_again_without_a_key_is_one_event(parked: TaskId, store: S
     assert look().unread(parked.key) == [("go", "1")]
 
 
+def test_an_event_that_is_sent_again_wants_a_worker_while_nobody_is_awake_for_its_task(
+    store: Store, submit: Submit, worker: ScriptedWorker, hire: Hire
+) -> None:
+    """The reply that said so the first time may be lost."""
+    id = submit()
+    worker.exchange(park(worker.lease_one(), "go"))
+    worker.retire(forced=True)
+    needs = [store.send_event(id, "", "go", b"1", key="k").need for _ in range(2)]
+    assert needs == [Need(workers=1)] * 2
+    hire("another").exchange()
+    assert store.send_event(id, "", "go", b"1", key="k").need == Need()
+
+
 def test_two_events_without_a_key_are_two(parked: TaskId, store: Store, look: Look) -> None:
     for _ in range(2):
         store.send_event(parked, "", "go", b"1")

@@ -69,6 +69,17 @@ def test_no_attempt_ends_before_it_has_begun(
     assert Reads(store).task(id, "").run.finished_ms in (0, START_MS)
 
 
+def test_an_attempt_does_not_begin_before_its_task_was_submitted(
+    store: Store, submit: Submit, worker: ScriptedWorker, clock: HandClock
+) -> None:
+    id = submit()
+    lease = worker.lease_one()
+    clock.pass_ms(-3)
+    worker.exchange(settle(lease, "ready"))
+    worker.lease_one()
+    assert attempts(store, id)[0].began_ms == START_MS
+
+
 def test_a_lost_attempt_does_not_end_before_it_has_begun(
     store: Store, submit: Submit, hire: Hire, clock: HandClock
 ) -> None:

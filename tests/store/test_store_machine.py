@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from random import Random
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 import redis.asyncio
-from hand_clock import HandClock
+from hand_clock import HandClock, ManyClocks
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -39,7 +40,7 @@ from bide.errors import (
     TaskNotFound,
 )
 from bide.exchange import ExchangeReply, Lease, Message, Settlement, Usage, Verb
-from bide.history import read_history
+from bide.history import History, Outcome, read_history
 from bide.ids import TaskId
 from bide.keys import SERVER_KEYS, Keys
 from bide.records import Run, Spec
@@ -88,7 +89,7 @@ class Lives(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         url, self._client, self._async_client, self._runner = self.connections
-        self._clock = HandClock()
+        self._clock = self._new_clock()
         self._store = Store(connect(url), Keys(new_prefix()), self._clock)
         self._boots = dict.fromkeys("abc", 1)
         self._workers = {name: self._start(name) for name in "abc"}
@@ -98,6 +99,9 @@ class Lives(RuleBasedStateMachine):
         self._outcomes: dict[tuple[bytes, int], tuple[State, bytes | None]] = {}
         self._before = self._look()
         self._highest_fence = 0
+
+    def _new_clock(self) -> HandClock:
+        return HandClock()
 
     def _start(self, name: str) -> ScriptedWorker:
         return ScriptedWorker(self._store, self._runner, self._async_client, name, self._boots[name])
@@ -228,12 +232,15 @@ class Lives(RuleBasedStateMachine):
     def repeat(self, name: str) -> None:
         """The latest exchange again: nothing new may come of it but what time brings."""
         worker = self._workers[name]
-        if worker.has_exchanged:
-            held = [
-                (lease.id, lease.fence) for holder, lease in [*self._held, *self._ended] if holder == name
-            ]
-            # Their records may say by now that a cancel was asked.
-            assert all((lease.id, lease.fence) in held for lease in worker.repeat().leases)
+        if not worker.has_exchanged:
+            return
+        reply = worker.repeat()
+        if name not in self._before.ledgers:  # it was silent for so long that it is new again
+            self._took(name, reply)
+            return
+        held = [(lease.id, lease.fence) for holder, lease in [*self._held, *self._ended] if holder == name]
+        # Their records may say by now that a cancel was asked.
+        assert all((lease.id, lease.fence) in held for lease in reply.leases)
 
     @rule(name=WORKERS, data=st.data())
     def heartbeat(self, name: str, data: st.DataObject) -> None:
@@ -279,7 +286,7 @@ class Lives(RuleBasedStateMachine):
             assert any(spec.unique and not self._before.runs[key].state.done for key, spec in self._specs())
         else:
             assert old is not None
-            assert retried.seen == (old.retried_ms == self._clock.ms or not old.state.done)
+            assert retried.seen == (old.retried_ms == self._clock.told_ms or not old.state.done)
             run = self._look().runs[id.key]
             assert run.state == (old.state if retried.seen else State.READY)
 
@@ -354,7 +361,7 @@ class Lives(RuleBasedStateMachine):
         assert now.results.keys() <= now.runs.keys()
         self._check_summaries(now)
         assert {entry[:16] for entry in now.idempotency.values()} <= now.runs.keys()
-        live = sum(1 for until in now.listeners.values() if until >= self._clock.ms)
+        live = sum(1 for until in now.listeners.values() if until >= self._clock.told_ms)
         assert now.bell <= max(before.bell, live), "tokens beyond listeners"
         if self._is_paused and "paused" in now.meta:
             assert now.bell <= before.bell, "a paused queue rang"
@@ -388,6 +395,7 @@ class Lives(RuleBasedStateMachine):
         assert (key in now.inbox) == (run.inbox == 1)
         history = read_history(run, now.attempts.get(key, b""))
         assert len(history.attempts) + history.dropped == run.attempt, "each attempt is told once"
+        self._check_times(key, run, history)
         if run.state.done:
             assert run.journal == run.inbox == 0
             assert key not in now.ends
@@ -396,6 +404,16 @@ class Lives(RuleBasedStateMachine):
         unread = {event for event, _ in now.unread(key)}
         if run.state == State.WAITING:
             assert not unread & set(run.awaits.split()), "it waits for what has come"
+
+    def _check_times(self, key: bytes, run: Run, history: History) -> None:
+        """Each is no earlier than what came before it."""
+        submitted_ms = TaskId("default", key).submitted_ms
+        assert run.started_ms == 0 or run.started_ms >= max(submitted_ms, run.retried_ms)
+        assert not run.state.done or run.finished_ms >= max(submitted_ms, run.started_ms, run.retried_ms)
+        for attempt in history.attempts:
+            assert attempt.began_ms >= submitted_ms
+            assert attempt.outcome is Outcome.RUNNING or attempt.ended_ms >= attempt.began_ms
+            assert not run.state.done or run.finished_ms >= attempt.began_ms
 
     def _compare(self, before: Slot, now: Slot) -> None:
         for key, run in now.runs.items():
@@ -434,8 +452,32 @@ def test_whatever_happens_each_task_is_in_one_place_and_ends_once(
     class Bound(Lives):
         connections = (store_url, redis_client, async_client, runner)
 
+    _run(Bound)
+
+
+class LivesByManyClocks(Lives):
+    """Each call comes from a process with a reading of its own of the store's time; and that may jump."""
+
+    def _new_clock(self) -> HandClock:
+        return ManyClocks(5, Random(0))
+
+    @rule(ms=st.sampled_from([-2_000, -5, 3_600_000]))
+    def the_store_sets_its_clock(self, ms: int) -> None:
+        self._clock.pass_ms(ms)
+
+
+def test_nor_does_it_matter_that_clocks_differ_a_little_and_jump(
+    store_url: str, redis_client: redis.Redis, runner: asyncio.Runner, async_client: redis.asyncio.Redis
+) -> None:
+    class Bound(LivesByManyClocks):
+        connections = (store_url, redis_client, async_client, runner)
+
+    _run(Bound)
+
+
+def _run(machine: type[Lives]) -> None:
     run_state_machine_as_test(
-        Bound,
+        machine,
         settings=settings(
             max_examples=100,
             stateful_step_count=60,

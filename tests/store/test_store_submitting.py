@@ -184,6 +184,16 @@ def test_what_is_left_of_the_burst_is_told(store: Store) -> None:
     assert store.submit(submission()).burst_left is None
 
 
+def test_a_clock_that_was_ahead_and_is_set_back_refuses_nobody_until_it_is_there_again(
+    submit: Submit, clock: HandClock
+) -> None:
+    assert _accepted(submit, 2) == 2
+    clock.pass_ms(-3_600_000)
+    assert _accepted(submit, 2) == 2
+    clock.pass_ms(500)
+    assert _accepted(submit, 2) == 1
+
+
 def test_tenants_have_a_rate_each(submit: Submit) -> None:
     assert _accepted(submit, 2, "acme") == 2
     assert _accepted(submit, 2, "zeta") == 2
