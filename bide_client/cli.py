@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bide_client import exit_codes, parser, render
-from bide_client.client import Client
+from bide_client.client import Client, chosen_url
 from bide_client.errors import (
     AccessDenied,
     BideError,
@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     options = parser.parse(argv)
     if hasattr(options, "operate"):
+        options.url = chosen_url(options.url)
         return _OF_OPERATORS[options.operate(options)]
     try:
         with Client(options.url, options.key) as client:

@@ -63,6 +63,11 @@ def lines(findings: Sequence[Finding]) -> list[str]:
     return found
 
 
+def in_words(finding: Finding) -> str:
+    """One that stands alone, as sentences."""
+    return printable(f"{finding.topic}: {finding.what}. {finding.remedy}".strip())
+
+
 def summary(findings: Sequence[Finding]) -> str:
     """One line: what there is of each level."""
     counts = [sum(finding.level is level for finding in findings) for level in Level]
