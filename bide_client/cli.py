@@ -18,6 +18,7 @@ from bide_client.errors import (
     NotFound,
     NotUnique,
     ProblemError,
+    QueueNotFound,
     Refused,
     ServerClosed,
     UsageError,
@@ -75,6 +76,8 @@ def _message(error: BideError) -> str:
     lines = [str(error)]
     if isinstance(error, Forbidden) or (isinstance(error, AccessDenied) and error.status == 401):
         lines.append("The key comes from BIDE_KEY or --key.")
+    if isinstance(error, QueueNotFound):
+        lines.append("See them with: bide queue list")
     if isinstance(error, NotUnique) and error.task:
         lines.append(f"See the unfinished one with: bide show {error.task}")
     if isinstance(error, ProblemError) and error.retry_after:

@@ -60,7 +60,7 @@ STYLES: Final[Mapping[str, str]] = {
 
 BAR: Final = 24
 """Places of a progress bar."""
-LEAST: Final = 16
+LEAST: Final = 24
 """Places of a column whose cells may be folded, where they need so many."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +55,8 @@ class Doctor:
         output = sys.stdout
         with contextlib.redirect_stdout(sys.stderr):  # what the tasks' code prints is not the output
             found.extend(examine(stack.told(os.environ, options.url, Path.cwd())))
-        text = _document(found) if options.json else "\n".join([*lines(found), summary(found)])
+        room = shutil.get_terminal_size().columns if output.isatty() else None
+        text = _document(found) if options.json else "\n".join([*lines(found, room), summary(found)])
         print(text, file=output)
         return Ended.FAULTY if _is_faulty(found) else Ended.DONE
 
@@ -63,7 +65,8 @@ def examine(told: Told, *, wall: Callable[[], float] = time.time) -> Iterator[Fi
     """Look at everything that these variables lead to. wall: this machine's Unix time in seconds."""
     settings, problems = Settings.read(told.environ)
     yield from server_findings.settings(problems, told.environ, told.port)
-    yield server_findings.api_keys(settings)
+    if Settings.name_a_store(told.environ):  # else these are hardly the server's variables
+        yield server_findings.api_keys(settings)
     tasks = registry.load(settings.tasks, local=settings.local, strict=False)
     yield from server_findings.tasks(tasks, settings.tasks)
     if not settings.redis_url:

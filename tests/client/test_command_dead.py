@@ -163,7 +163,7 @@ def test_a_beginning_of_unknown_fate_is_pointed_at(served: StubServer, bide: Bid
 def test_a_queue_that_is_not_there_ends_with_4(served: StubServer, bide: Bide) -> None:
     served.plays(problem(404, "QUEUE_NOT_FOUND", "There is no queue 'mial'."))
     assert bide("dead", "purge", "mial", "--yes") == Ran(
-        exit_codes.NOT_FOUND, "", "bide: There is no queue 'mial'.\n"
+        exit_codes.NOT_FOUND, "", "bide: There is no queue 'mial'.\nSee them with: bide queue list\n"
     )
 
 

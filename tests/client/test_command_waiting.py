@@ -148,11 +148,11 @@ def test_stats_prints_a_line_for_each_queue_and_day(served: StubServer, bide: Bi
     days = [{"day": "2026-11-24", **sums, "paid_usd": 1234.5}]
     served.plays(Reply(200, stats_json(queues=queues, days=days)))
     assert bide("stats").out.splitlines()[-5:] == [
-        "  queue                   ended          waited          billed            cost",
-        "  default                     3      3600.000 s         1.500 s       $0.000015",
-        "  mail                        3      3600.000 s         1.500 s              $0",
-        "  day                     ended          waited          billed            cost            paid",
-        "  2026-11-24                  3      3600.000 s         1.500 s       $0.000015       $1,234.50",
+        "  queue       ended      waited   billed       cost",
+        "  default         3  3600.000 s  1.500 s  $0.000015",
+        "  mail            3  3600.000 s  1.500 s         $0",
+        "  day         ended      waited   billed       cost       paid",
+        "  2026-11-24      3  3600.000 s  1.500 s  $0.000015  $1,234.50",
     ]
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bide.operate.doctor import examine
 from bide.operate.entrance import unnamed
+from bide.operate.finding import Level
 from bide.operate.stack import HOME, Told, published, told
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +77,14 @@ def test_without_any_stack_it_says_what_to_do(tmp_path: Path) -> None:
     finding = unnamed(told({}, URL, tmp_path))
     assert finding.what == "BIDE_REDIS_URL names none, and no `make up` runs in this folder"
     assert finding.remedy.startswith("Start it, run this in the folder where it runs, or set BIDE_REDIS_URL")
+
+
+def test_where_no_store_is_named_nothing_is_said_of_keys(tmp_path: Path) -> None:
+    environ = {"BIDE_TASKS": "workers.tasks.vms", "BIDE_LOCAL": "1"}
+    found = list(examine(told(environ, URL, tmp_path)))
+    assert [(each.topic, each.level) for each in found] == [
+        ("settings", Level.OK), ("tasks", Level.OK), ("store", Level.FAIL)
+    ]  # fmt: skip
 
 
 def test_what_a_killed_stack_has_left_behind_is_nobodys(tmp_path: Path) -> None:
