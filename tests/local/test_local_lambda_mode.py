@@ -67,6 +67,15 @@ def test_it_prints_a_bide_command_that_works(stack: LambdaProcess) -> None:
     assert answer.stdout.strip() == '"hello"'
 
 
+def test_what_it_says_to_export_suffices_for_any_command(stack: LambdaProcess) -> None:
+    line = stack.wait_for(r"export BIDE_URL=\S+ BIDE_KEY=").strip()
+    command = f"{line}\n{sys.executable} -m bide_client queue list"
+    answer = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, text=True, timeout=SECONDS, cwd=ROOT
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
 def test_the_doctor_knows_its_variables(stack: LambdaProcess, tasks: Package) -> None:
     environ = {"PYTHONPATH": f"{ROOT}:{tasks.folder}"}
     words = [sys.executable, "-m", "bide_client", "doctor", "--url", stack.url]
