@@ -177,8 +177,8 @@ def progress(said: Mapping[str, Any] | None) -> str:
 
 
 def _waited(status: TaskStatus) -> str:
-    counts = [f"{status.replays} replays"] if status.replays else []
-    counts += [f"{status.polls} polls"] if status.polls else []
+    counts = [counted(status.replays, "replay")] if status.replays else []
+    counts += [counted(status.polls, "poll")] if status.polls else []
     if not (status.waited_ms or counts):
         return ""
     return _seconds(status.waited_ms) + (f"  ({', '.join(counts)})" if counts else "")

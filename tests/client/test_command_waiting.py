@@ -179,13 +179,13 @@ def test_json_of_events_and_stats_is_what_the_server_said(
 
 def test_show_tells_progress_and_cost(served: StubServer, bide: Bide) -> None:
     said = {"fraction": 0.9, "message": "almost there"}
-    figures = {"billed_ms": 1.874, "cost_usd": 1.5617e-8, "waited_ms": 61_000, "replays": 2, "polls": 12}
+    figures = {"billed_ms": 1.874, "cost_usd": 1.5617e-8, "waited_ms": 61_000, "replays": 2, "polls": 1}
     served.plays(unfinished(5, "waiting", progress=said, run_at="2026-11-23T21:10:00.000Z", **figures))
     out = bide("show", ID).out
     assert "  state     waiting\n" in out
     assert "  run at    2026-11-23 21:10:00.000Z\n" in out
     assert "  progress  90%  almost there\n" in out
-    assert "  waited    61.000 s  (2 replays, 12 polls)\n" in out
+    assert "  waited    61.000 s  (2 replays, 1 poll)\n" in out
     assert out.endswith("  billed    0.002 s  ($0.000000016)\n")
 
 
