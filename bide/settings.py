@@ -287,6 +287,11 @@ class Settings:
         problems += settings.lacking_wake()
         return settings, problems
 
+    @staticmethod
+    def name_a_store(environ: Mapping[str, str]) -> bool:
+        """Whether these variables say where the store is, well or badly."""
+        return bool(environ.get("BIDE_REDIS_URL", "").strip())
+
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """The names of all variables."""

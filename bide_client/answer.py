@@ -74,7 +74,10 @@ def no_answer(
         why = "the host name does not resolve"
     else:
         return ConnectionFailed(f"The connection to {server} broke off: {cause}.", may_have_arrived=True)
-    hint = "Is `make up` running?" if address.loopback else "Check the URL and the network."
+    if isinstance(error, requests.exceptions.SSLError):
+        hint = "Mend the certificate, or write http:// for a server without TLS."
+    else:
+        hint = "Is `make up` running?" if address.loopback else "Check the URL and the network."
     return ConnectionFailed(
         f"Cannot reach {server}: {why}. {hint} (BIDE_URL or --url names the server.)",
         may_have_arrived=False,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bide_client import exit_codes, parser, render
-from bide_client.client import Client
+from bide_client.client import Client, chosen_url
 from bide_client.errors import (
     AccessDenied,
     BideError,
@@ -18,6 +18,7 @@ from bide_client.errors import (
     NotFound,
     NotUnique,
     ProblemError,
+    QueueNotFound,
     Refused,
     ServerClosed,
     UsageError,
@@ -58,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     options = parser.parse(argv)
     if hasattr(options, "operate"):
+        options.url = chosen_url(options.url)
         return _OF_OPERATORS[options.operate(options)]
     try:
         with Client(options.url, options.key) as client:
@@ -74,6 +76,8 @@ def _message(error: BideError) -> str:
     lines = [str(error)]
     if isinstance(error, Forbidden) or (isinstance(error, AccessDenied) and error.status == 401):
         lines.append("The key comes from BIDE_KEY or --key.")
+    if isinstance(error, QueueNotFound):
+        lines.append("See them with: bide queue list")
     if isinstance(error, NotUnique) and error.task:
         lines.append(f"See the unfinished one with: bide show {error.task}")
     if isinstance(error, ProblemError) and error.retry_after:

@@ -20,6 +20,11 @@ from bide_client.transport import Transport
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 
 
+def chosen_url(url: str | None) -> str:
+    """The server's URL: this one, else BIDE_URL, else the default."""
+    return url or os.environ.get("BIDE_URL") or DEFAULT_URL
+
+
 class Client(Administration):
     """Talks to one Bide server. Threads may share it.
 
@@ -55,7 +60,7 @@ class Client(Administration):
             raise UsageError(f"prefer_wait must be from 0 to {LONGEST_HOLD} seconds, not {prefer_wait!r}")
         self._prefer_wait = prefer_wait
         transport = Transport(
-            url or os.environ.get("BIDE_URL") or DEFAULT_URL,
+            chosen_url(url),
             key or os.environ.get("BIDE_KEY") or None,
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,

@@ -91,17 +91,7 @@ def _alternatives(texts: list[str]) -> str:
     return "|".join(f'"{text}"' for text in texts)
 
 
-_BASH: Final = """\
-# bash completion of bide. To have it in every shell:
-#     bide completion bash > ~/.local/share/bash-completion/completions/bide
-# or only here:
-#     source <(bide completion bash)
-
-_bide() {
-    local cur=${COMP_WORDS[COMP_CWORD]} place=bide word index takes= found= options=
-    COMPREPLY=()
-    for ((index = 1; index < COMP_CWORD; index++)); do
-        word=${COMP_WORDS[index]}
+_PLACE: Final = """\
         if [[ -n $takes ]]; then
             takes=
             continue
@@ -113,7 +103,21 @@ _bide() {
     done
     if [[ -n $takes ]]; then
         case "$place $takes" in
-@CHOICES@
+@CHOICES@"""
+"""What bash and zsh do alike: go by a word to the place after it; begin to complete an option's value."""
+
+_BASH: Final = """\
+# bash completion of bide. To have it in every shell:
+#     bide completion bash > ~/.local/share/bash-completion/completions/bide
+# or only here:
+#     source <(bide completion bash)
+
+_bide() {
+    local cur=${COMP_WORDS[COMP_CWORD]} place=bide word index takes= found= options=
+    COMPREPLY=()
+    for ((index = 1; index < COMP_CWORD; index++)); do
+        word=${COMP_WORDS[index]}
+@PLACE@
         esac
         return
     fi
@@ -139,18 +143,7 @@ _bide() {
     local -a found
     for ((index = 2; index < CURRENT; index++)); do
         word=${words[index]}
-        if [[ -n $takes ]]; then
-            takes=
-            continue
-        fi
-        case "$place $word" in
-            @PATHS@) place="$place $word" ;;
-            @TAKING@) takes=$word ;;
-        esac
-    done
-    if [[ -n $takes ]]; then
-        case "$place $takes" in
-@CHOICES@
+@PLACE@
             *) _files ;;
         esac
         return
@@ -240,6 +233,7 @@ def _zsh(found: tuple[Place, ...]) -> str:
 def _filled(template: str, found: tuple[Place, ...], choices: list[str], words: list[str]) -> str:
     taking = [f"{path} {name}" for path, names in _taking(found).items() for name in names]
     parts = {
+        "@PLACE@": _PLACE,
         "@PATHS@": _alternatives(_paths(found)),
         "@TAKING@": _alternatives(taking),
         "@CHOICES@\n": "".join(f"{line}\n" for line in choices),

@@ -70,7 +70,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if options.command == "submit":
         # argparse does not read key=value words that follow an option.
         before, after = submission.parted(unread)
-        options.arguments += [word for word in before if not word.startswith("-")] + after
+        options.arguments = [*options.arguments, *(word for word in before if word[:1] != "-"), *after]
         unread = [word for word in before if word.startswith("-")]
     if unread:
         parser.error(f"unrecognized arguments: {' '.join(unread)}")

@@ -87,19 +87,28 @@ def stats(totals: Stats) -> str:
         ("cost", f"{dollars(totals.cost_usd)} of {dollars(totals.paid_usd)} paid for workers"),
     ]
     lines = [totals.summary, *(f"  {label:<10}{text}" for label, text in rows)]
-    lines += _parts("queue", totals.queues) + _parts("day", totals.days)
+    lines += _aligned(_parts("queue", totals.queues) + _parts("day", totals.days))
     return printable("\n".join(lines))
 
 
-def _parts(kind: str, parts: Sequence[StatsPart]) -> list[str]:
-    """A table of one line for each queue or day; empty without any."""
-    rows = [(kind, "ended", "waited", "billed", "cost", "paid" if kind == "day" else "")]
+def _parts(kind: str, parts: Sequence[StatsPart]) -> list[tuple[str, ...]]:
+    """A row for each queue or day, below a heading; empty without any."""
+    rows: list[tuple[str, ...]] = [
+        (kind, "ended", "waited", "billed", "cost", "paid" if kind == "day" else "")
+    ]
     for part in parts:
         paid = "" if part.paid_usd is None else dollars(part.paid_usd)
         times = _seconds(part.waited_ms), _seconds(part.billed_ms)
         rows.append((part.name, str(part.ended), *times, dollars(part.cost_usd), paid))
-    shown = [f"  {row[0]:<20}{row[1]:>9}" + "".join(f"{cell:>16}" for cell in row[2:]) for row in rows]
-    return [line.rstrip() for line in shown] if parts else []
+    return rows if parts else []
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines whose cells stand below one another: names, then figures."""
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(["", row[0].ljust(wide[0]), *map(str.rjust, row[1:], wide[1:])]).rstrip() for row in rows
+    ]
 
 
 def dollars(usd: float) -> str:
@@ -168,8 +177,8 @@ def progress(said: Mapping[str, Any] | None) -> str:
 
 
 def _waited(status: TaskStatus) -> str:
-    counts = [f"{status.replays} replays"] if status.replays else []
-    counts += [f"{status.polls} polls"] if status.polls else []
+    counts = [counted(status.replays, "replay")] if status.replays else []
+    counts += [counted(status.polls, "poll")] if status.polls else []
     if not (status.waited_ms or counts):
         return ""
     return _seconds(status.waited_ms) + (f"  ({', '.join(counts)})" if counts else "")

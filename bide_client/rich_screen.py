@@ -8,15 +8,29 @@ from contextlib import contextmanager
 from typing import Final
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from bide_client.render import one_line, printable
-from bide_client.table import Add, Block, Draw, Line, Marked, Table, Tell, widths
+from bide_client.table import (
+    GAP,
+    INDENT,
+    Add,
+    Block,
+    Draw,
+    Line,
+    Marked,
+    Table,
+    Tell,
+    lanes,
+    padded,
+    widths,
+)
 
 STYLES: Final[Mapping[str, str]] = {
     "ready": "blue",
@@ -46,7 +60,7 @@ STYLES: Final[Mapping[str, str]] = {
 
 BAR: Final = 24
 """Places of a progress bar."""
-LEAST: Final = 16
+LEAST: Final = 24
 """Places of a column whose cells may be folded, where they need so many."""
 
 
@@ -59,7 +73,8 @@ def of_stdout() -> RichScreen | None:
 class RichScreen:
     """Tables and colours, drawn in place. What it is given has been made printable, and is no markup.
 
-    What is too wide is left to the terminal to wrap, so that an id can be copied whole.
+    Where a table is wider than the terminal, its rows take several lines. A text, or a cell, that is
+    too wide by itself is left to the terminal to wrap, so that an id can be copied whole.
     """
 
     redraws = True
@@ -70,10 +85,7 @@ class RichScreen:
     def show(self, *blocks: Block) -> None:
         for block in blocks:
             if isinstance(block, Table):
-                drawn, least = _table(block), _least_width(block)
-                if least > self._console.width:
-                    drawn.width = least
-                self._console.print(drawn, crop=False)
+                self._console.print(Fitting(block), crop=False)
             else:
                 self._console.print(_drawn(block), soft_wrap=True)
 
@@ -123,18 +135,58 @@ class RichScreen:
             yield lambda blocks: live.update(Group(*map(_drawn, blocks)), refresh=True)
 
 
+class Fitting:
+    """A table in the room there is: where its columns need more, its rows take several lines."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if _least_width(self._table) <= options.max_width:
+            yield _table(self._table)
+        else:
+            yield from _folded(self._table, options.max_width)
+
+
 def _least_width(table: Table) -> int:
     """How wide a table has to be: its whole cells are not cut, others get some room at least."""
     wide = [
         size if column.whole or column.right else min(size, LEAST)
         for size, column in zip(widths([table]), table.columns, strict=True)
     ]
-    return sum(wide) + 3 * len(wide)
+    return sum(wide) + len(GAP) * (len(wide) - 1)
+
+
+def _folded(table: Table, room: int) -> Iterator[RenderableType]:
+    """The table line by line. A cell that may be folded is, if it has a line of its own; others are whole."""
+    wide = widths([table])
+    if table.title:
+        yield Text(table.title, style="bold")
+    heads = tuple(Marked(column.title, "title") for column in table.columns)
+    for i, row in enumerate((heads, *table.rows)):
+        for lane in lanes(wide, room):
+            if not any(row[place].text for place in lane):
+                continue
+            indent = len(INDENT) if lane.start else 0
+            first = table.columns[lane.start]
+            if len(lane) == 1 and not (first.whole or first.right):
+                yield Padding(_text(row[lane.start]), (0, 0, 0, indent))
+                continue
+            line = Text(" " * indent, no_wrap=True, overflow="ignore")
+            for place in lane:
+                cell, column = row[place], table.columns[place]
+                text = padded(cell.text, wide[place], right=column.right)
+                line.append(GAP if place > lane.start else "")
+                line.append(text, style=STYLES.get(cell.mark, ""))
+            line.rstrip()
+            yield line
+        if not i:
+            yield Text("─" * room)
 
 
 def _drawn(block: Block) -> RenderableType:
     if isinstance(block, Table):
-        return _table(block)
+        return Fitting(block)
     return _text(block) if isinstance(block, Marked) else Text(printable(block))
 
 
@@ -143,7 +195,14 @@ def _text(marked: Marked) -> Text:
 
 
 def _table(table: Table) -> RichTable:
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", title_style="bold")
+    drawn = RichTable(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+        title_justify="left",
+        title_style="bold",
+    )
     if table.title:
         drawn.title = Text(table.title)
     for column in table.columns:

@@ -13,7 +13,9 @@ from typing import Final
 from bide_client.render import one_line, printable
 
 GAP: Final = "  "
-"""Between two columns of a plain table."""
+"""Between two columns."""
+INDENT: Final = "    "
+"""Before what goes on of a row on another line."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,26 @@ def lines(table: Table, wide: Sequence[int], *, heading: bool = True) -> list[st
     heads = [tuple(Marked(column.title, "") for column in table.columns)] if heading else []
     for row in (*heads, *table.rows):
         cells = [
-            _padded(cell.text, size, right=column.right)
+            padded(cell.text, size, right=column.right)
             for cell, size, column in zip(row, wide, table.columns, strict=True)
         ]
         shown.append(GAP.join(cells).rstrip())
     return shown
+
+
+def lanes(wide: Sequence[int], room: int) -> list[range]:
+    """The columns that each line of a row has, where it takes several; those below the first are indented.
+
+    wide: the width of each column. room: that of a line. A column wider than that has a line of its own.
+    """
+    found, first, used = [], 0, 0
+    for i, size in enumerate(wide):
+        if i > first and used + len(GAP) + size > room:
+            found.append(range(first, i))
+            first, used = i, len(INDENT) + size
+        else:
+            used += size + (len(GAP) if i > first else 0)
+    return [*found, range(first, len(wide))]
 
 
 def width(text: str) -> int:
@@ -104,6 +121,7 @@ def _places(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _padded(text: str, size: int, *, right: bool) -> str:
+def padded(text: str, size: int, *, right: bool) -> str:
+    """The text in as many places; `right`: at their end."""
     blanks = " " * (size - width(text))
     return blanks + text if right else text + blanks

@@ -24,6 +24,17 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(exit_codes.USAGE, f"bide: {message}\nTry: {self.prog} --help\n")
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Of the commands only those that are perhaps meant are named: there are many."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            from difflib import get_close_matches
+
+            meant = get_close_matches(value, action.choices, n=1)
+            raise argparse.ArgumentError(
+                None, f"there is no command {value!r}" + (f"; did you mean {meant[0]!r}?" if meant else "")
+            )
+        super()._check_value(action, value)
+
     def load(self) -> None:
         """Give an operator's command its options. Raises operators.NotInstalled."""
         if self.entry is not None:

@@ -29,6 +29,10 @@ def banner(stack: Started, settings: Settings, environ: Mapping[str, str], data:
     key = f"BIDE_KEY={stack.key} " if stack.key else ""
     authorization = f" -H 'Authorization: Bearer {stack.key}'" if stack.key else ""
     addresses = stack.addresses()
+    told = [f"BIDE_URL={stack.url}"] if address else []
+    told += [f"BIDE_KEY={stack.key}"] if stack.key else []
+    # Else the next command, typed as the docs have it, goes to whoever has the first port.
+    export = f"  export {' '.join(told)}  # so that every bide command goes here\n" if told else ""
     return f"""
 Bide is up: {stack.url}
 ({stack.parts()}, {where}; Ctrl-C stops it)
@@ -37,4 +41,4 @@ Bide is up: {stack.url}
     -d '{{"name": "echo", "args": {{"value": "hello"}}}}'
 
   {key}.venv/bin/bide{address} submit echo value=hello --wait
-{f"{chr(10)}{addresses}" if addresses else ""}"""
+{export}{f"{chr(10)}{addresses}" if addresses else ""}"""

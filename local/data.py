@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from bide.operate import stack
 from local.children import ROOT, shown
 
-HOME: Final = ROOT / ".bide"
+HOME: Final = ROOT / stack.HOME
 
 _LOCK: Final = "lock"
 

@@ -146,6 +146,10 @@ class LambdaStack:
         self._aws_process.kill()
         self._store.kill()
 
+    def variables(self) -> dict[str, str]:
+        """Those of its functions, once the store runs."""
+        return self._variables.of_functions(self.redis_url, self.key)
+
     def parts(self) -> str:
         """What it consists of, for a person."""
         names = self.emulator.figures()
@@ -186,8 +190,7 @@ class LambdaStack:
             aws.client("kinesis").create_stream(StreamName=self._settings.wake_stream, ShardCount=1)
 
     def _copy(self) -> None:
-        variables = self._variables.of_functions(self.redis_url, self.key)
-        self._project.copy(variables, self._api_concurrency)
+        self._project.copy(self.variables(), self._api_concurrency)
 
     async def _load(self, aws: RunningAws, listener: socket.socket | None) -> None:
         """Run what is deployed now; the packages of what was deployed before are deleted."""

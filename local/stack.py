@@ -40,6 +40,7 @@ class Stack:
         self._environ = environ
         self._listener = listener
         self._store = StackStore(settings.redis_url, data / "store", say)
+        self._redis_url = ""
         self._say = say
         self._supervisor: Supervisor | None = None
         self._changes = Changes()
@@ -47,7 +48,7 @@ class Stack:
 
     async def start(self) -> bool:
         """Start everything; False when a part could not start: it is tried again. Raises StoreFailed."""
-        redis_url = await self._store.start()
+        self._redis_url = await self._store.start()
         listener = self._listener.fileno()
         self._supervisor = Supervisor(
             [
@@ -57,18 +58,22 @@ class Stack:
             ],
             {WORKER: self._settings.workers_min, TICK: 1, API: self._settings.api_processes},
             {WORKER: self._settings.workers_max},
-            {
-                **self._environ,
-                "BIDE_LOCAL": "1",
-                "BIDE_REDIS_URL": redis_url,
-                "BIDE_GRACE_SECONDS": f"{min(self._settings.grace_seconds, _GRACE_SECONDS):g}",
-            },
+            self.variables(),
             self._say,
         )
         self._duties.append(asyncio.create_task(self._changes.watch(watched(self._settings.tasks))))
         complete = await self._supervisor.start()
         self._duties.append(asyncio.create_task(self._reload()))
         return complete
+
+    def variables(self) -> dict[str, str]:
+        """The environment of its parts, once the store runs."""
+        return {
+            **self._environ,
+            "BIDE_LOCAL": "1",
+            "BIDE_REDIS_URL": self._redis_url,
+            "BIDE_GRACE_SECONDS": f"{min(self._settings.grace_seconds, _GRACE_SECONDS):g}",
+        }
 
     def parts(self) -> str:
         """What it consists of, for a person."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvloop
 
 from bide.errors import SettingsError
+from bide.operate.stack import published
 from bide.settings import Settings
 from local import ports
 from local.banner import banner
@@ -103,10 +104,11 @@ async def _run(
         if starting.done():
             if not starting.result():
                 say("not everything has started; it is tried again, and at each change of the code")
-            with contextlib.suppress(OSError):
-                print(banner(stack, settings, environ, data), flush=True)
-            breaking = asyncio.create_task(stack.broken())
-            await _first(breaking, ending)
+            with published(data, stack.variables()):
+                with contextlib.suppress(OSError):
+                    print(banner(stack, settings, environ, data), flush=True)
+                breaking = asyncio.create_task(stack.broken())
+                await _first(breaking, ending)
             if breaking.done():
                 say(f"stopping: {breaking.result()}")
                 return FAILED

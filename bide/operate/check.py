@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -18,14 +19,14 @@ from bide.clock import Clock
 from bide.connection import connect
 from bide.errors import RegistryError, SettingsError, StoreError
 from bide.keys import Keys
+from bide.operate import stack
 from bide.operate.ended import Ended
+from bide.operate.entrance import unnamed
+from bide.operate.finding import in_words
 from bide.operate.flight import flights
 from bide.operate.rehearsal import LIMIT_S, TOO_LONG, Mismatch, rehearse
 from bide.settings import Settings
 from bide.store import Store
-
-_NO_STORE: Final = "BIDE_REDIS_URL is not set; `bide check` reads the journals in the store, not the server."
-
 
 _HANGS: Final = 3
 """Tasks of one name that may hang; the others of that name are not waited for."""
@@ -53,16 +54,22 @@ class Check:
             "Replay the journals of the tasks in flight against the code in this folder. It runs no step "
             "and sends nothing. Run it before a deploy: tasks that it names would fail with the new code."
         )
-        parser.epilog = "It reads BIDE_REDIS_URL, BIDE_PREFIX, BIDE_TASKS and BIDE_LOCAL, as workers do."
+        parser.epilog = (
+            "It reads BIDE_REDIS_URL, BIDE_PREFIX, BIDE_TASKS and BIDE_LOCAL, as workers do; those of a "
+            "`make up` in this folder are known."
+        )
+        stack.add_url(parser)
 
     def run(self, options: argparse.Namespace) -> Ended:
         """Print each mismatch, then how many there are; with --json one document."""
         output = sys.stdout
         with contextlib.redirect_stdout(sys.stderr):  # what the tasks' code prints is not the output
             try:
-                settings = Settings.from_environ(os.environ)
+                told = stack.told(os.environ, options.url, Path.cwd())
+                settings = Settings.from_environ(told.environ)
                 if not settings.redis_url:
-                    raise SettingsError([_NO_STORE])
+                    print(f"bide: {in_words(unnamed(told))}", file=sys.stderr)
+                    return Ended.MISUSED
                 tasks = registry.load(settings.tasks, local=settings.local)
             except (SettingsError, RegistryError) as error:
                 print(f"bide: {error}", file=sys.stderr)

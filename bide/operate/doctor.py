@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -20,11 +22,12 @@ from bide.connection import Client
 from bide.errors import ScriptError, StoreError
 from bide.gate import Gatekeeper
 from bide.keys import Keys
-from bide.operate import server_findings, store_findings
+from bide.operate import server_findings, stack, store_findings
 from bide.operate.ended import Ended
-from bide.operate.entrance import TOPIC, barred
-from bide.operate.finding import Finding, Level, fail, lines, ok, summary
+from bide.operate.entrance import TOPIC, barred, unnamed
+from bide.operate.finding import Finding, Level, lines, ok, summary
 from bide.operate.server_findings import Copy, Queue
+from bide.operate.stack import Told
 from bide.reads import Reads
 from bide.settings import Settings
 from bide.store import Store
@@ -40,8 +43,10 @@ class Doctor:
         parser.description = (
             "Look at the settings, the store, the tasks, the queues and the workers, and print what is well, "
             "what may come to harm, and what is wrong, each fault with its remedy. It changes nothing. Run "
-            "it with the variables that the server and its workers have, in the folder of their code."
+            "it in the folder of the code of the server and its workers, with the variables that they "
+            "have; those of a `make up` in that folder are known."
         )
+        stack.add_url(parser)
         parser.epilog = "The exit code is 0 unless something fails; docs/operating.md explains the findings."
 
     def run(self, options: argparse.Namespace) -> Ended:
@@ -49,21 +54,24 @@ class Doctor:
         found: list[Finding] = []
         output = sys.stdout
         with contextlib.redirect_stdout(sys.stderr):  # what the tasks' code prints is not the output
-            found.extend(examine(os.environ))
-        text = _document(found) if options.json else "\n".join([*lines(found), summary(found)])
+            found.extend(examine(stack.told(os.environ, options.url, Path.cwd())))
+        room = shutil.get_terminal_size().columns if output.isatty() else None
+        text = _document(found) if options.json else "\n".join([*lines(found, room), summary(found)])
         print(text, file=output)
         return Ended.FAULTY if _is_faulty(found) else Ended.DONE
 
 
-def examine(environ: Mapping[str, str], *, wall: Callable[[], float] = time.time) -> Iterator[Finding]:
+def examine(told: Told, *, wall: Callable[[], float] = time.time) -> Iterator[Finding]:
     """Look at everything that these variables lead to. wall: this machine's Unix time in seconds."""
-    settings, problems = Settings.read(environ)
-    yield from server_findings.settings(problems, environ)
-    yield server_findings.api_keys(settings)
+    settings, problems = Settings.read(told.environ)
+    yield from server_findings.settings(problems, told.environ, told.port)
+    if Settings.name_a_store(told.environ):  # else these are hardly the server's variables
+        yield server_findings.api_keys(settings)
     tasks = registry.load(settings.tasks, local=settings.local, strict=False)
     yield from server_findings.tasks(tasks, settings.tasks)
     if not settings.redis_url:
-        yield fail(TOPIC, "BIDE_REDIS_URL names none", "Set it to the store's URL, as rediss://HOST:6379/0.")
+        if not Settings.name_a_store(told.environ):
+            yield unnamed(told)
         return
     address = Address.of(settings.redis_url)
     client = Client(address)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from bide.address import Address
 from bide.errors import StoreError
 from bide.operate.finding import Finding, fail
+from bide.operate.stack import Told
 
 TOPIC: Final = "store"
 
@@ -128,6 +129,24 @@ _BARS: Final = (
     ),
 )
 """The first that is met is the one: of errors that are kinds of one another, the narrower comes first."""
+
+
+def unnamed(told: Told) -> Finding:
+    """Nobody says where the store is."""
+    none = "BIDE_REDIS_URL names none"
+    if told.others:
+        places = " or ".join(f"--url http://127.0.0.1:{port}" for port in told.others)
+        return fail(
+            TOPIC,
+            f"{none}, and no `make up` of this folder serves {told.url}",
+            f"Name the one that is meant, by {places}, or set BIDE_REDIS_URL.",
+        )
+    return fail(
+        TOPIC,
+        f"{none}, and no `make up` runs in this folder",
+        "Start it, run this in the folder where it runs, or set BIDE_REDIS_URL to the URL of the server's "
+        "store, as rediss://HOST:6379/0.",
+    )
 
 
 def barred(address: Address, error: StoreError) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from textwrap import TextWrapper
 from typing import Final
 
 
@@ -50,17 +51,37 @@ def fail(topic: str, what: str, remedy: str) -> Finding:
 
 
 _ARROW: Final = "-> "
+_LEAST: Final = 20
+"""Places that a text needs to be broken into lines; with less it is left to the terminal."""
 
 
-def lines(findings: Sequence[Finding]) -> list[str]:
-    """The findings as a table: level, topic, what; each remedy below, behind an arrow."""
+def lines(findings: Sequence[Finding], room: int | None = None) -> list[str]:
+    """The findings as a table: level, topic, what; each remedy below, behind an arrow.
+
+    room: places of a line, where longer ones are to be broken.
+    """
     width = max((len(finding.topic) for finding in findings), default=0)
     found: list[str] = []
     for finding in findings:
-        found.append(f"{finding.level:<4}  {finding.topic:<{width}}  {printable(finding.what)}")
+        head = f"{finding.level:<4}  {finding.topic:<{width}}  "
+        found += _broken(head, printable(finding.what), room)
         if finding.remedy:
-            found.append(f"{'':<{width + 8}}{_ARROW}{printable(finding.remedy)}")
+            found += _broken(" " * len(head) + _ARROW, printable(finding.remedy), room)
     return found
+
+
+def _broken(head: str, text: str, room: int | None) -> list[str]:
+    """The text behind its head, and below itself where it is too long for a line."""
+    if room is None or room - len(head) < _LEAST:
+        return [head + text]
+    whole = TextWrapper(room - len(head), break_long_words=False, break_on_hyphens=False)
+    first, *others = whole.wrap(text) or [""]
+    return [head + first, *(" " * len(head) + line for line in others)]
+
+
+def in_words(finding: Finding) -> str:
+    """One that stands alone, as sentences."""
+    return printable(f"{finding.topic}: {finding.what}. {finding.remedy}".strip())
 
 
 def summary(findings: Sequence[Finding]) -> str:

@@ -34,8 +34,11 @@ class Queue(NamedTuple):
     is_paused: bool = False
 
 
-def settings(problems: Sequence[str], named: Collection[str]) -> list[Finding]:
-    """All that is wrong with the settings. named: variables of the environment, whoever reads them."""
+def settings(problems: Sequence[str], named: Collection[str], port: int | None = None) -> list[Finding]:
+    """All that is wrong with the settings.
+
+    named: variables of the environment, whoever reads them. port: of the stack that was told some of them.
+    """
     remedy = "Mend the variable; docs/settings.md says what it may hold."
     found = [fail("settings", problem, remedy) for problem in problems]
     known = Settings.names()
@@ -45,7 +48,8 @@ def settings(problems: Sequence[str], named: Collection[str]) -> list[Finding]:
             found.append(warn("settings", f"{name} is no setting", f"Set {meant[0]}, if that is meant."))
     if not found:
         number = len(set(named) & set(known))
-        found.append(ok("settings", f"{number} of {len(known)} set, the others have their defaults"))
+        whose = "" if port is None else f", as the `make up` on port {port} has them"
+        found.append(ok("settings", f"{number} of {len(known)} set{whose}, the others have their defaults"))
     return found
 
 

@@ -123,7 +123,13 @@ def _so_many(tasks: int) -> tuple[str, str]:
 
 def _agreed(question: str) -> bool:
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    answer = ""
+    try:
+        answer = sys.stdin.readline()
+    finally:
+        if not answer:  # Ctrl-C, or the end of the input, leaves the cursor behind the question
+            print(file=sys.stderr)
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _fits(task: TaskStatus, code: str | None) -> bool:

@@ -58,7 +58,9 @@ def add(found: Commands[Parser]) -> None:
     """The words of both."""
     parser = command(found, "submit", submit, "submit a task", SUBMIT_EXAMPLES)
     parser.add_argument("name", metavar="NAME", help="the task's name")
-    parser.add_argument("arguments", nargs="*", metavar="key=value", help="its arguments; values as above")
+    parser.add_argument(
+        "arguments", nargs="*", default=(), metavar="key=value", help="its arguments; values as above"
+    )
     parser.add_argument(
         "--args", metavar="JSON|@FILE|-", help="arguments as a JSON object; a key=value replaces what it says"
     )

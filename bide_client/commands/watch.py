@@ -9,6 +9,7 @@ from typing import Final
 from bide_client import render
 from bide_client.client import Client
 from bide_client.commands.outcome import conclude, left_running
+from bide_client.errors import ConnectionFailed, ServerFault
 from bide_client.log import LogLine
 from bide_client.outcomes import WaitTimeout
 from bide_client.screen import emit, of_stdout, say
@@ -97,6 +98,8 @@ def _statuses(task: Task, every: float) -> Iterator[TaskStatus]:
             status = task.wait(every)
         except WaitTimeout as error:
             status = error.task_status or status
+        except (ConnectionFailed, ServerFault):
+            status = task.status()  # has all of the client's patience with a server that restarts
         if status.json != before.json:
             yield status
 

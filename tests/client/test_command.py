@@ -321,6 +321,20 @@ def test_a_wrong_command_line_ends_with_2_before_anything_is_sent(
     assert served.asked == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lst"], "there is no command 'lst'; did you mean 'list'?\nTry: bide --help\n"),
+        (["queue", "puase"], "there is no command 'puase'; did you mean 'pause'?\nTry: bide queue --help\n"),
+        (["nonsense"], "there is no command 'nonsense'\nTry: bide --help\n"),
+        (["submit"], "the following arguments are required: NAME\nTry: bide submit --help\n"),
+    ],
+    ids=["a command", "a word of it", "nothing alike", "a missing word"],
+)
+def test_a_mistyped_command_is_told_what_is_perhaps_meant(bide: Bide, words: list[str], said: str) -> None:
+    assert bide(*words) == Ran(exit_codes.USAGE, "", f"bide: {said}")
+
+
 def test_help_leads_with_examples_and_ends_with_exit_codes(bide: Bide) -> None:
     ran = bide("--help")
     assert ran.code == exit_codes.OK

@@ -69,10 +69,8 @@ def test_without_consent_nothing_is_changed(served: StubServer, bide: Bide, type
     types(answer)
     ran = bide("dead", "purge", "mail")
     assert ran.code == exit_codes.OK
-    assert (
-        ran.err
-        == "Erase this failed task, with all that is known of it? [y/N] bide: nothing has been changed\n"
-    )
+    asked = "Erase this failed task, with all that is known of it? [y/N] "
+    assert ran.err == asked + ("" if answer else "\n") + "bide: nothing has been changed\n"
     assert [asked.json for asked in served.asked] == [{"dry_run": True}]
 
 
@@ -163,7 +161,7 @@ def test_a_beginning_of_unknown_fate_is_pointed_at(served: StubServer, bide: Bid
 def test_a_queue_that_is_not_there_ends_with_4(served: StubServer, bide: Bide) -> None:
     served.plays(problem(404, "QUEUE_NOT_FOUND", "There is no queue 'mial'."))
     assert bide("dead", "purge", "mial", "--yes") == Ran(
-        exit_codes.NOT_FOUND, "", "bide: There is no queue 'mial'.\n"
+        exit_codes.NOT_FOUND, "", "bide: There is no queue 'mial'.\nSee them with: bide queue list\n"
     )
 
 

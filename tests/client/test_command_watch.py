@@ -60,6 +60,18 @@ def test_watch_as_json_is_a_document_for_each_news(served: StubServer, bide: Bid
     assert (ran.code, ran.err) == (exit_codes.OK, "")
 
 
+@pytest.mark.parametrize(
+    "away",
+    [Reply(fault="drop"), problem(503, "STORE_UNAVAILABLE", "The store is away.")],
+    ids=["server", "store"],
+)
+def test_watch_outlives_a_restart(served: StubServer, bide: Bide, away: Reply) -> None:
+    served.plays(unfinished(60), *[away] * 4, succeeded())
+    ran = bide("watch", ID, "--every", "0.1")
+    assert (ran.code, ran.err) == (exit_codes.OK, "")
+    assert ran.out.startswith("echo  running\necho  succeeded")
+
+
 def test_watch_keeps_to_a_prediction_that_is_sooner(served: StubServer, bide: Bide) -> None:
     """With Retry-After: 0 the next poll is held by the server, however seldom one looks."""
     served.plays(unfinished(0), succeeded())

@@ -90,6 +90,14 @@ def test_a_server_that_was_never_there_is_reported_at_once() -> None:
     assert not caught.value.may_have_arrived
 
 
+def test_a_server_without_tls_is_not_said_to_be_down(stub: StubServer) -> None:
+    with Client(stub.url.replace("http:", "https:")) as client, pytest.raises(ConnectionFailed) as caught:
+        client.server()
+    assert "no trusted TLS connection" in str(caught.value)
+    assert "write http:// for a server without TLS" in str(caught.value)
+    assert "make up" not in str(caught.value)
+
+
 def test_a_server_that_restarts_is_waited_for() -> None:
     with StubServer() as before, Client(before.url) as client:
         before.plays(STATE)

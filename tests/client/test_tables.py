@@ -97,3 +97,21 @@ def test_blocks_are_shown_below_each_other_without_control_characters(
     with Plain().view() as draw:
         draw(["head \x1b[2J", "", found, Marked("\x07", "done")])
     assert capsys.readouterr().out == "head \\u001b[2J\n\nx\n1\n\\u0007\n"
+
+
+@pytest.mark.parametrize(
+    ("wide", "room", "shown"),
+    [
+        ([3, 4, 5], 16, [[0, 1, 2]]),
+        ([3, 4, 5], 15, [[0, 1], [2]]),
+        ([3, 4, 5, 4], 15, [[0, 1], [2, 3]]),
+        ([3, 4, 6, 4], 15, [[0, 1], [2], [3]]),
+        ([20, 3], 15, [[0], [1]]),
+        ([3, 20], 15, [[0], [1]]),
+        ([3], 15, [[0]]),
+    ],
+)
+def test_a_row_has_as_many_lines_as_its_columns_take(
+    wide: list[int], room: int, shown: list[list[int]]
+) -> None:
+    assert [list(lane) for lane in table.lanes(wide, room)] == shown

@@ -112,7 +112,7 @@ def test_a_table_has_colours_by_what_its_cells_are(drawn: tuple[RichScreen, io.S
     text = output.getvalue()
     assert "\x1b[31mfailed" in text
     plain = [line.strip() for line in COLOUR.sub("", text).splitlines()]
-    assert [line for line in plain if line] == ["Tasks", "state     n", "─" * 11, "failed   12", "done"]
+    assert [line for line in plain if line] == ["Tasks", "state    n", "─" * 10, "failed  12", "done"]
 
 
 def test_what_looks_like_markup_is_shown_as_it_is(drawn: tuple[RichScreen, io.StringIO]) -> None:
@@ -142,13 +142,42 @@ def test_an_id_is_never_cut(drawn: tuple[RichScreen, io.StringIO]) -> None:
     assert output.getvalue().count(ID) == 2
 
 
-def test_a_table_that_is_too_wide_is_left_to_the_terminal(drawn: tuple[RichScreen, io.StringIO]) -> None:
+def test_rows_of_a_table_that_is_too_wide_take_several_lines(drawn: tuple[RichScreen, io.StringIO]) -> None:
     screen, output = drawn
-    found = Table((*(Column(str(n), whole=True) for n in range(3)), Column("n", right=True), Column("why")))
-    found.add(ID, ID, "2026-11-23 21:00:00.123Z", "1,234,567", "because of this and because of that")
+    columns = (
+        Column("id", whole=True),
+        Column("submitted", whole=True),
+        Column("n", right=True),
+        Column("why"),
+    )
+    found = Table(columns, title="Tasks")
+    found.add(
+        Marked(ID, "failed"), "2026-11-23 21:00:00.123Z", "1,234,567", "because of this and of " + "that " * 9
+    )
+    found.add(ID, "2026-11-23 21:00:00.123Z", "7", "")
     screen.show(found)
-    text = COLOUR.sub("", output.getvalue())
-    assert f"{ID}   {ID}   2026-11-23 21:00:00.123Z   1,234,567   because of this" in text
+    assert f"\x1b[31m{ID}" in output.getvalue()
+    assert [line.rstrip() for line in COLOUR.sub("", output.getvalue()).splitlines()] == [
+        "Tasks",
+        f"id{' ' * 34}submitted",
+        "            n",
+        "    why",
+        "─" * 60,
+        f"{ID}  2026-11-23 21:00:00.123Z",
+        "    1,234,567",
+        "    because of this and of that that that that that that",
+        "    that that that",
+        f"{ID}  2026-11-23 21:00:00.123Z",
+        "            7",
+    ]
+
+
+def test_an_id_that_is_wider_than_the_terminal_is_whole(drawn: tuple[RichScreen, io.StringIO]) -> None:
+    screen, output = drawn
+    found = Table((Column("n", right=True), Column("id", whole=True)))
+    found.add("1", ID * 3)
+    screen.show(found)
+    assert ID * 3 in output.getvalue()
 
 
 def test_where_nothing_is_told_nothing_is_drawn(drawn: tuple[RichScreen, io.StringIO]) -> None:
@@ -258,6 +287,17 @@ def test_top_is_drawn_again_until_ctrl_c(stub: StubServer) -> None:
     assert (code, said) == (exit_codes.OK, "")
     assert "\x1b[?1049h" in out, "on a screen of its own"
     assert out.rindex("\x1b[?1049l") > out.rindex("tasks left"), "which is left behind"
+
+
+def test_a_live_view_is_never_wider_than_the_terminal(stub: StubServer) -> None:
+    stub.otherwise = look
+    with on_terminal(stub.url, "top", COLUMNS="80") as terminal:
+        assert terminal.shows("start p95")
+        terminal.process.send_signal(signal.SIGINT)
+        _, out, _ = terminal.end()
+    lines = MOVES.sub("\n", COLOUR.sub("", out)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.split() == ["done/min", "start", "p95"] for line in lines)
 
 
 def test_top_once_draws_once(stub: StubServer) -> None:

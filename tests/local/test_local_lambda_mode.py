@@ -67,6 +67,24 @@ def test_it_prints_a_bide_command_that_works(stack: LambdaProcess) -> None:
     assert answer.stdout.strip() == '"hello"'
 
 
+def test_what_it_says_to_export_suffices_for_any_command(stack: LambdaProcess) -> None:
+    line = stack.wait_for(r"export BIDE_URL=\S+ BIDE_KEY=").strip()
+    command = f"{line}\n{sys.executable} -m bide_client queue list"
+    answer = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, text=True, timeout=SECONDS, cwd=ROOT
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def test_the_doctor_knows_its_variables(stack: LambdaProcess, tasks: Package) -> None:
+    environ = {"PYTHONPATH": f"{ROOT}:{tasks.folder}"}
+    words = [sys.executable, "-m", "bide_client", "doctor", "--url", stack.url]
+    answer = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, cwd=ROOT, env=environ)
+    assert f"as the `make up` on port {stack.port} has them" in answer.stdout
+    assert "1 key of 1 tenant, 1 operator key among them" in answer.stdout
+    assert answer.stdout.splitlines()[-1] == "13 ok, 0 warn, 0 fail"
+
+
 def test_without_the_key_nothing_is_answered(stack: LambdaProcess) -> None:
     answer = requests.post(f"{stack.url}/v1/tasks", json={"name": "echo", "args": {"value": 1}}, timeout=30)
     assert answer.status_code == 401

@@ -55,6 +55,14 @@ def test_it_prints_a_bide_command_that_works(stack: StackProcess) -> None:
     assert answer.stdout.strip() == '"hello"'
 
 
+def test_elsewhere_than_expected_it_says_what_to_export(stack: StackProcess) -> None:
+    line = stack.wait_for(r"export BIDE_URL=").strip()
+    command = f"{line}\n{sys.executable} -m bide_client top --json"
+    answer = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=30, cwd=ROOT)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert f"export BIDE_URL={stack.url} " in line
+
+
 @pytest.mark.parametrize(
     ("role", "count"), [("local.worker", 2), ("local.api", 2), ("local.tick", 1), ("bide-store", 1)]
 )

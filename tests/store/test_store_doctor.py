@@ -25,6 +25,7 @@ from bide.gate import Gatekeeper
 from bide.keys import Keys
 from bide.operate.doctor import examine
 from bide.operate.finding import Finding, Level
+from bide.operate.stack import Told
 from bide.settings import Settings
 from bide.store import Store
 from bide_client import exit_codes
@@ -49,7 +50,7 @@ def look(url: str, prefix: str = "", *, ahead_s: float = 0, **variables: str) ->
     """The findings by their topic. ahead_s: how far this machine's clock is before the store's."""
     environ = {"BIDE_REDIS_URL": url, "BIDE_LOCAL": "1", "BIDE_TASKS": TASKS, "BIDE_WORKERS_MIN": "0"}
     environ |= {"BIDE_PREFIX": prefix or new_prefix()} | variables
-    return {each.topic: each for each in examine(environ, wall=lambda: time.time() + ahead_s)}
+    return {each.topic: each for each in examine(Told(environ), wall=lambda: time.time() + ahead_s)}
 
 
 def bad(findings: dict[str, Finding]) -> dict[str, Level]:

@@ -344,3 +344,16 @@ def test_findings_are_printed_in_columns_and_harmlessly() -> None:
         "                -> Do.",
     ]
     assert summary(found) == "1 ok, 1 warn, 1 fail"
+
+
+def test_findings_are_broken_into_lines_where_there_is_little_room() -> None:
+    found = [
+        warn("store", "a clause that is longer than the line", "Mend http://a.long.place.example:8000/it.")
+    ]
+    assert lines(found, 37) == [
+        "warn  store  a clause that is longer",
+        "             than the line",
+        "             -> Mend",
+        "                http://a.long.place.example:8000/it.",
+    ]
+    assert lines(found, 20) == lines(found), "or left to the terminal where there is next to none"

@@ -174,7 +174,7 @@ def test_a_task_that_has_ended_is_not_checked(project: Project, store: Store) ->
 def test_without_a_store_it_says_what_is_missing(project: Project) -> None:
     ran = project.check("workers.tasks", url="")
     assert ran.returncode == exit_codes.USAGE
-    assert "BIDE_REDIS_URL is not set" in ran.stderr
+    assert "BIDE_REDIS_URL names none, and no `make up` runs in this folder" in ran.stderr
 
 
 def test_a_store_out_of_reach_has_an_exit_code_of_its_own(project: Project) -> None:
