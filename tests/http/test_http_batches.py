@@ -34,7 +34,7 @@ def test_each_item_has_a_task_or_a_problem_of_its_own(api: Api) -> None:
     assert no_object["problem"]["code"] == "INVALID_REQUEST"
 
 
-def test_a_hundred_tasks_take_one_round_trip_a_queue(
+def test_a_hundred_tasks_of_two_queues_take_one_round_trip(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for queue in ("default", "orders"):
@@ -49,7 +49,7 @@ def test_a_hundred_tasks_take_one_round_trip_a_queue(
     monkeypatch.setattr(services.store.client, "_ask", counted)
     items = [_add(queue=("default", "orders")[number % 2]) for number in range(100)]
     assert all("task" in item for item in _batch(api, *items))
-    assert asked == [50, 50]
+    assert asked == [100]
 
 
 def test_keys_make_items_safe_to_repeat_and_unique_values_hold_others_off(api: Api) -> None:
