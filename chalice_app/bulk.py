@@ -9,10 +9,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bide.bulk import Kind, Known, Wanted
 from chalice_app.limits import MAX_CODE_LENGTH, MAX_NAME_LENGTH, MAX_RATE, MIN_RATE
+from chalice_app.submission import Tag
 from chalice_app.wire import time_text
 
 _Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)] | UnsetType
-_Tag = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$")] | UnsetType
+_Tag = Tag | UnsetType
 _Code = Annotated[str, Meta(min_length=1, max_length=MAX_CODE_LENGTH)] | UnsetType
 
 

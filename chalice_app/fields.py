@@ -57,7 +57,7 @@ def _wrong_fields(body: dict[str, Any], kind: type[msgspec.Struct]) -> Iterator[
                 yield FieldError(_pointer(field.name), "This field is required.")
             continue
         try:
-            msgspec.convert(body[field.name], field.type)
+            msgspec.json.decode(msgspec.json.encode(body[field.name]), type=field.type)
         except msgspec.ValidationError as error:
             yield FieldError(_pointer(field.name), f"{error}.")
 

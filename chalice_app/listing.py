@@ -34,7 +34,8 @@ _WRONG_TOKEN: Final = (
 class _Token(msgspec.Struct, frozen=True, array_like=True):
     filters: bytes
     """Digest of what the list was asked for."""
-    position: dict[str, tuple[str, int] | None]
+    position: dict[str, tuple[str, int]]
+    """Of queues that have more."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -82,9 +83,7 @@ def _digest(tenant: str, queue: str, filter: Filter) -> bytes:
 
 
 def _token(digest: bytes, position: Position) -> str:
-    places = {
-        slot: None if place is None else (place.start, place.within) for slot, place in position.items()
-    }
+    places = {slot: (place.start, place.within) for slot, place in position.items() if place is not None}
     return base64.urlsafe_b64encode(_pack(_Token(digest, places))).decode().rstrip("=")
 
 
@@ -98,7 +97,7 @@ def _position(text: str, digest: bytes, slots: list[str]) -> dict[str, Place | N
     for slot, place in token.position.items():
         if slot not in slots:
             raise InvalidRequest(_WRONG_TOKEN)
-        position[slot] = None if place is None else _place(*place)
+        position[slot] = _place(*place)
     if token.filters != digest:
         raise InvalidRequest(_WRONG_TOKEN)
     return position

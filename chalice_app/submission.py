@@ -30,8 +30,7 @@ from chalice_app.services import Services
 
 _FINGERPRINT_BYTES: Final = 16
 
-
-_Tag = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$(?!\\n)")]
+Tag = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$(?!\\n)")]
 
 
 class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +50,7 @@ class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires: Annotated[float, Meta(gt=0, le=MAX_DELAY_SECONDS)] | UnsetType = UNSET
     """Seconds from now until it is given up unless it has started."""
     unique: Annotated[str, Meta(pattern=f"^[!-~]{{1,{MAX_UNIQUE_LENGTH}}}$(?!\\n)")] | UnsetType = UNSET
-    tags: Annotated[list[_Tag], Meta(max_length=MAX_TAGS)] = []
+    tags: Annotated[list[Tag], Meta(max_length=MAX_TAGS)] = []
 
 
 class BatchItem(SubmissionBody, frozen=True, forbid_unknown_fields=True):
@@ -89,6 +88,10 @@ def submission_of(body: SubmissionBody, key: str, services: Services, tenant: st
     args = _encode(body.args).decode()
     definition.decode_args(args)
     expires_s = definition.expires_s if body.expires is UNSET else body.expires
+    expires_ms = _duration_ms(expires_s)
+    if expires_s and expires_ms <= (run_at_ms - services.store.now_ms() if run_at_ms else delay_ms):
+        early = f"It would expire before it is due: `expires` ({expires_s:g} s) counts from the submission."
+        raise InvalidFields([FieldError("/expires", early)])
     tags = tuple(dict.fromkeys(body.tags))
     return Submission(
         name=body.name,
@@ -104,7 +107,7 @@ def submission_of(body: SubmissionBody, key: str, services: Services, tenant: st
         priority=body.priority,
         unique="" if body.unique is UNSET else body.unique,
         tags=tags,
-        expires_ms=_duration_ms(expires_s),
+        expires_ms=expires_ms,
         deadline_ms=_duration_ms(definition.deadline_s),
     )
 

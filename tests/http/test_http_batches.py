@@ -8,6 +8,7 @@ import pytest
 from api_client import Api
 from hand_worker import HandWorker
 
+from chalice_app.limits import MAX_BODY_BYTES, MAX_DEPTH
 from chalice_app.services import Services
 
 
@@ -70,6 +71,55 @@ def test_keys_make_items_safe_to_repeat_and_unique_values_hold_others_off(api: A
 def test_too_few_and_too_many_are_refused(api: Api, items: Any) -> None:
     reply = api.post("/v1/batches", {"items": items})
     assert (reply.status, reply.pointers) == (422, ["/items"])
+
+
+def test_a_number_out_of_range_is_its_items_own_fault(api: Api) -> None:
+    good = b'{"name":"add","args":{"a":1}}'
+    reply = api.request(
+        "POST", "/v1/batches", b'{"items":[%s,{"name":"echo","args":{"value":[1e400]}},%s]}' % (good, good)
+    )
+    first, wrong, last = reply.json["items"]
+    assert "task" in first
+    assert "task" in last
+    assert wrong["problem"]["code"] == "INVALID_ARGUMENTS"
+    assert wrong["problem"]["errors"][0]["pointer"] == "/args/value/0"
+
+
+def test_an_item_is_no_larger_than_a_body(api: Api) -> None:
+    large, good = _batch(api, {"name": "echo", "args": {"value": "x" * MAX_BODY_BYTES}}, _add())
+    assert (large["problem"]["status"], large["problem"]["code"]) == (413, "TOO_LARGE")
+    assert "task" in good
+
+
+def test_an_item_has_as_many_levels_as_a_body_may_have(api: Api) -> None:
+    def nested(levels: int) -> bytes:
+        return b'{"items":[{"name":"echo","args":{"value":%s}}]}' % (
+            b"[" * (levels - 2) + b"]" * (levels - 2)
+        )
+
+    (item,) = api.request("POST", "/v1/batches", nested(MAX_DEPTH)).json["items"]
+    assert "task" in item
+    deeper = api.request("POST", "/v1/batches", nested(MAX_DEPTH + 1))
+    assert (deeper.status, deeper.code) == (400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("value", [b"NaN", b'"\xff"', b'"\\ud800"', b"[", b"[" * 100_000 + b"]" * 100_000])
+def test_a_batch_that_is_no_json_is_refused_as_a_whole(api: Api, value: bytes) -> None:
+    body = b'{"items":[{"name":"echo","args":{"value":1}},{"name":"echo","args":{"value":%s}}]}' % value
+    reply = api.request("POST", "/v1/batches", body)
+    assert (reply.status, reply.code in ("MALFORMED_JSON", "INVALID_REQUEST")) == (400, True)
+    assert api.get("/v1/tasks").json["tasks"] == []
+
+
+def test_a_field_that_no_batch_has_is_pointed_at(api: Api) -> None:
+    reply = api.post("/v1/batches", {"items": [_add()], "queue": "vms"})
+    assert (reply.status, reply.pointers) == (422, ["/queue"])
+
+
+def test_a_batch_does_not_pass_over_a_key_that_it_would_not_keep(api: Api) -> None:
+    reply = api.post("/v1/batches", {"items": [_add()]}, idempotency_key="k")
+    assert (reply.status, reply.code) == (400, "INVALID_REQUEST")
+    assert "idempotency_key" in reply.json["detail"]
 
 
 def test_a_closed_server_refuses_each(api: Api) -> None:
