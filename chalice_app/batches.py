@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -56,7 +57,14 @@ def submit_batch(call: Call) -> Response:
     _wake(services, [answer for answer in answers if isinstance(answer, Accepted)])
     tasks = iter([_answer(call, *each) for each in zip(submissions, answers, strict=True)])
     shown = [next(tasks) if isinstance(each, Submission) else _problem(each) for each in asked]
-    return wire.respond(202, _encode({"items": shown}))
+    return wire.respond(202, _encode({"items": shown}), _retry_after(answers))
+
+
+def _retry_after(answers: Sequence[Accepted | BideError]) -> dict[str, str]:
+    """The header by which all may be sent again that were refused for a while."""
+    refused = [problems.headers_of(answer) for answer in answers if isinstance(answer, BideError)]
+    waits = [headers["Retry-After"] for headers in refused if "Retry-After" in headers]
+    return {"Retry-After": max(waits, key=int)} if waits else {}
 
 
 def _read(call: Call, item: bytes) -> Submission | BideError:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from api_client import Api
+from chalice.test import Client
 from hand_worker import HandWorker
 
+from bide.settings import Settings
 from chalice_app.limits import MAX_BODY_BYTES, MAX_DEPTH
 from chalice_app.services import Services
 
@@ -126,6 +130,23 @@ def test_a_closed_server_refuses_each(api: Api) -> None:
     api.submit()
     api.post("/v1/server/close", {"reason": "moving"})
     assert [item["problem"]["code"] for item in _batch(api, _add(), _add())] == ["CLOSED", "CLOSED"]
+
+
+def test_what_is_refused_for_a_while_says_for_how_long(
+    serve: Callable[..., Services], settings: Settings, client: Client
+) -> None:
+    serve(dataclasses.replace(settings, rate_limit=1))
+    api = Api(client)
+    limited = api.post("/v1/batches", {"items": [_add(), _add(), {"name": "nosuch"}]})
+    assert [item.get("problem", {}).get("code") for item in limited.json["items"]] == [
+        None, "RATE_LIMITED", "UNKNOWN_TASK"
+    ]  # fmt: skip
+    assert limited.headers["retry-after"] == "1"
+    api.post("/v1/server/close", {"reason": "moving", "retry_after": 120})
+    assert api.post("/v1/batches", {"items": [_add()]}).headers["retry-after"] == "120"
+    api.post("/v1/server/open")
+    unknown = api.post("/v1/batches", {"items": [{"name": "nosuch"}]})
+    assert "retry-after" not in unknown.headers
 
 
 def test_higher_priorities_are_leased_first_and_equals_in_their_order(api: Api, worker: HandWorker) -> None:
