@@ -19,6 +19,7 @@ from chalice_app.errors import InvalidRequest
 from chalice_app.limits import MAX_NAME_LENGTH, MAX_PAGE_SIZE, PAGE_SIZE
 from chalice_app.queues import known_queue
 from chalice_app.routing import Call, Routes
+from chalice_app.submission import TAG_WORDS
 
 routes: Final = Routes()
 
@@ -73,7 +74,7 @@ def _filter(asked: query.Parameters) -> Filter:
     if state and state not in list(State):
         raise InvalidRequest(f"There is no state {state!r}; there are {', '.join(State)}.")
     if tag and not _TAG.fullmatch(tag):
-        raise InvalidRequest("A tag has 1 to 64 characters, each one of a-z, 0-9, _ and -.")
+        raise InvalidRequest(TAG_WORDS)
     return Filter(name, state, tag)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final
 
@@ -30,6 +31,7 @@ from chalice_app.services import Services
 
 _FINGERPRINT_BYTES: Final = 16
 
+TAG_WORDS: Final = "A tag has 1 to 64 characters, each one of a-z, 0-9, _ and -."
 Tag = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$(?!\\n)")]
 
 
@@ -38,6 +40,11 @@ class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     LATER: ClassVar[frozenset[str]] = frozenset({"callback_url"})
     """Fields that a later version takes."""
+    WORDS: ClassVar[Mapping[str, str]] = {
+        "unique": f"Expected 1 to {MAX_UNIQUE_LENGTH} visible ASCII characters.",
+        "tags": f"Expected at most {MAX_TAGS} tags. {TAG_WORDS}",
+    }
+    """What fields take, where a pattern says it."""
 
     name: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]
     args: dict[str, Any] = {}
@@ -55,6 +62,11 @@ class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class BatchItem(SubmissionBody, frozen=True, forbid_unknown_fields=True):
     """One submission of a batch."""
+
+    WORDS: ClassVar[Mapping[str, str]] = {
+        **SubmissionBody.WORDS,
+        "idempotency_key": f"Expected 1 to {MAX_KEY_LENGTH} visible ASCII characters.",
+    }
 
     idempotency_key: Annotated[str, Meta(pattern=f"^[!-~]{{1,{MAX_KEY_LENGTH}}}$(?!\\n)")] = ""
 

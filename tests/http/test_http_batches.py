@@ -115,6 +115,12 @@ def test_a_batch_that_is_no_json_is_refused_as_a_whole(api: Api, value: bytes) -
     assert api.get("/v1/tasks").json["tasks"] == []
 
 
+def test_an_items_key_is_told_in_words_what_it_may_be(api: Api) -> None:
+    (item,) = _batch(api, _add(idempotency_key="two words"))
+    (wrong,) = item["problem"]["errors"]
+    assert wrong == {"pointer": "/idempotency_key", "detail": "Expected 1 to 255 visible ASCII characters."}
+
+
 def test_a_field_that_no_batch_has_is_pointed_at(api: Api) -> None:
     reply = api.post("/v1/batches", {"items": [_add()], "queue": "vms"})
     assert (reply.status, reply.pointers) == (422, ["/queue"])
