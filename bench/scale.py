@@ -116,8 +116,8 @@ def _reads(store: Store, ids: list[bytes]) -> dict[str, Read]:
         f"list, the {_FAILED} failed": page(Filter(state="failed")),
         "show, any of them": lambda: reads.task(chosen.choice(shown), TENANT),
         "stats": reads.tally,
-        "series of an hour": lambda: [read_minutes(reads.series(queue, 60)) for queue in QUEUES],
-        "queues": lambda: [reads.depth(queue) for queue in QUEUES],
+        "series of an hour": lambda: [read_minutes(each) for each in reads.series(QUEUES, 60).values()],
+        "queues": lambda: reads.depths(QUEUES),
     }
 
 

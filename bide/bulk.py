@@ -78,6 +78,10 @@ class Known(NamedTuple):
     operation: Operation
 
 
+def _age(known: Known) -> bytes:
+    return known.id.key  # begins with the time
+
+
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Operation).decode
 
@@ -125,7 +129,7 @@ class Bulk:
         """
         if not goes_on():
             return False
-        for id, operation in reversed(self._of_slot(slot)):
+        for id, operation in sorted(self._of_slots((slot,)), key=_age):
             while operation.running:
                 if not goes_on():
                     return False
@@ -143,17 +147,21 @@ class Bulk:
         return Known(id, _unpack(packed))
 
     def latest(self, queues: Iterable[str] = ()) -> tuple[Known, ...]:
-        """The last hundred of all queues, the latest first. One round trip a queue.
+        """The last hundred of all queues, the latest first.
 
         queues: to look at besides those that ever had a task.
         """
-        found = [known for slot in {*self._store.slots(), *queues} for known in self._of_slot(slot)]
-        return tuple(sorted(found, key=lambda known: known.id.key, reverse=True)[:KEPT])
+        found = self._of_slots({*self._store.slots(), *queues})
+        return tuple(sorted(found, key=_age, reverse=True)[:KEPT])
 
-    def _of_slot(self, slot: str) -> list[Known]:
-        """The slot's operations, the latest first."""
-        packed = self._store.fields(self._key(slot))
-        return [Known(OperationId(slot, key), _unpack(packed[key])) for key in sorted(packed, reverse=True)]
+    def _of_slots(self, slots: Iterable[str]) -> list[Known]:
+        """These slots' operations."""
+        packed = self._store.fields_of_slots("operations", slots)
+        return [
+            Known(OperationId(slot, key), _unpack(record))
+            for slot, fields in packed.items()
+            for key, record in fields.items()
+        ]
 
     def _part(self, id: OperationId, first: bytes = b"") -> Operation:
         store = self._store

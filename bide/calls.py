@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from bide import scripts
@@ -72,18 +72,33 @@ class Calls:
         """Run a script of one slot; what it refuses is raised."""
         return self.script(name, self.keys_of(name, slot), *args, slot=slot)
 
-    def slot_scripts(self, name: str, slot: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
-        """Run a script of one slot with each of these arguments: one round trip, two when it is new there.
+    def slot_scripts(self, name: str, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Run a script for each of these: a slot, and arguments. One round trip, two when the script is new.
 
         Returns replies, and in the place of what was refused the error.
         """
-        script, keys = scripts.load(name), self.keys_of(name, slot)
-        commands = [("EVALSHA", script.sha, len(keys), *keys, *args) for args in calls]
-        replies = self.client.pipeline(*commands)
+        replies = self._pipeline(self._runs(name, calls, {slot for slot, _ in calls}))
         if any(isinstance(reply, NoScript) for reply in replies):
             # None of them has run, or some other process has just brought the script: they may run again.
-            replies = self.client.pipeline(("SCRIPT", "LOAD", script.source), *commands)[1:]
-        return [_read(reply, slot) for reply in replies]
+            replies = self._pipeline(self._runs(name, calls, set()))
+        return [_read(reply, slot) for reply, (slot, _) in zip(replies, calls, strict=True)]
+
+    def _runs(
+        self, name: str, calls: Sequence[tuple[str, Sequence[Any]]], knowing: set[str]
+    ) -> list[tuple[Any, ...]]:
+        """The commands that run a script. knowing: slots whose node has it; others are brought it first."""
+        script, commands = scripts.load(name), []
+        for slot, args in calls:
+            keys = self.keys_of(name, slot)
+            run = ("EVALSHA", script.sha) if slot in knowing else ("EVAL", script.source)
+            commands.append((*run, len(keys), *keys, *args))
+            knowing.add(slot)
+        return commands
+
+    def each_slot(self, name: str, slots: Iterable[str], *args: Any) -> dict[str, Any]:
+        """Run a script in each of these slots, likewise; what one refuses is raised."""
+        asked = list(dict.fromkeys(slots))
+        return dict(zip(asked, sound(self.slot_scripts(name, [(slot, args) for slot in asked])), strict=True))
 
     def script(self, name: str, keys: Sequence[str], *args: Any, slot: str = "") -> Any:
         """Run a script on these keys; what it refuses is raised."""
@@ -96,10 +111,34 @@ class Calls:
         """Run a single command."""
         return self.client.execute_command(*args)
 
+    def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run commands, each of one slot, in one round trip."""
+        return sound(self._pipeline(commands))
+
     def fields(self, key: str) -> dict[bytes, bytes]:
         """All fields of a hash."""
-        found: list[bytes] = self.command("HGETALL", key)
-        return dict(zip(found[::2], found[1::2], strict=True))
+        return _fields(self.command("HGETALL", key))
+
+    def fields_of_slots(self, name: str, slots: Iterable[str]) -> dict[str, dict[bytes, bytes]]:
+        """All fields of the hash `name` of each slot, in one round trip."""
+        asked = list(dict.fromkeys(slots))
+        found = self.commands([("HGETALL", self.keys.slot(slot, (name,))[0]) for slot in asked])
+        return dict(zip(asked, map(_fields, found), strict=True))
+
+    def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        return self.client.pipeline(*commands) if commands else []
+
+
+def sound(replies: list[Any]) -> list[Any]:
+    """The replies. Raises the first that is an error."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
+def _fields(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _read(reply: Any, slot: str) -> Any:

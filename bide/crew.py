@@ -75,15 +75,14 @@ class _Sum:
 
 
 def crew(store: Store, slots: Iterable[str], has_own_places: Callable[[str], bool]) -> tuple[Member, ...]:
-    """All workers, those that have lived longest first. One round trip a queue. Raises StoreUnavailable.
+    """All workers, those that have lived longest first. One round trip. Raises StoreUnavailable.
 
     has_own_places: whether a queue's tasks have places of their own in each worker;
         `Settings.has_own_places` has it. All others share theirs, so that these count once.
     """
     found: dict[str, _Sum] = {}
-    for slot in slots:
-        now_ms = store.now_ms()
-        rows, leases = store.slot_script("crew", slot, now_ms, SILENT_MS, MOST)
+    now_ms = store.now_ms()
+    for slot, (rows, leases) in store.each_slot("crew", slots, now_ms, SILENT_MS, MOST).items():
         for name, heard_ms, came_ms, free, admitted, leaves, tasks in rows:
             of = found.setdefault(name.decode(), _Sum())
             of.ages_ms.append(now_ms - came_ms)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from bide.calls import sound
 from bide.ids import TaskId
 from bide.records import TaskView, read_run, read_spec
 from bide.state import State
@@ -71,12 +72,8 @@ class Listing:
         self._store = store
 
     def page(self, tenant: str, filter: Filter, size: int, position: Position) -> Page:
-        """The next page of at most `size` tasks. One round trip for each queue in `position`."""
-        parts = {
-            slot: self._read(slot, tenant, filter, size, place)
-            for slot, place in position.items()
-            if place is not None
-        }
+        """The next page of at most `size` tasks, in one round trip."""
+        parts = self._read(tenant, filter, size, position)
         # What a queue has not shown yet may be newer than what another has shown.
         shown_ms = max((part.last_ms for part in parts.values() if part.next), default=0)
         merged = sorted(
@@ -103,12 +100,21 @@ class Listing:
             yield from page.tasks
             position = page.next
 
-    def _read(self, slot: str, tenant: str, filter: Filter, size: int, place: Place) -> _Part:
-        found, start, within, last_ms = self._store.slot_script(
-            "page", slot, tenant, filter.name, filter.state, filter.tag, *place, size, SCANNED
-        )
-        tasks = [_Found(_view(slot, *packed), Place(start.decode(), left)) for *packed, start, left in found]
-        return _Part(tasks, Place(start.decode(), within) if start else None, last_ms)
+    def _read(self, tenant: str, filter: Filter, size: int, position: Position) -> dict[str, _Part]:
+        """What each queue has from its place on."""
+        calls = [
+            (slot, (tenant, filter.name, filter.state, filter.tag, *place, size, SCANNED))
+            for slot, place in position.items()
+            if place is not None
+        ]
+        replies = sound(self._store.slot_scripts("page", calls))
+        return {slot: _part(slot, *reply) for (slot, _), reply in zip(calls, replies, strict=True)}
+
+
+def _part(slot: str, found: list[Any], start: bytes, within: int, last_ms: int) -> _Part:
+    """What page.lua returns."""
+    tasks = [_Found(_view(slot, *packed), Place(after.decode(), left)) for *packed, after, left in found]
+    return _Part(tasks, Place(start.decode(), within) if start else None, last_ms)
 
 
 def _view(slot: str, key: bytes, spec: bytes, run: bytes) -> TaskView:

@@ -72,7 +72,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname,
             "event": "log",
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
         branch = BRANCH.get()
         if branch is not None and branch.speaker is not None:
@@ -90,5 +90,17 @@ class JsonLines(logging.Formatter):
         try:
             return msgspec.json.encode(line).decode()
         except UnicodeEncodeError:  # half of a surrogate pair
-            sound = {key: str(text).encode("utf-8", "replace").decode() for key, text in line.items()}
+            sound = {
+                key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+                for key, value in line.items()
+            }
             return msgspec.json.encode(sound).decode()
+
+
+def _message(record: logging.LogRecord) -> str:
+    """What was logged. What cannot be shown is told so: logging itself would complain in lines of its own."""
+    try:
+        return str(record.getMessage())
+    except Exception as error:
+        said = f": {record.msg}" if isinstance(record.msg, str) else ""
+        return f"{record.pathname}:{record.lineno} logs what cannot be shown ({type(error).__name__}){said}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -102,14 +102,12 @@ class Reads:
         """How many tasks of a queue are in each state, for how long the first of them has waited, and whether
         the queue is paused. One round trip.
         """
-        now_ms = self._store.now_ms()
-        paused, since_ms, *told = self._store.slot_script("depth", slot)
-        tasks = {State(state.decode()): count for state, count in zip(told[::2], told[1::2], strict=True)}
-        return Depth(paused == 1, tasks, max(0, now_ms - since_ms) if since_ms else None)
+        return self.depths((slot,))[slot]
 
-    def depths(self, slot: str) -> dict[State, int]:
-        """How many tasks of a queue are in each state."""
-        return dict(self.depth(slot).tasks)
+    def depths(self, slots: Iterable[str]) -> dict[str, Depth]:
+        """The same of each of these queues. One round trip."""
+        now_ms = self._store.now_ms()
+        return {slot: _depth(told, now_ms) for slot, told in self._store.each_slot("depth", slots).items()}
 
     def attempts(self, id: TaskId, tenant: str) -> History:
         """What the task's attempts came to. Raises TaskNotFound."""
@@ -122,35 +120,44 @@ class Reads:
         return read_history(run, reply[2])
 
     def totals(self) -> Totals:
-        """What all tasks of all queues came to. One round trip a queue."""
+        """What all tasks of all queues came to. Two round trips."""
         return self.tally().total
 
     def tally(self, queues: Iterable[str] = ()) -> Tally:
-        """The same by queue and by day, too. One round trip a queue.
+        """The same by queue and by day, too.
 
         queues: to look at besides those that ever had a task. A worker looks at all that it knows, and
             reports its life to whichever it comes to first.
         """
-        slots: dict[str, dict[bytes, bytes]] = {}
-        for slot in {*self._store.slots(), *queues}:
-            slots[slot] = self._store.fields(self._store.keys.slot(slot, ("stats",))[0])
-        return tally(slots, self._store.now_ms())
+        slots = {*self._store.slots(), *queues}
+        return tally(self._store.fields_of_slots("stats", slots), self._store.now_ms())
 
-    def series(self, slot: str, minutes: int) -> dict[int, bytes]:
-        """The last so many minutes of a queue in which something happened, packed; `bide.series` reads them.
+    def series(self, slots: Sequence[str], minutes: int) -> dict[str, dict[int, bytes]]:
+        """The last so many minutes in which something happened, packed; `bide.series` reads them.
 
-        By minutes since 1970. One round trip.
+        By queue, and by minutes since 1970. One round trip.
         """
         last = self._store.now_ms() // 60_000
-        found = range(last - minutes + 1, last + 1)
-        fields = (f"m{minute}" for minute in found)
-        packed = self._store.command("HMGET", self._store.keys.slot(slot, ("series",))[0], *fields)
-        return {minute: value for minute, value in zip(found, packed, strict=True) if value is not None}
+        asked = range(last - minutes + 1, last + 1)
+        fields = [f"m{minute}" for minute in asked]
+        keys = [self._store.keys.slot(slot, ("series",))[0] for slot in slots]
+        packed = self._store.commands([("HMGET", key, *fields) for key in keys])
+        return {
+            slot: {minute: value for minute, value in zip(asked, values, strict=True) if value is not None}
+            for slot, values in zip(slots, packed, strict=True)
+        }
 
     def fleet(self, slot: str) -> Fleet:
         """What the autoscaler sees of a queue, and what was decided lately. One round trip."""
-        *seen, decisions = self._store.slot_script("fleet", slot, self._store.now_ms())
-        return Fleet(Seen(*seen), tuple(map(_decided, decisions)))
+        return self.fleets((slot,))[slot]
+
+    def fleets(self, slots: Iterable[str]) -> dict[str, Fleet]:
+        """The same of each of these queues. One round trip."""
+        told = self._store.each_slot("fleet", slots, self._store.now_ms())
+        return {
+            slot: Fleet(Seen(*seen), tuple(map(_decided, decisions)))
+            for slot, (*seen, decisions) in told.items()
+        }
 
     def unread_events(self, id: TaskId) -> tuple[Event, ...]:
         """A task's unread events, in the order they came."""
@@ -183,3 +190,10 @@ class Reads:
         ping_ms = (local() - before) * 1000
         info = StoreInfo.of(self._store.command("INFO", "server", "persistence"))
         return StoreHealth(info.server, info.version, info.durability, round(ping_ms, 3))
+
+
+def _depth(reply: Sequence[Any], now_ms: int) -> Depth:
+    """What depth.lua returns."""
+    paused, since_ms, *told = reply
+    tasks = {State(state.decode()): count for state, count in zip(told[::2], told[1::2], strict=True)}
+    return Depth(paused == 1, tasks, max(0, now_ms - since_ms) if since_ms else None)

@@ -83,25 +83,23 @@ class Store(Calls):
     def submit_all(
         self, submissions: Sequence[Submission], *, rate_limit: int = 0
     ) -> list[Accepted | BideError]:
-        """Accept tasks, each for itself, in one round trip a queue.
+        """Accept tasks, each for itself, in one round trip, and a few more for queues that are new.
 
-        Returns in order what `submit` would return, or raise.
+        Returns in order what `submit` would return, or raise. Of StoreUnavailable it is not known what was
+        accepted: only a repeat with idempotency keys is safe.
         """
-        answers: dict[int, Accepted | BideError] = {}
-        for queue in dict.fromkeys(submission.queue for submission in submissions):
-            places = [place for place, submission in enumerate(submissions) if submission.queue == queue]
-            calls = [self._asked_for(submissions[place], rate_limit) for place in places]
-            replies = self.slot_scripts("submit", queue, calls)
-            if any(isinstance(reply, Unregistered) for reply in replies):
-                self.register(queue)
-                replies = self.slot_scripts("submit", queue, calls)
-            for place, arguments, reply in zip(places, calls, replies, strict=True):
-                answers[place] = (
-                    reply
-                    if isinstance(reply, BideError)
-                    else self._accepted(submissions[place], arguments, reply)
-                )
-        return [answers[place] for place in range(len(submissions))]
+        calls = [(each.queue, self._asked_for(each, rate_limit)) for each in submissions]
+        replies = self.slot_scripts("submit", calls)
+        unheard = [place for place, reply in enumerate(replies) if isinstance(reply, Unregistered)]
+        for queue in dict.fromkeys(calls[place][0] for place in unheard):
+            self.register(queue)
+        again = self.slot_scripts("submit", [calls[place] for place in unheard])
+        for place, reply in zip(unheard, again, strict=True):
+            replies[place] = reply
+        return [
+            reply if isinstance(reply, BideError) else self._accepted(submission, arguments, reply)
+            for submission, (_, arguments), reply in zip(submissions, calls, replies, strict=True)
+        ]
 
     def _asked_for(self, submission: Submission, rate_limit: int) -> tuple[Any, ...]:
         """The arguments of submit.lua, with a new id."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 import msgspec
 from chalice.app import Response
 from msgspec import Meta, Raw
 
-from bide.errors import BideError
+from bide.errors import BideError, TooLarge
 from bide.replies import Accepted, Need
 from bide.submission import Submission
-from chalice_app import fields, problems, wire
-from chalice_app.limits import MAX_BATCH, MAX_BATCH_BYTES
-from chalice_app.requests import read_body
+from chalice_app import problems, wire
+from chalice_app.errors import InvalidRequest, MalformedJson
+from chalice_app.limits import MAX_BATCH, MAX_BATCH_BYTES, MAX_BODY_BYTES, MAX_DEPTH
+from chalice_app.requests import decoded, read_body
 from chalice_app.routing import Call, Routes
 from chalice_app.services import Services
 from chalice_app.submission import BatchItem, accepted_view, submission_of
@@ -25,10 +27,13 @@ routes: Final = Routes()
 class BatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/batches`; each item is a BatchItem, decoded by itself."""
 
-    items: Annotated[list[Any], Meta(min_length=1, max_length=MAX_BATCH)]
+    items: Annotated[list[Raw], Meta(min_length=1, max_length=MAX_BATCH)]
 
 
 _BODY: Final = msgspec.json.Decoder(BatchBody)
+_ITEM: Final = msgspec.json.Decoder(BatchItem)
+_AROUND: Final = 2
+"""Levels of nesting around an item: the body and the array."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -41,23 +46,36 @@ class _Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 def submit_batch(call: Call) -> Response:
     """Accept up to a hundred tasks, each for itself: 202 with a task or a problem for each."""
     services = call.services
-    items = read_body(call.request, _BODY, MAX_BATCH_BYTES).items
-    asked = [_read(call, item) for item in items]
+    if "idempotency-key" in call.request.headers:
+        raise InvalidRequest(
+            "A batch has no Idempotency-Key: give each item an `idempotency_key` of its own."
+        )
+    items = read_body(call.request, _BODY, MAX_BATCH_BYTES, MAX_DEPTH + _AROUND).items
+    asked = [_read(call, bytes(item)) for item in items]
     submissions = [each for each in asked if isinstance(each, Submission)]
     answers = services.store.submit_all(submissions, rate_limit=services.settings.rate_limit)
     _wake(services, [answer for answer in answers if isinstance(answer, Accepted)])
     tasks = iter([_answer(call, *each) for each in zip(submissions, answers, strict=True)])
     shown = [next(tasks) if isinstance(each, Submission) else _problem(each) for each in asked]
-    return wire.respond(202, _encode({"items": shown}))
+    return wire.respond(202, _encode({"items": shown}), _retry_after(answers))
 
 
-def _read(call: Call, item: Any) -> Submission | BideError:
+def _retry_after(answers: Sequence[Accepted | BideError]) -> dict[str, str]:
+    """The header by which all may be sent again that were refused for a while."""
+    refused = [problems.headers_of(answer) for answer in answers if isinstance(answer, BideError)]
+    waits = [headers["Retry-After"] for headers in refused if "Retry-After" in headers]
+    return {"Retry-After": max(waits, key=int)} if waits else {}
+
+
+def _read(call: Call, item: bytes) -> Submission | BideError:
+    """What an item asks for, or its own fault. Raises MalformedJson: then the whole body is no JSON."""
     try:
-        try:
-            body = msgspec.convert(item, BatchItem)
-        except msgspec.ValidationError as error:
-            raise fields.explain(item, BatchItem, error) from error
+        if len(item) > MAX_BODY_BYTES:
+            raise TooLarge(f"The item has {len(item)} bytes; at most {MAX_BODY_BYTES} are taken.")
+        body = decoded(item, _ITEM)
         return submission_of(body, body.idempotency_key, call.services, call.tenant)
+    except MalformedJson:
+        raise
     except BideError as error:
         return error
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bide.bulk import Kind, Known, Wanted
 from chalice_app.limits import MAX_CODE_LENGTH, MAX_NAME_LENGTH, MAX_RATE, MIN_RATE
+from chalice_app.submission import TAG_WORDS, Tag
 from chalice_app.wire import time_text
 
 _Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)] | UnsetType
-_Tag = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$")] | UnsetType
+_Tag = Tag | UnsetType
 _Code = Annotated[str, Meta(min_length=1, max_length=MAX_CODE_LENGTH)] | UnsetType
 
 
 class PurgeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/queues/{queue}/purge`; what is left out means every failed task."""
+
+    WORDS: ClassVar[Mapping[str, str]] = {"tag": TAG_WORDS}
 
     dry_run: bool = True
     """Only count. The default: whoever means it says so."""
@@ -29,6 +33,8 @@ class PurgeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class RedriveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/queues/{queue}/redrive`."""
+
+    WORDS: ClassVar[Mapping[str, str]] = PurgeBody.WORDS
 
     dry_run: bool = True
     name: _Name = UNSET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +22,7 @@ _OUT_OF_RANGE: Final = f"Number out of range: integers have up to {_MAX_DIGITS} 
 def explain(body: Any, kind: type[msgspec.Struct], error: msgspec.ValidationError) -> InvalidFields:
     """What to raise for a body that was refused with `error` where one like `kind` is expected.
 
-    `kind.LATER` may name fields that a later version takes.
+    `kind.LATER` may name fields that a later version takes, and `kind.WORDS` say of fields what they take.
     """
     if not isinstance(body, dict):
         return InvalidFields([FieldError("", "The body must be a JSON object.")])
@@ -51,15 +51,16 @@ def explain_number_of_task(raw: bytes) -> InvalidFields | InvalidArguments:
 
 
 def _wrong_fields(body: dict[str, Any], kind: type[msgspec.Struct]) -> Iterator[FieldError]:
+    words: Mapping[str, str] = getattr(kind, "WORDS", {})
     for field in msgspec.structs.fields(kind):
         if field.name not in body:
             if field.required:
                 yield FieldError(_pointer(field.name), "This field is required.")
             continue
         try:
-            msgspec.convert(body[field.name], field.type)
+            msgspec.json.decode(msgspec.json.encode(body[field.name]), type=field.type)
         except msgspec.ValidationError as error:
-            yield FieldError(_pointer(field.name), f"{error}.")
+            yield FieldError(_pointer(field.name), words.get(field.name) or f"{error}.")
 
 
 def _pointer(*path: str | int) -> str:

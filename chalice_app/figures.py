@@ -27,7 +27,7 @@ def show_series(call: Call) -> Response:
     queues = [each for each in call.services.all_queues() if queue in ("", each)]
     if not queues:
         raise QueueNotFound
-    packed = {each: call.services.reads.series(each, minutes) for each in queues}
+    packed = call.services.reads.series(queues, minutes)
     found = {each: series.read_minutes(of_queue) for each, of_queue in packed.items()}
     return wire.respond(200, chart_json(series.chart(found, minutes, name), minutes))
 
@@ -38,6 +38,7 @@ def show_metrics(call: Call) -> Response:
     from chalice_app import metrics  # only who asks for it pays for loading it
 
     reads, queues = call.services.reads, call.services.all_queues()
-    now = {queue: metrics.QueueNow(reads.depth(queue), reads.fleet(queue).seen) for queue in queues}
+    depths, fleets = reads.depths(queues), reads.fleets(queues)
+    now = {queue: metrics.QueueNow(depths[queue], fleets[queue].seen) for queue in queues}
     text = metrics.metrics_text(reads.tally(queues), now)
     return Response(body=text, headers={"Content-Type": metrics.MEDIA_TYPE})

@@ -19,6 +19,7 @@ from chalice_app.errors import InvalidRequest
 from chalice_app.limits import MAX_NAME_LENGTH, MAX_PAGE_SIZE, PAGE_SIZE
 from chalice_app.queues import known_queue
 from chalice_app.routing import Call, Routes
+from chalice_app.submission import TAG_WORDS
 
 routes: Final = Routes()
 
@@ -34,7 +35,8 @@ _WRONG_TOKEN: Final = (
 class _Token(msgspec.Struct, frozen=True, array_like=True):
     filters: bytes
     """Digest of what the list was asked for."""
-    position: dict[str, tuple[str, int] | None]
+    position: dict[str, tuple[str, int]]
+    """Of queues that have more."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -72,7 +74,7 @@ def _filter(asked: query.Parameters) -> Filter:
     if state and state not in list(State):
         raise InvalidRequest(f"There is no state {state!r}; there are {', '.join(State)}.")
     if tag and not _TAG.fullmatch(tag):
-        raise InvalidRequest("A tag has 1 to 64 characters, each one of a-z, 0-9, _ and -.")
+        raise InvalidRequest(TAG_WORDS)
     return Filter(name, state, tag)
 
 
@@ -82,9 +84,7 @@ def _digest(tenant: str, queue: str, filter: Filter) -> bytes:
 
 
 def _token(digest: bytes, position: Position) -> str:
-    places = {
-        slot: None if place is None else (place.start, place.within) for slot, place in position.items()
-    }
+    places = {slot: (place.start, place.within) for slot, place in position.items() if place is not None}
     return base64.urlsafe_b64encode(_pack(_Token(digest, places))).decode().rstrip("=")
 
 
@@ -98,7 +98,7 @@ def _position(text: str, digest: bytes, slots: list[str]) -> dict[str, Place | N
     for slot, place in token.position.items():
         if slot not in slots:
             raise InvalidRequest(_WRONG_TOKEN)
-        position[slot] = None if place is None else _place(*place)
+        position[slot] = _place(*place)
     if token.filters != digest:
         raise InvalidRequest(_WRONG_TOKEN)
     return position

@@ -56,8 +56,8 @@ def retry_after(view: TaskView, now_ms: int) -> int:
     end_ms, slack_ms = found
     left_ms = from_ms - now_ms + min(end_ms - age_ms, LONGEST_PREDICTION * 1000)
     seconds = _whole_seconds(left_ms, slack_ms)
-    if run.state is State.READY and not run.started_ms:
-        # Nothing tells when its turn comes.
+    if (run.state is State.READY and not run.started_ms) or 0 < run.due_ms <= now_ms:
+        # Nothing tells when its turn comes: there may be no worker, or its queue may be paused.
         return max(seconds, _by_age(view, now_ms))
     return seconds
 
@@ -77,10 +77,10 @@ def _next_end(ordered: Sequence[int], age_ms: int) -> tuple[int, int] | None:
         if reached >= _CROWD and reached * _PART >= len(ahead):
             break
     else:  # one may end at any time, from a little before the first of them on
-        end_ms, slack_ms = max(first - first // _PART, age_ms + age_ms // _PART), 0
-    if len(ahead) * _PART < len(ordered):
+        end_ms, slack_ms = age_ms + age_ms // _PART, 0
         # What few have reached, few durations tell: there may well be others between.
-        end_ms = min(end_ms, age_ms + age_ms // _PART)
+        if len(ahead) * _PART >= len(ordered):
+            end_ms = max(first - first // _PART, end_ms)
     # Right after a crowd, its last ones may be a little later than ever before.
     crowd = passed - bisect_left(ordered, age_ms - 2 * _slack_ms(age_ms))
     if crowd * _PART >= len(ordered):
@@ -93,7 +93,7 @@ def _by_age(view: TaskView, now_ms: int, longest_ms: int = 0) -> int:
 
     A client then learns of the end late by at most that. Progress tells more; and a task that has outlived
     all of its kind, which took up to `longest_ms`, is likely to go on for as long as it has done so.
-    A parked one goes on no longer than until it is due.
+    A parked one goes on no longer than until it is due; one that is overdue, for a quarter of that time.
     """
     run = view.run
     if run.state in (State.SCHEDULED, State.RETRYING):
@@ -129,4 +129,6 @@ def _whole_seconds(ms: int, slack_ms: int) -> int:
 
 
 def _seconds_until(due_ms: int, now_ms: int) -> int:
-    return max(0, math.ceil((due_ms - now_ms) / 1000))
+    if due_ms > now_ms:
+        return math.ceil((due_ms - now_ms) / 1000)
+    return min(LONGEST_RETRY_AFTER, (now_ms - due_ms) // _PART // 1000)

@@ -111,7 +111,7 @@ def answer(error: Exception, request: Request | None, headers: Mapping[str, str]
     problem = describe(error)
     if problem is None or not isinstance(error, BideError):
         return _internal(error, request)
-    return _response(problem, {**_headers(error), **headers})
+    return _response(problem, {**headers_of(error), **headers})
 
 
 def describe(error: Exception) -> Problem | None:
@@ -161,7 +161,8 @@ def _field_errors(error: BideError) -> tuple[FieldError, ...]:
     return ()
 
 
-def _headers(error: BideError) -> dict[str, str]:
+def headers_of(error: BideError) -> dict[str, str]:
+    """What the answer to such an error has beside its body."""
     match error:
         case Closed():
             return {"Retry-After": str(error.retry_after or CLOSED_RETRY_AFTER)}

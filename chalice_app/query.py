@@ -12,8 +12,10 @@ Parameters = Mapping[str, str]
 
 
 def parameters(request: Request, known: Sequence[str]) -> Parameters:
-    """The query, each parameter of it once. Raises InvalidRequest for what is not known, or no text."""
-    given: Parameters = request.query_params or {}
+    """The query. Raises InvalidRequest for what is not known, empty, given twice, or no text."""
+    given = request.query_params
+    if given is None:
+        return {}
     for name, value in given.items():
         if name not in known:
             raise InvalidRequest(f"There is no parameter {name[:100]!a} here; there are {', '.join(known)}.")
@@ -21,6 +23,10 @@ def parameters(request: Request, known: Sequence[str]) -> Parameters:
             value.encode()
         except UnicodeEncodeError as error:  # half of a surrogate pair, which no store takes
             raise InvalidRequest(f"{name} is not UTF-8.") from error
+        if not value:
+            raise InvalidRequest(f"{name} is empty: give it a value, or leave it out.")
+        if len(given.getlist(name)) > 1:
+            raise InvalidRequest(f"{name} is given more than once; it has one value.")
     return given
 
 

@@ -42,7 +42,8 @@ class QueuesJson(msgspec.Struct, frozen=True):
 def list_queues(call: Call) -> Response:
     """List every queue."""
     services = call.services
-    found = [_json(name, services.reads.depth(name)) for name in services.all_queues()]
+    depths = services.reads.depths(services.all_queues())
+    found = [_json(name, depth) for name, depth in depths.items()]
     return wire.respond(200, _encode(QueuesJson(found)))
 
 

@@ -37,22 +37,32 @@ _Decoded = TypeVar("_Decoded")
 
 
 def read_body(
-    request: Request, decoder: msgspec.json.Decoder[_Body], most_bytes: int = MAX_BODY_BYTES
+    request: Request,
+    decoder: msgspec.json.Decoder[_Body],
+    most_bytes: int = MAX_BODY_BYTES,
+    most_levels: int = MAX_DEPTH,
 ) -> _Body:
     """The body, a JSON object of at most `most_bytes` that fits the decoder's type.
 
-    A missing Content-Type passes for JSON. Raises UnsupportedMediaType, TooLarge,
-    MalformedJson, InvalidRequest (too deep) and InvalidFields.
+    A missing Content-Type passes for JSON. Raises UnsupportedMediaType, TooLarge, and what `decoded` raises.
     """
     raw = _raw_body(request, most_bytes)
     _expect_json(request)
     if not raw:
         raise MalformedJson("The body is empty; a JSON object is expected.")
+    return decoded(raw, decoder, most_levels)
+
+
+def decoded(raw: bytes, decoder: msgspec.json.Decoder[_Body], most_levels: int = MAX_DEPTH) -> _Body:
+    """A JSON object that fits the decoder's type.
+
+    Raises MalformedJson, InvalidRequest (too deep), InvalidFields and InvalidArguments.
+    """
     try:
         body = _decode(raw, decoder.decode)
     except msgspec.ValidationError as error:
-        raise _explained(raw, decoder.type, error) from error
-    _check_depth(raw)
+        raise _explained(raw, decoder.type, error, most_levels) from error
+    _check_depth(raw, most_levels)
     return body
 
 
@@ -102,13 +112,15 @@ def _decode(raw: bytes, decode: Callable[[bytes], _Decoded]) -> _Decoded:
         raise _too_deep() from error
 
 
-def _explained(raw: bytes, kind: type[msgspec.Struct], error: msgspec.ValidationError) -> BideError:
+def _explained(
+    raw: bytes, kind: type[msgspec.Struct], error: msgspec.ValidationError, most_levels: int
+) -> BideError:
     """What to raise for a refused body: the decoder stopped at the first thing that did not fit."""
     try:
         body = _decode(raw, msgspec.json.decode)
     except msgspec.ValidationError:
         return fields.explain_number_of_task(raw)
-    _check_depth(raw)
+    _check_depth(raw, most_levels)
     return fields.explain(body, kind, error)
 
 
@@ -134,19 +146,19 @@ def _raw_body(request: Request, most_bytes: int) -> bytes:
     return raw if isinstance(raw, bytes) else raw.encode()
 
 
-def _check_depth(raw: bytes) -> None:
+def _check_depth(raw: bytes, most: int = MAX_DEPTH) -> None:
     """Refuse valid JSON that is nested too deeply, as later readers recurse."""
-    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+    if raw.count(b"[") + raw.count(b"{") <= most:
         return
     brackets = _STRING.sub(b"", raw).translate(_BRACKETS, _ALL_ELSE)
-    for _ in range(MAX_DEPTH):  # each round takes the innermost level away
+    for _ in range(most):  # each round takes the innermost level away
         brackets = brackets.replace(b"[]", b"")
     if brackets:
-        raise _too_deep()
+        raise _too_deep(most)
 
 
-def _too_deep() -> InvalidRequest:
-    return InvalidRequest(f"The body is nested too deeply: at most {MAX_DEPTH} levels are taken.")
+def _too_deep(most: int = MAX_DEPTH) -> InvalidRequest:
+    return InvalidRequest(f"The body is nested too deeply: at most {most} levels are taken.")
 
 
 def _sentence(message: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from chalice.app import Blueprint, Chalice, Request, Response
 
+from bide.errors import StoreUnavailable
 from bide.whose import REQUEST_ID
 from chalice_app import auth, problems
 from chalice_app.errors import Forbidden, MethodNotAllowed, NotFound
@@ -20,7 +21,7 @@ METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One admitted request. `tenant` is empty where a route is open to all."""
+    """One admitted request. Outside local mode `tenant` is empty where a route is open to all."""
 
     request: Request
     services: Services
@@ -74,19 +75,30 @@ def _guarded(routes: Blueprint, view: View, public: bool, operator: bool = False
     def handler(**parameters: str) -> Response:
         request = routes.current_request
         before = REQUEST_ID.set(str(request.context.get("requestId") or ""))
+        caller = auth.NOBODY
         try:
             services = PROVIDER.get()
             auth.check_origin(services.settings, request.headers)
-            caller = auth.NOBODY if public else auth.authenticate(services.settings, request.headers)
+            if services.settings.local or not public:
+                caller = auth.authenticate(services.settings, request.headers)
             if operator and not caller.is_operator:
                 raise Forbidden
             return view(Call(request, services, caller.tenant, caller.is_operator), **parameters)
         except Exception as error:
-            return problems.answer(error, request)
+            return problems.answer(_fit_for(caller, error), request)
         finally:
             REQUEST_ID.reset(before)
 
     return handler
+
+
+def _fit_for(caller: auth.Caller, error: Exception) -> Exception:
+    """The error, without its reason where that may name hosts, which are the operator's business alone."""
+    if caller.is_operator or not isinstance(error, StoreUnavailable):
+        return error
+    bare = StoreUnavailable()
+    bare.__cause__ = error  # for the log
+    return bare
 
 
 def close_gaps(app: Chalice) -> None:

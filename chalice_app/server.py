@@ -71,8 +71,9 @@ def show_workers(call: Call) -> Response:
 def show_scaling(call: Call) -> Response:
     """Show what the autoscaler sees of each queue, and what was decided lately."""
     store, reads = call.services.store, call.services.reads
-    fleets = {queue: (store.limits(queue), reads.fleet(queue)) for queue in call.services.queues}
-    return wire.respond(200, scaling.scaling_json(fleets))
+    fleets = reads.fleets(call.services.queues)
+    seen = {queue: (store.limits(queue), fleet) for queue, fleet in fleets.items()}
+    return wire.respond(200, scaling.scaling_json(seen))
 
 
 @routes.get("/v1/stats")
@@ -83,6 +84,6 @@ def show_stats(call: Call) -> Response:
 
 
 def _show(call: Call, gate: Gate, *, by_queue: bool = False) -> Response:
-    reads = call.services.reads
-    left = {slot: reads.depth(slot).left for slot in call.services.store.slots()}
+    depths = call.services.reads.depths(call.services.store.slots())
+    left = {slot: depth.left for slot, depth in depths.items()}
     return wire.respond(200, wire.gate_json(gate, left, by_queue=by_queue))

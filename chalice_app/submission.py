@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final
 
@@ -30,8 +31,8 @@ from chalice_app.services import Services
 
 _FINGERPRINT_BYTES: Final = 16
 
-
-_Tag = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$(?!\\n)")]
+TAG_WORDS: Final = "A tag has 1 to 64 characters, each one of a-z, 0-9, _ and -."
+Tag = Annotated[str, Meta(pattern="^[a-z0-9_-]{1,64}$(?!\\n)")]
 
 
 class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +40,11 @@ class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     LATER: ClassVar[frozenset[str]] = frozenset({"callback_url"})
     """Fields that a later version takes."""
+    WORDS: ClassVar[Mapping[str, str]] = {
+        "unique": f"Expected 1 to {MAX_UNIQUE_LENGTH} visible ASCII characters.",
+        "tags": f"Expected at most {MAX_TAGS} tags. {TAG_WORDS}",
+    }
+    """What fields take, where a pattern says it."""
 
     name: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)]
     args: dict[str, Any] = {}
@@ -51,11 +57,16 @@ class SubmissionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires: Annotated[float, Meta(gt=0, le=MAX_DELAY_SECONDS)] | UnsetType = UNSET
     """Seconds from now until it is given up unless it has started."""
     unique: Annotated[str, Meta(pattern=f"^[!-~]{{1,{MAX_UNIQUE_LENGTH}}}$(?!\\n)")] | UnsetType = UNSET
-    tags: Annotated[list[_Tag], Meta(max_length=MAX_TAGS)] = []
+    tags: Annotated[list[Tag], Meta(max_length=MAX_TAGS)] = []
 
 
 class BatchItem(SubmissionBody, frozen=True, forbid_unknown_fields=True):
     """One submission of a batch."""
+
+    WORDS: ClassVar[Mapping[str, str]] = {
+        **SubmissionBody.WORDS,
+        "idempotency_key": f"Expected 1 to {MAX_KEY_LENGTH} visible ASCII characters.",
+    }
 
     idempotency_key: Annotated[str, Meta(pattern=f"^[!-~]{{1,{MAX_KEY_LENGTH}}}$(?!\\n)")] = ""
 
@@ -89,6 +100,10 @@ def submission_of(body: SubmissionBody, key: str, services: Services, tenant: st
     args = _encode(body.args).decode()
     definition.decode_args(args)
     expires_s = definition.expires_s if body.expires is UNSET else body.expires
+    expires_ms = _duration_ms(expires_s)
+    if expires_s and expires_ms <= (run_at_ms - services.store.now_ms() if run_at_ms else delay_ms):
+        early = f"It would expire before it is due: `expires` ({expires_s:g} s) counts from the submission."
+        raise InvalidFields([FieldError("/expires", early)])
     tags = tuple(dict.fromkeys(body.tags))
     return Submission(
         name=body.name,
@@ -104,7 +119,7 @@ def submission_of(body: SubmissionBody, key: str, services: Services, tenant: st
         priority=body.priority,
         unique="" if body.unique is UNSET else body.unique,
         tags=tags,
-        expires_ms=_duration_ms(expires_s),
+        expires_ms=expires_ms,
         deadline_ms=_duration_ms(definition.deadline_s),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable
 
 import pytest
@@ -11,31 +12,21 @@ from api_client import Api
 from chalice.test import Client
 from hand_worker import HandWorker
 
+from bide.connection import Client as StoreClient
+from bide.errors import StoreUnavailable
 from bide.settings import Settings
+from chalice_app import operations
 from chalice_app.services import Services
 
-PROTECTED = [
-    ("POST", "/v1/tasks"),
-    ("GET", "/v1/tasks/x"),
-    ("POST", "/v1/tasks/x/cancel"),
-    ("POST", "/v1/tasks/x/events/x"),
-    ("GET", "/v1/stats"),
-    ("GET", "/v1/workers"),
-    ("GET", "/v1/queues"),
-    ("GET", "/v1/queues/x"),
-    ("POST", "/v1/queues/x/pause"),
-    ("POST", "/v1/queues/x/resume"),
-    ("GET", "/v1/server"),
-    ("POST", "/v1/server/close"),
-    ("POST", "/v1/server/drain"),
-    ("POST", "/v1/server/open"),
-]
+DESCRIBED = {
+    (method.upper(), re.sub(r"{\w+}", "x", path)): operation
+    for path, methods in operations.paths({}).items()
+    for method, operation in methods.items()
+    if method != "parameters"
+}
+PROTECTED = [route for route, operation in DESCRIBED.items() if "security" not in operation]
 FOR_OPERATORS = [
-    ("POST", "/v1/queues/x/pause"),
-    ("POST", "/v1/queues/x/resume"),
-    ("POST", "/v1/server/close"),
-    ("POST", "/v1/server/drain"),
-    ("POST", "/v1/server/open"),
+    route for route, operation in DESCRIBED.items() if "operator" in operation.get("description", "")
 ]
 OPEN = ["/", "/docs", "/healthz", "/openapi.json"]
 NOWHERE = {"host": "api.example.com", "origin": "https://www.example.com"}
@@ -137,6 +128,35 @@ def test_what_operates_the_server_needs_an_operators_key(public: Api, method: st
     assert "BIDE_OPERATOR_KEY_HASHES" in refused.json["detail"]
     admitted = public.request(method, path, headers={"Authorization": "Bearer operator"})
     assert admitted.status not in (401, 403)
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "is_told"),
+    [
+        ("/v1/tasks", "first", False),
+        ("/metrics", "second", False),
+        ("/v1/tasks", "operator", True),
+        ("/healthz", "operator", False),
+    ],
+)
+def test_where_the_store_is_stays_among_operators(
+    public: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    key: str,
+    is_told: bool,
+) -> None:
+    """The route /healthz is open, and looks at nobody's key."""
+
+    def unreachable(*_: object) -> None:
+        raise StoreUnavailable("The store cannot be used: no route (10.0.0.1:6379)")
+
+    monkeypatch.setattr(StoreClient, "_ask", unreachable)
+    reply = public.get(path, authorization=f"Bearer {key}")
+    assert (reply.status, reply.code) == (503, "STORE_UNAVAILABLE")
+    assert ("10.0.0.1" in reply.json["detail"]) is is_told
+    assert "10.0.0.1" in caplog.text
 
 
 def test_an_operators_key_does_what_an_api_key_does(public: Api) -> None:

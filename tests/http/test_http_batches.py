@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from api_client import Api
+from chalice.test import Client
 from hand_worker import HandWorker
 
+from bide.settings import Settings
+from chalice_app.limits import MAX_BODY_BYTES, MAX_DEPTH
 from chalice_app.services import Services
 
 
@@ -34,7 +39,7 @@ def test_each_item_has_a_task_or_a_problem_of_its_own(api: Api) -> None:
     assert no_object["problem"]["code"] == "INVALID_REQUEST"
 
 
-def test_a_hundred_tasks_take_one_round_trip_a_queue(
+def test_a_hundred_tasks_of_two_queues_take_one_round_trip(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for queue in ("default", "orders"):
@@ -49,7 +54,7 @@ def test_a_hundred_tasks_take_one_round_trip_a_queue(
     monkeypatch.setattr(services.store.client, "_ask", counted)
     items = [_add(queue=("default", "orders")[number % 2]) for number in range(100)]
     assert all("task" in item for item in _batch(api, *items))
-    assert asked == [50, 50]
+    assert asked == [100]
 
 
 def test_keys_make_items_safe_to_repeat_and_unique_values_hold_others_off(api: Api) -> None:
@@ -72,10 +77,82 @@ def test_too_few_and_too_many_are_refused(api: Api, items: Any) -> None:
     assert (reply.status, reply.pointers) == (422, ["/items"])
 
 
+def test_a_number_out_of_range_is_its_items_own_fault(api: Api) -> None:
+    good = b'{"name":"add","args":{"a":1}}'
+    reply = api.request(
+        "POST", "/v1/batches", b'{"items":[%s,{"name":"echo","args":{"value":[1e400]}},%s]}' % (good, good)
+    )
+    first, wrong, last = reply.json["items"]
+    assert "task" in first
+    assert "task" in last
+    assert wrong["problem"]["code"] == "INVALID_ARGUMENTS"
+    assert wrong["problem"]["errors"][0]["pointer"] == "/args/value/0"
+
+
+def test_an_item_is_no_larger_than_a_body(api: Api) -> None:
+    large, good = _batch(api, {"name": "echo", "args": {"value": "x" * MAX_BODY_BYTES}}, _add())
+    assert (large["problem"]["status"], large["problem"]["code"]) == (413, "TOO_LARGE")
+    assert "task" in good
+
+
+def test_an_item_has_as_many_levels_as_a_body_may_have(api: Api) -> None:
+    def nested(levels: int) -> bytes:
+        return b'{"items":[{"name":"echo","args":{"value":%s}}]}' % (
+            b"[" * (levels - 2) + b"]" * (levels - 2)
+        )
+
+    (item,) = api.request("POST", "/v1/batches", nested(MAX_DEPTH)).json["items"]
+    assert "task" in item
+    deeper = api.request("POST", "/v1/batches", nested(MAX_DEPTH + 1))
+    assert (deeper.status, deeper.code) == (400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("value", [b"NaN", b'"\xff"', b'"\\ud800"', b"[", b"[" * 100_000 + b"]" * 100_000])
+def test_a_batch_that_is_no_json_is_refused_as_a_whole(api: Api, value: bytes) -> None:
+    body = b'{"items":[{"name":"echo","args":{"value":1}},{"name":"echo","args":{"value":%s}}]}' % value
+    reply = api.request("POST", "/v1/batches", body)
+    assert (reply.status, reply.code in ("MALFORMED_JSON", "INVALID_REQUEST")) == (400, True)
+    assert api.get("/v1/tasks").json["tasks"] == []
+
+
+def test_an_items_key_is_told_in_words_what_it_may_be(api: Api) -> None:
+    (item,) = _batch(api, _add(idempotency_key="two words"))
+    (wrong,) = item["problem"]["errors"]
+    assert wrong == {"pointer": "/idempotency_key", "detail": "Expected 1 to 255 visible ASCII characters."}
+
+
+def test_a_field_that_no_batch_has_is_pointed_at(api: Api) -> None:
+    reply = api.post("/v1/batches", {"items": [_add()], "queue": "vms"})
+    assert (reply.status, reply.pointers) == (422, ["/queue"])
+
+
+def test_a_batch_does_not_pass_over_a_key_that_it_would_not_keep(api: Api) -> None:
+    reply = api.post("/v1/batches", {"items": [_add()]}, idempotency_key="k")
+    assert (reply.status, reply.code) == (400, "INVALID_REQUEST")
+    assert "idempotency_key" in reply.json["detail"]
+
+
 def test_a_closed_server_refuses_each(api: Api) -> None:
     api.submit()
     api.post("/v1/server/close", {"reason": "moving"})
     assert [item["problem"]["code"] for item in _batch(api, _add(), _add())] == ["CLOSED", "CLOSED"]
+
+
+def test_what_is_refused_for_a_while_says_for_how_long(
+    serve: Callable[..., Services], settings: Settings, client: Client
+) -> None:
+    serve(dataclasses.replace(settings, rate_limit=1))
+    api = Api(client)
+    limited = api.post("/v1/batches", {"items": [_add(), _add(), {"name": "nosuch"}]})
+    assert [item.get("problem", {}).get("code") for item in limited.json["items"]] == [
+        None, "RATE_LIMITED", "UNKNOWN_TASK"
+    ]  # fmt: skip
+    assert limited.headers["retry-after"] == "1"
+    api.post("/v1/server/close", {"reason": "moving", "retry_after": 120})
+    assert api.post("/v1/batches", {"items": [_add()]}).headers["retry-after"] == "120"
+    api.post("/v1/server/open")
+    unknown = api.post("/v1/batches", {"items": [{"name": "nosuch"}]})
+    assert "retry-after" not in unknown.headers
 
 
 def test_higher_priorities_are_leased_first_and_equals_in_their_order(api: Api, worker: HandWorker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -84,6 +85,8 @@ def test_failed_tasks_come_by_when_they_failed(api: Api, worker: HandWorker) -> 
     [
         "page_size=0", "page_size=101", "page_size=x", "page_size=-1", "state=done", "tag=A", "tag=a%20b",
         "page_token=x", "page_token=%F0%9F%98%80", "page_token=gqFhoWI", "nosuch=1", f"name={'x' * 200}",
+        "queue=default&queue=vms", "state=ready&%73tate=failed", "page_size=1&page_size=1",
+        "queue=", "name=", "state=", "tag=", "page_size=", "page_token=",
     ],
 )  # fmt: skip
 def test_a_question_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
@@ -97,6 +100,20 @@ def test_a_token_of_another_list_is_refused(api: Api) -> None:
     token = api.get("/v1/tasks?page_size=1").json["next_page_token"]
     assert api.get(f"/v1/tasks?page_size=1&page_token={token}").status == 200
     assert api.get(f"/v1/tasks?name=echo&page_token={token}").code == "INVALID_REQUEST"
+
+
+def test_a_token_tells_of_queues_alone_that_have_more(api: Api) -> None:
+    """There may be many, and a URL is not long."""
+    api.submit(queue="orders")
+    for _ in range(2):
+        api.submit()
+    token, queues = "", []
+    for _ in range(2):
+        reply = api.get(f"/v1/tasks?page_size=1{token}").json
+        told = reply["next_page_token"]
+        token, raw = f"&page_token={told}", base64.urlsafe_b64decode(told + "=" * (-len(told) % 4))
+        queues.append([queue for queue in (b"default", b"orders") if queue in raw])
+    assert queues == [[b"default", b"orders"], [b"orders"]]
 
 
 def test_an_unknown_queue_is_not_found(api: Api) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from api_client import Api
@@ -86,6 +87,43 @@ def test_large_counters_are_told_to_the_last_digit(api: Api, services: Services)
     key = services.store.keys.slot("default", ("stats",))[0]
     services.store.command("HSET", key, "succeeded", 123_456_789_012)
     assert scrape(api)["bide_tasks_finished_total"]["default", "succeeded"] == 123_456_789_012
+
+
+def test_counters_only_grow_whatever_becomes_of_their_tasks(
+    api: Api, services: Services, worker: HandWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[tuple[str, ...], float]] = []
+
+    def look() -> None:
+        found = scrape(api)
+        told.append(
+            {(name, *key): n for name in found if name.endswith("_total") for key, n in found[name].items()}
+        )
+
+    ids = [api.submit().json["id"] for _ in range(5)]
+    for lease in worker.lease_all():
+        worker.fail(lease, "ERROR", "no")
+    look()
+    api.post(f"/v1/tasks/{ids[0]}/retry")
+    worker.succeed(worker.lease(), usage=Usage(billed_us=5))
+    look()
+    assert api.request("DELETE", f"/v1/tasks/{ids[0]}").status == 204
+    look()
+    api.post("/v1/queues/default/redrive", {"dry_run": False, "rate": 0.01})
+    look()
+    api.post(f"/v1/tasks/{ids[1]}/cancel")
+    api.post("/v1/queues/default/purge", {"dry_run": False})
+    look()
+    in_a_year = services.store.now_ms() + 365 * 86_400_000
+    monkeypatch.setattr(services.store, "now_ms", lambda: in_a_year)
+    while services.store.tick("default", services.store.begin_turn()).pruned:
+        pass
+    look()
+    assert scrape(api)["bide_tasks"]["default", "failed"] == 0
+    for before, after in pairwise(told):
+        assert before.keys() == after.keys()
+        assert all(before[key] <= after[key] for key in before)
+    assert told[-1]["bide_tasks_finished_total", "default", "failed"] == 5
 
 
 @pytest.mark.parametrize(("sent", "status"), [({}, 401), ({"authorization": "Bearer key"}, 200)])

@@ -19,7 +19,7 @@ def _task(state: State, *, run_at_ms: int = 0, **run: int) -> TaskView:
 
 @pytest.mark.parametrize("state", [State.SCHEDULED, State.RETRYING])
 @pytest.mark.parametrize(
-    ("left_ms", "seconds"), [(1, 1), (999, 1), (1_000, 1), (1_001, 2), (3_600_000, 3600), (0, 0), (-5_000, 0)]
+    ("left_ms", "seconds"), [(1, 1), (999, 1), (1_000, 1), (1_001, 2), (3_600_000, 3600), (0, 0), (-3_999, 0)]
 )
 def test_a_task_that_waits_is_due_when_it_is_due(state: State, left_ms: int, seconds: int) -> None:
     assert retry_after(_task(state, due_ms=T + left_ms), T) == seconds
@@ -27,13 +27,22 @@ def test_a_task_that_waits_is_due_when_it_is_due(state: State, left_ms: int, sec
 
 @pytest.mark.parametrize(
     ("left_ms", "seconds"),
-    [(1, 1), (1_000, 1), (1_001, 2), (29_001, 30), (30_001, 30), (3_600_000, 30), (0, 0), (-5_000, 0)],
+    [(1, 1), (1_000, 1), (1_001, 2), (29_001, 30), (30_001, 30), (3_600_000, 30), (0, 0), (-3_999, 0)],
 )
 def test_a_parked_task_is_asked_for_when_it_is_due_and_now_and_then_before(
     left_ms: int, seconds: int
 ) -> None:
     parked = _task(State.WAITING, started_ms=T - 1_000_000, due_ms=T + left_ms)
     assert retry_after(parked, T) == seconds
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.RETRYING, State.WAITING])
+@pytest.mark.parametrize(("over_ms", "seconds"), [(4_000, 1), (59_000, 14), (120_000, 30), (10**9, 30)])
+def test_a_task_that_nobody_comes_for_when_it_is_due_is_asked_for_ever_more_rarely(
+    state: State, over_ms: int, seconds: int
+) -> None:
+    overdue = _task(state, started_ms=0 if state is State.SCHEDULED else T - 1_000_000, due_ms=T)
+    assert retry_after(overdue, T + over_ms) == seconds
 
 
 @pytest.mark.parametrize(("age_ms", "seconds"), [(0, 0), (3_999, 0), (8_000, 2), (120_000, 30), (10**9, 30)])

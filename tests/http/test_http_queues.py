@@ -11,7 +11,6 @@ from chalice.test import Client
 from hand_worker import HandWorker
 
 from bide.settings import Settings
-from bide.store import Store
 from bide.wake import NoWake
 from chalice_app.services import Services
 
@@ -183,15 +182,16 @@ def test_a_waking_that_fails_does_not_fail_the_resumption(
     assert "Nobody could be woken for queue default" in caplog.text
 
 
-def test_one_round_trip_shows_a_queue(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_round_trip_shows_a_queue(api: Api, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     api.submit()
-    calls: list[str] = []
-    script = Store.script
+    _queue(api)  # the store knows the script from now on
+    asked: list[int] = []
+    ask = services.store.client._ask
 
-    def counting(self: Store, name: str, *rest: Any, **options: Any) -> object:
-        calls.append(name)
-        return script(self, name, *rest, **options)
+    def counting(commands: Any) -> Any:
+        asked.append(len(commands))
+        return ask(commands)
 
-    monkeypatch.setattr(Store, "script", counting)
+    monkeypatch.setattr(services.store.client, "_ask", counting)
     _queue(api)
-    assert calls == ["depth"]
+    assert asked == [1]

@@ -128,6 +128,7 @@ def test_no_such_queue_is_not_found(api: Api, queue: str, kind: str) -> None:
         ({"name": "x" * 129}, "/name"),
         ({"tag": "EU"}, "/tag"),
         ({"tag": "a b"}, "/tag"),
+        ({"tag": "a\n"}, "/tag"),
         ({"code": ""}, "/code"),
         ({"code": "x" * 65}, "/code"),
         ({"rate": 0}, "/rate"),

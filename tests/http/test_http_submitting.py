@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from api_client import Api
@@ -79,6 +80,42 @@ def test_a_delayed_task_is_scheduled_and_says_when_to_ask(api: Api) -> None:
     assert reply.headers["retry-after"] == "42"
     run_at = datetime.fromisoformat(reply.json["run_at"])
     assert run_at - datetime.fromisoformat(reply.json["submitted_at"]) == timedelta(seconds=41.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("house.keep", {"delay": 60, "expires": 59.9}),
+        ("house.keep", {"delay": 60, "expires": 60}),
+        ("house.keep", {"run_at": "+1h", "expires": 3_500}),
+        ("hurry", {"delay": 600}),
+    ],
+)
+def test_a_task_that_would_expire_before_it_is_due_is_refused(
+    api: Api, name: str, fields: dict[str, Any]
+) -> None:
+    reply = api.submit(name, **_due(fields))
+    assert (reply.status, reply.code, reply.pointers) == (422, "INVALID_REQUEST", ["/expires"])
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("house.keep", {"delay": 60, "expires": 60.1}),
+        ("house.keep", {"run_at": "+1h", "expires": 3_700}),
+        ("house.keep", {"run_at": "1999-01-01T00:00:00Z", "expires": 0.001}),
+        ("hurry", {"delay": 590}),
+        ("hurry", {"delay": 3_600, "expires": 7_200}),
+    ],
+)
+def test_a_task_may_expire_any_time_after_it_is_due(api: Api, name: str, fields: dict[str, Any]) -> None:
+    assert api.submit(name, **_due(fields)).status == 202
+
+
+def _due(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, with `+1h` as a time."""
+    in_an_hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    return {name: in_an_hour if value == "+1h" else value for name, value in fields.items()}
 
 
 def test_run_at_schedules_a_task_with_any_offset(api: Api) -> None:

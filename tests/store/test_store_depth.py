@@ -16,7 +16,7 @@ HOME = bytes(6) + b"p" * 10
 
 def _tasks(store: Store) -> dict[str, int]:
     """The states that have tasks."""
-    return {str(state): count for state, count in Reads(store).depths("default").items() if count}
+    return {str(state): count for state, count in Reads(store).depth("default").tasks.items() if count}
 
 
 def _oldest(store: Store) -> int | None:

@@ -163,6 +163,24 @@ def test_queues_spread_over_a_cluster(cluster_url: str) -> None:
     assert len(spread) > 1
 
 
+@pytest.mark.own_server("start a cluster of Valkey")
+def test_what_asks_all_queues_at_once_is_taken_by_a_cluster(
+    cluster_url: str, monkeypatch: pytest.MonkeyPatch, clock: HandClock
+) -> None:
+    monkeypatch.setattr(scripts, "load", load_plain)
+    store = Store(connect(cluster_url), Keys("spread"), clock)
+    queues = [f"q{n}" for n in range(9)]
+    store.command("SCRIPT", "FLUSH")
+    assert len(store.submit_all([submission(queue=queue) for queue in queues])) == 9
+    reads = Reads(store)
+    assert [depth.left for depth in reads.depths(queues).values()] == [1] * 9
+    assert [fleet.seen.ready for fleet in reads.fleets(queues).values()] == [1] * 9
+    assert list(reads.tally().queues) == queues
+    assert reads.series(queues, 5).keys() == set(queues)
+    assert len(Listing(store).page("", Filter(), 20, dict.fromkeys(queues, NEWEST)).tasks) == 9
+    assert Bulk(store, Waker(store, NoWake())).latest() == ()
+
+
 # --- costs --------------------------------------------------------------------------------
 
 

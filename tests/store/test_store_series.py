@@ -22,7 +22,7 @@ ECHO = Usage(name="echo")
 
 def told(store: Store, minutes: int = MINUTES) -> Minutes:
     """Without empty buckets."""
-    found = read_minutes(Reads(store).series("default", minutes))
+    found = read_minutes(Reads(store).series(["default"], minutes)["default"])
     return {
         minute: {name: _without_zeros(of) for name, of in names.items()} for minute, names in found.items()
     }
@@ -116,7 +116,9 @@ def test_each_name_and_each_queue_has_counts_of_its_own(
     assert told(store) == {
         NOW: {"a": Counts(2, 0, 0, 0, at(0, 0), at(0, 0)), "b": Counts(1, 0, 0, 0, at(0), at(0))}
     }
-    assert read_minutes(Reads(store).series("mail", 1)) == {NOW: {"echo": Counts(1, 0, 0, 0, at(0), at(0))}}
+    assert read_minutes(Reads(store).series(["mail"], 1)["mail"]) == {
+        NOW: {"echo": Counts(1, 0, 0, 0, at(0), at(0))}
+    }
 
 
 def _name(lease: Lease) -> str:

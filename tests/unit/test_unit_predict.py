@@ -80,6 +80,25 @@ def test_three_polls_do_where_some_end_at_once_and_others_late(seed: int) -> Non
         assert seen.late_ms <= max(200, duration_ms // 10)
 
 
+@pytest.mark.parametrize("long_ms", [10_000, 60_000, 250_000])
+def test_three_polls_do_where_one_in_five_takes_long(long_ms: int) -> None:
+    """Few durations tell, too, if they are alike: half a dozen of thirty."""
+    short, long = [100, 105, 110], [long_ms, round(long_ms * 1.01), round(long_ms * 1.02)]
+    recent = (*short * 8, *long * 2)
+    assert all(follow(recent, duration_ms).polls <= 2 for duration_ms in short)
+    for duration_ms in long:
+        seen = follow(recent, duration_ms)
+        assert seen.polls <= 3
+        assert seen.late_ms <= duration_ms // 10
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.RETRYING, State.WAITING])
+def test_a_quick_kind_is_not_asked_for_without_end_where_nobody_comes_for_it(state: State) -> None:
+    view = _view((100,) * 20, state, started_ms=0 if state is State.SCHEDULED else T - 5_000, due_ms=T)
+    answers = [retry_after(view, T + over_ms) for over_ms in (0, 3_000, 8_000, 60_000, 3_600_000)]
+    assert answers == [0, 0, 2, 15, 30]
+
+
 DRAWS: dict[str, Draw] = {
     "any": lambda source: source.randint(500, 60_000),
     "about ten seconds": lambda source: source.randint(8_000, 12_000),

@@ -81,16 +81,24 @@ def test_a_worker_a_request_and_an_invocation_are_named() -> None:
         assert formatted("x", aws_request_id="i-1")["request_id"] == "r-1"
 
 
-def test_what_a_task_logs_names_the_task() -> None:
+@contextmanager
+def speaking() -> Iterator[None]:
+    """The second attempt of a task says what is logged."""
+
     class Speaker:
         id = ID
         attempt = 2
 
     token = BRANCH.set(Branch(Journal(), "", Speaker()))  # type: ignore[arg-type]
     try:
-        line = formatted("x")
+        yield
     finally:
         BRANCH.reset(token)
+
+
+def test_what_a_task_logs_names_the_task() -> None:
+    with speaking():
+        line = formatted("x")
     assert (line["task"], line["queue"], line["attempt"]) == (str(ID), "default", 2)
 
 
@@ -105,6 +113,30 @@ def test_a_traceback_goes_with_its_record() -> None:
 
 def test_half_of_a_pair_is_replaced() -> None:
     assert formatted("\ud800!")["message"] == "?!"
+
+
+def test_half_of_a_pair_leaves_numbers_numbers() -> None:
+    with speaking():
+        assert formatted("\ud800")["attempt"] == 2
+
+
+class Unshowable:
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("message", "args", "told"),
+    [
+        ("%d tasks", ("many",), "TypeError): %d tasks"),
+        ("%s %s", ("one",), "TypeError): %s %s"),
+        ("%s", (Unshowable(),), "ValueError): %s"),
+        (Unshowable(), (), "ValueError)"),
+    ],
+)
+def test_what_cannot_be_shown_is_told_in_one_line(message: object, args: tuple[Any, ...], told: str) -> None:
+    line = formatted(message, *args, pathname="tasks.py", lineno=7)
+    assert line["message"] == f"tasks.py:7 logs what cannot be shown ({told}"
 
 
 # --- setting it up ------------------------------------------------------------------------------

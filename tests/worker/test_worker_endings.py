@@ -148,6 +148,6 @@ def test_no_more_tasks_run_at_once_than_allowed(stage: Stage) -> None:
     ids = [stage.submit("doze", name="n", seconds=0.1) for _ in range(9)]
     (leased,) = stage.store.keys.slot("default", ("leased",))
     most = 0
-    while stage.reads.depths("default")[State.SUCCEEDED] < len(ids):
+    while stage.reads.depth("default").tasks[State.SUCCEEDED] < len(ids):
         most = max(most, stage.store.command("ZCARD", leased))
     assert most == 3

@@ -10,7 +10,7 @@ from bide.series import Counts, chart, read_minutes
 
 def counted(stage: Stage) -> dict[str | None, Counts]:
     """What tasks of each name did in the last minutes; under None all together."""
-    minutes = read_minutes(stage.reads.series("default", 5))
+    minutes = read_minutes(stage.reads.series(["default"], 5)["default"])
     return {series.name: series.total for series in chart({"default": minutes}, 5).series}
 
 
