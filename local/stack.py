@@ -47,7 +47,7 @@ class Stack:
 
     async def start(self) -> bool:
         """Start everything; False when a part could not start: it is tried again. Raises StoreFailed."""
-        redis_url = await self._store.start()
+        redis_url = await self._store.start(self._settings)
         listener = self._listener.fileno()
         self._supervisor = Supervisor(
             [
