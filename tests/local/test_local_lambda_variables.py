@@ -36,6 +36,7 @@ SOME = {
     "BIDE_API_KEY_HASHES": "c" * 64,
     "BIDE_LOG_FORMAT": "text",
     "BIDE_LOG_LEVEL": "WARNING",
+    "BIDE_MEMORY_MB": "2048",
     "BIDE_TASK_LOG_LEVEL": "DEBUG",
     "BIDE_PREFIX": "mine",
     "BIDE_PRICES": "lambda_gb_second=0.00001",
@@ -48,7 +49,7 @@ SOME = {
     "BIDE_DRAIN_FUNCTION": "mine",
     "BIDE_QUEUES": "mine",
 }
-"""What is no number."""
+"""What is not any number."""
 
 
 def told(**environ: str) -> dict[str, str]:
