@@ -69,10 +69,8 @@ class Heartbeat:
     def _run(self) -> None:
         pause_s, is_heard = self._lease_s / PER_LEASE, True
         while not self._stopped.wait(pause_s):
-            was_heard, is_heard = is_heard, self._stalled_s() > STALL_S or self._beat(quiet=not is_heard)
+            is_heard = self._stalled_s() > STALL_S or self._beat(quiet=not is_heard)
             pause_s = self._lease_s / (PER_LEASE if is_heard else TRIES_PER_LEASE)
-            if is_heard and not was_heard:
-                _log.warning("heartbeat: the store is back")
 
     def _beat(self, *, quiet: bool) -> bool:
         """Renew everything; whether the store has heard of all of it. quiet: do not say why it has not."""

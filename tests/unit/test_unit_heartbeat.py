@@ -65,7 +65,7 @@ def test_what_the_store_has_not_heard_is_said_again_soon_and_told_once(
     with caplog.at_level(logging.WARNING):
         run(beats)
     assert beats.pauses == [20, 20, 3, 3, 3, 20, 20]
-    assert caplog.messages == ["heartbeat: it does not answer", "heartbeat: the store is back"]
+    assert caplog.messages == ["heartbeat: it does not answer"]
 
 
 def test_a_queue_that_is_not_heard_keeps_no_other_from_being_renewed() -> None:
