@@ -120,6 +120,8 @@ class Bulk:
         operation = self._part(id, _pack(first))
         while operation.running and goes_on():
             operation = self._part(id)
+        if operation.running:
+            self._waker.look()
         return Known(id, operation)
 
     def go_on(self, slot: str, goes_on: Callable[[], bool]) -> bool:

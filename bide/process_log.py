@@ -35,7 +35,7 @@ def set_up(settings: Settings, worker: str = "") -> None:
         root.addHandler(ours[0])
     formatter: logging.Formatter = JsonLines(worker) if settings.logs_json else logging.Formatter(_TEXT)
     for handler in ours:
-        handler.setFormatter(formatter)
+        handler.setFormatter(formatter if isinstance(handler, _Stderr) else _Ended(formatter))
     root.setLevel(settings.log_level)
     if root.level > logging.DEBUG:
         for name in _CHATTY:
@@ -53,6 +53,17 @@ def transitions(settings: Settings) -> TransitionLog | None:
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
     def __init__(self) -> None:
         super().__init__(sys.stderr)
+
+
+class _Ended(logging.Formatter):
+    """Ends each record: Lambda's handlers, unlike those of streams, write what they are given and no more."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._inner.format(record) + "\n"
 
 
 def _is_ours(handler: logging.Handler) -> bool:

@@ -33,7 +33,7 @@ class Report(NamedTuple):
     complete: bool
     """Whether every slot was seen to; not when time ran out, or a later look has begun."""
     operating: bool
-    """Whether bulk operations are left to go on with."""
+    """Whether bulk operations are left to go on with; not when a later look has begun, which does so."""
 
 
 class Caretaker:
@@ -87,13 +87,16 @@ class Caretaker:
             operating += [slot] * (upkeep.operating > 0)
 
         left = self._operate(operating, goes_on)
+        goes_on_later = bool(left) and self._has_the_say(left[0], epoch)
+        if goes_on_later:
+            self._waker.look()
         return Report(
             started,
             sum(upkeep.promoted for upkeep in found),
             sum(upkeep.reaped for upkeep in found),
             sum(upkeep.pruned for upkeep in found),
             complete,
-            bool(left),
+            goes_on_later,
         )
 
     def _operate(self, slots: Sequence[str], goes_on: Callable[[], bool]) -> list[str]:
@@ -101,6 +104,14 @@ class Caretaker:
         local = self._store.clock.local
         ends_at = local() + OPERATE_S
         return [slot for slot in slots if not self._bulk.go_on(slot, lambda: local() < ends_at and goes_on())]
+
+    def _has_the_say(self, slot: str, epoch: int) -> bool:
+        """Whether no later look has been at this slot: of several, one alone asks for the next."""
+        try:
+            self._store.tick(slot, epoch)
+        except Superseded:
+            return False
+        return True
 
     def _keep_up(
         self, slot: str, epoch: int, goes_on: Callable[[], bool], found: list[Upkeep], *, afresh: bool

@@ -26,6 +26,9 @@ class Wake(Protocol):
     def alarm(self, delay_ms: int) -> None:
         """Start a worker that many milliseconds from now, unless one is awake then."""
 
+    def look(self) -> None:
+        """Have the upkeep look once more at once, where it would not do so for a long time by itself."""
+
 
 class NoWake:
     """For where workers are kept running by somebody else."""
@@ -36,6 +39,9 @@ class NoWake:
         pass
 
     def alarm(self, delay_ms: int) -> None:
+        pass
+
+    def look(self) -> None:
         pass
 
 
@@ -56,3 +62,7 @@ class Waker:
                 self._wake.alarm(delay_ms)
                 # Only now: an alarm that is recorded and was never set would be waited for in vain.
                 self._store.arm(slot, need.alarm_ms)
+
+    def look(self) -> None:
+        """Have somebody go on with what has been begun."""
+        self._wake.look()

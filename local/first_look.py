@@ -33,6 +33,9 @@ class _QueueWake:
     def alarm(self, delay_ms: int) -> None:
         self._send("{}", ceil(delay_ms / 1000))
 
+    def look(self) -> None:
+        self._send("{}", 0)
+
     def _send(self, hint: str, delay_s: int) -> None:
         self._sqs.send_message(QueueUrl=self._url, MessageBody=hint, DelaySeconds=delay_s)
 

@@ -92,7 +92,7 @@ class LambdaStack:
         """Start everything; returns True. Raises StoreFailed, StackFailed."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(delete, self._folder / "emulator")  # of the run before; its logs too
-        self.redis_url = await self._store.start()
+        self.redis_url = await self._store.start(self._settings)
         aws = self._aws = await self._aws_process.start()
         await asyncio.to_thread(self._prepare, aws)
         self._say(f"packaging and deploying a copy of this clone: chalice deploy --stage {STAGE}")

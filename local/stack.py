@@ -48,7 +48,7 @@ class Stack:
 
     async def start(self) -> bool:
         """Start everything; False when a part could not start: it is tried again. Raises StoreFailed."""
-        self._redis_url = await self._store.start()
+        self._redis_url = await self._store.start(self._settings)
         listener = self._listener.fileno()
         self._supervisor = Supervisor(
             [

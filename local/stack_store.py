@@ -9,6 +9,8 @@ from typing import Final
 
 from bide.connection import connect
 from bide.errors import StoreError
+from bide.settings import Settings
+from local.earlier_workers import lose_all
 from local.store import EmbeddedStore, StoreFailed
 
 _STOP_SECONDS: Final = 1.0
@@ -27,12 +29,16 @@ class StackStore:
         self._say = say
         self._keeping: asyncio.Task[None] | None = None
 
-    async def start(self) -> str:
-        """Returns its URL when it answers. Raises StoreFailed."""
+    async def start(self, settings: Settings) -> str:
+        """Returns its URL when it answers. Raises StoreFailed.
+
+        settings: of the stack. Workers of an earlier one are counted on no longer in an embedded store.
+        """
         if self._embedded is None:
             await asyncio.to_thread(_reach, self._redis_url)
             return self._redis_url
         redis_url = self._embedded.start()
+        await asyncio.to_thread(lose_all, settings, redis_url)
         self._keeping = asyncio.create_task(self._keep(self._embedded))
         return redis_url
 

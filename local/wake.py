@@ -22,3 +22,6 @@ class LineWake:
     def alarm(self, delay_ms: int) -> None:
         """Ask for a worker that many milliseconds from now, unless one is awake then."""
         self._line.report(Alarm(delay_ms))
+
+    def look(self) -> None:
+        """The tick looks again within its second, and then without a pause while something is left."""

@@ -140,6 +140,11 @@ class Fleet:
         delay_s = ceil(max(0, delay_ms) / 1000)
         self._attempt(lambda hops: _by_queue(self._settings, Hint(hops=hops), delay_s))
 
+    def look(self) -> None:
+        """Have a trigger look at once. Without a queue the tick does, within its minute."""
+        if self._settings.wake_queue:
+            self.alarm(0)
+
     def _attempt(self, send: Callable[[int], None]) -> None:
         hops = self._hops()
         if hops > MOST_HOPS:

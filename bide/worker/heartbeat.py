@@ -19,6 +19,12 @@ from bide.store import Store
 STALL_S: Final = 10.0
 """A loop that has stood still for this long is not vouched for."""
 
+PER_LEASE: Final = 3
+"""Beats in the time of a lease."""
+
+TRIES_PER_LEASE: Final = 20
+"""While the store does not answer: leases that have been out of its hearing are close to their end."""
+
 Held = Mapping[str, Sequence[tuple[bytes, int]]]
 """By slot: (id, fence) of each lease held."""
 
@@ -61,17 +67,23 @@ class Heartbeat:
         self._thread.join(2)
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._lease_s / 3):
-            if self._stalled_s() <= STALL_S:
-                self._beat()
+        pause_s, is_heard = self._lease_s / PER_LEASE, True
+        while not self._stopped.wait(pause_s):
+            is_heard = self._stalled_s() > STALL_S or self._beat(quiet=not is_heard)
+            pause_s = self._lease_s / (PER_LEASE if is_heard else TRIES_PER_LEASE)
 
-    def _beat(self) -> None:
+    def _beat(self, *, quiet: bool) -> bool:
+        """Renew everything; whether the store has heard of all of it. quiet: do not say why it has not."""
         # A function of its own, which keeps no list of thousands of leases until the next beat.
+        is_heard = True
         for slot, leases in self._held().items():
             try:
                 self._renew(slot, leases)
             except BideError as error:
-                _log.warning("heartbeat: %s", error)
+                if is_heard and not quiet:
+                    _log.warning("heartbeat: %s", error)
+                is_heard = False
+        return is_heard
 
     def _renew(self, slot: str, leases: Sequence[tuple[bytes, int]]) -> None:
         for start in range(0, len(leases), BATCH):

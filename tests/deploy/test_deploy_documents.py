@@ -44,6 +44,12 @@ def test_a_stage_names_its_own_function_queue_and_prefix(stage: str) -> None:
     assert settings.prefix not in others
 
 
+@pytest.mark.parametrize("stage", CONFIG["stages"])
+def test_a_stage_tells_dollars_by_the_memory_that_its_workers_have(stage: str) -> None:
+    drain = CONFIG["stages"][stage]["lambda_functions"]["drain"]
+    assert Stage.read(ROOT, stage).settings.memory_mb == drain["lambda_memory_size"]
+
+
 def test_what_is_to_be_filled_in_is_empty_as_shipped() -> None:
     """Nobody's server is deployed with a key or a store that a repository tells."""
     for stage in CONFIG["stages"].values():

@@ -178,6 +178,9 @@ def test_ctrl_c_leaves_nothing_and_the_next_one_has_the_tasks(tasks: Package) ->
         stack = LambdaProcess(stack.port, BIDE_WAKE="kinesis", **environ).ready()
         assert stack.show(finished)["result"] == "before"
         assert stack.show(parked)["state"] == "waiting"
+        scaling = requests.get(f"{stack.url}/v1/scaling", headers=stack.headers, timeout=30).json()
+        reasons = [decision["reason"] for queue in scaling["queues"] for decision in queue["decisions"]]
+        assert "lost" in reasons, "the worker that was ended is counted on no longer"
         requests.post(f"{stack.url}/v1/tasks/{running}/cancel", headers=stack.headers, timeout=30)
         assert stack.done(running)["state"] == "cancelled"
         until(lambda: _echoes(stack) and stack.figures("bide-dev-wake_by_stream")["invocations"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
 
 import pytest
 
 from bide.errors import SettingsError
+from bide.settings import Settings
 from local.emulator.figures import Figures
 from local.lambda_figures import table
 from local.lambda_variables import Variables
@@ -22,6 +24,32 @@ STAGE = {
     "BIDE_WORKERS_MAX": "10",
 }
 HERE = "redis://127.0.0.1:7000/0"
+
+NOT_OF_FUNCTIONS = {
+    "BIDE_REDIS_URL",
+    "BIDE_OPERATOR_KEY_HASHES",  # has one more
+    "BIDE_LOCAL",
+    "BIDE_API_PROCESSES",
+    "BIDE_TICK_SECONDS",
+}
+SOME = {
+    "BIDE_API_KEY_HASHES": "c" * 64,
+    "BIDE_LOG_FORMAT": "text",
+    "BIDE_LOG_LEVEL": "WARNING",
+    "BIDE_MEMORY_MB": "2048",
+    "BIDE_TASK_LOG_LEVEL": "DEBUG",
+    "BIDE_PREFIX": "mine",
+    "BIDE_PRICES": "lambda_gb_second=0.00001",
+    "BIDE_QUEUE_LIMITS": "vms=0-2",
+    "BIDE_RECORDS": "0",
+    "BIDE_TASKS": "mine",
+    "BIDE_WAKE": "sqs",
+    "BIDE_WAKE_QUEUE": "mine",
+    "BIDE_WAKE_STREAM": "mine",
+    "BIDE_DRAIN_FUNCTION": "mine",
+    "BIDE_QUEUES": "mine",
+}
+"""What is not any number."""
 
 
 def told(**environ: str) -> dict[str, str]:
@@ -49,6 +77,14 @@ def test_keys_of_the_user_hold_besides_the_one_that_was_made() -> None:
     found = told(BIDE_API_KEY_HASHES=f"me={mine}", BIDE_OPERATOR_KEY_HASHES=f"me={mine}")
     assert found["BIDE_API_KEY_HASHES"] == f"me={mine}"
     assert found["BIDE_OPERATOR_KEY_HASHES"] == f"me={mine},{made}"
+
+
+@pytest.mark.parametrize(
+    "variable", sorted({field.metadata["variable"] for field in fields(Settings)} - NOT_OF_FUNCTIONS)
+)
+def test_every_other_setting_of_the_user_reaches_the_functions(variable: str) -> None:
+    text = SOME.get(variable, "3")
+    assert told(**{variable: text})[variable] == text
 
 
 def test_settings_of_quick_mode_are_left_out() -> None:

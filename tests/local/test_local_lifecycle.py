@@ -139,6 +139,21 @@ def test_killing_the_supervisor_leaves_nothing(start: Start) -> None:
     assert gone(family[1:])
 
 
+@pytest.mark.parametrize(("least", "most"), [("2", "2"), ("0", "1")])
+def test_after_a_killed_supervisor_its_workers_keep_nobody_out(
+    start: Start, busy: dict[str, str], least: str, most: str
+) -> None:
+    """As many as may be are dead, and had room for more tasks."""
+    few = {**busy, "BIDE_WORKERS_MIN": least, "BIDE_WORKERS_MAX": most}
+    stack = start(**few).ready()
+    stack.wait_until_running(stack.submit("busy", wait=0).json()["id"])
+    stack.process.kill()
+    stack.process.wait()
+    again = start(stack.port, **few).ready()
+    assert again.submit("echo", value="now", wait=15).json()["result"] == "now"
+    assert not any("ended with code" in line for line in again.lines)
+
+
 def test_killing_the_supervisor_ends_even_frozen_children(start: Start) -> None:
     stack = start().ready()
     family = stack.everyone()

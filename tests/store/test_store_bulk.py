@@ -425,3 +425,51 @@ def test_a_look_that_runs_out_of_time_leaves_them_to_the_next(
     assert caretaker.look(0, goes_on=lambda: next(turns, False)).operating
     assert counts(bulk.show(begun.id)) == (200, 200, 0)
     assert not caretaker.look(0).operating
+
+
+class Looks(NoWake):
+    """Counts how often somebody is asked to go on."""
+
+    count = 0
+
+    def look(self) -> None:
+        self.count += 1
+
+
+def test_somebody_is_asked_to_go_on_with_what_is_left_and_with_nothing_else(
+    store: Store, fail: Fail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(250)
+    looks = Looks()
+    waker = Waker(store, looks)
+    monkeypatch.setattr(upkeep, "OPERATE_S", 0.0)
+    Bulk(store, waker).begin("default", Kind.REDRIVE, dry_run=True, goes_on=always)
+    assert looks.count == 0
+    Bulk(store, waker).begin("default", Kind.REDRIVE, dry_run=True, goes_on=never)
+    assert looks.count == 1
+    caretaker = Caretaker(store, waker)
+    assert caretaker.look(0).operating
+    assert looks.count == 2
+    monkeypatch.undo()
+    assert not caretaker.look(0).operating
+    assert looks.count == 2
+
+
+def test_a_look_leaves_going_on_to_one_that_began_later(
+    store: Store, bulk: Bulk, fail: Fail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(250)
+    begun = bulk.begin("default", Kind.PURGE, dry_run=False, goes_on=never)
+    monkeypatch.setattr(upkeep, "OPERATE_S", 0.0)
+    looks = Looks()
+    earlier = Caretaker(store, Waker(store, looks))
+    go_on, later = earlier._bulk.go_on, Caretaker(store, Waker(store, NoWake()))
+
+    def overtaken(slot: str, goes_on: Callable[[], bool]) -> bool:
+        assert later.look(0).operating
+        return go_on(slot, goes_on)
+
+    monkeypatch.setattr(earlier._bulk, "go_on", overtaken)
+    assert not earlier.look(0).operating
+    assert looks.count == 0
+    assert bulk.show(begun.id).operation.running

@@ -7,12 +7,13 @@ import logging
 import os
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from awslambdaric.bootstrap import LambdaLoggerHandler, LambdaLoggerHandlerWithFrameType, StandardLogSink
 
 from bide import process_log
 from bide.ids import TaskId
@@ -155,18 +156,26 @@ def test_processes_log_json_unless_they_are_to_log_text(capsys: pytest.CaptureFi
     assert second.endswith(" DEBUG a: two")
 
 
-def test_lambdas_handler_is_given_our_form() -> None:
-    class LambdaLoggerHandler(logging.Handler):
-        lines: list[str] = []  # noqa: RUF012 - one for all
-
-        def emit(self, record: logging.LogRecord) -> None:
-            self.lines.append(self.format(record))
-
-    with fresh_root(LambdaLoggerHandler()) as root:
+@pytest.mark.parametrize("handler", [LambdaLoggerHandler, LambdaLoggerHandlerWithFrameType])
+def test_lambdas_own_handlers_write_our_form_a_line_each(
+    capsys: pytest.CaptureFixture[str], handler: Callable[[StandardLogSink], logging.Handler]
+) -> None:
+    with fresh_root(handler(StandardLogSink())) as root:
         process_log.set_up(Settings())
         logging.getLogger("a").info("one")
+        logging.getLogger("a").info("two")
+        process_log.set_up(Settings(log_format="text"))
+        try:
+            raise ValueError("no")
+        except ValueError:
+            logging.getLogger("a").exception("three")
+        logging.getLogger("a").info("four")
         assert len(root.handlers) == 1
-    assert [json.loads(line)["message"] for line in LambdaLoggerHandler.lines] == ["one"]
+    first, second, third, *_, fault, fourth = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["message"] for line in (first, second)] == ["one", "two"]
+    assert third.endswith(" ERROR a: three")
+    assert fault == "ValueError: no"
+    assert fourth.endswith(" INFO a: four")
 
 
 def test_what_somebody_else_has_set_up_stays() -> None:

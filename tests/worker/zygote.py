@@ -64,6 +64,9 @@ class WrittenWake:
     def alarm(self, delay_ms: int) -> None:
         self.write("alarm", delay_ms)
 
+    def look(self) -> None:
+        self.write("look", 0)
+
     def write(self, what: str, number: int) -> None:
         with self._file.open("a") as wakes:
             wakes.write(f"{what} {number}\n")

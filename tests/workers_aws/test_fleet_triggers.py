@@ -9,15 +9,19 @@ from collections.abc import Callable
 import pytest
 from chalice.app import KinesisEvent, SQSEvent
 from invocations import Invocations
+from lambda_context import LambdaContext
 from wake_queue import Queue
 
+from bide.bulk import Bulk, Kind
 from bide.ids import TaskId
 from bide.reads import Reads
 from bide.settings import Settings
 from bide.state import State
 from bide.store import Store
+from bide.wake import Waker
 from local import ports
 from workers import environment, fleet, triggers
+from workers.drain import drain
 
 Configure = Callable[..., Settings]
 Submit = Callable[..., TaskId]
@@ -110,6 +114,46 @@ def test_without_an_alarm_clock_a_tick_starts_a_worker_for_what_has_come_due(
     run_tick()
     assert len(invocations.seen) == 1
     assert Reads(store).task(id, "default").run.state == State.READY
+
+
+def test_a_look_with_a_bulk_operation_under_way_has_the_next_one_follow_at_once(
+    configure: Configure, submit: Submit, store: Store, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the tick alone it would be a minute until then."""
+    settings = configure()
+    for _ in range(250):
+        submit("echo", lacks="its argument")
+    drain({}, LambdaContext())
+    waker = Waker(store, fleet.doorbell(settings))
+    begun = Bulk(store, waker).begin("default", Kind.PURGE, dry_run=False, goes_on=lambda: False)
+    go_on = Bulk.go_on
+
+    def one_part(bulk: Bulk, slot: str, _: Callable[[], bool]) -> bool:
+        turns = iter([True, True])  # to read the operations, and for one part
+        return go_on(bulk, slot, lambda: next(turns, False))
+
+    monkeypatch.setattr(Bulk, "go_on", one_part)
+    looks = 0
+    while Bulk(store, waker).show(begun.id).operation.running:
+        assert queue.wait() == [{"start": 0, "hops": 0}]
+        by_queue(hint(0))
+        looks += 1
+    assert Bulk(store, waker).show(begun.id).operation.changed == 250
+    assert (looks, queue.now()) == (2, [])
+
+
+def test_without_a_queue_a_bulk_operation_waits_for_the_tick(
+    configure: Configure, submit: Submit, store: Store, queue: Queue
+) -> None:
+    settings = configure(BIDE_WAKE_QUEUE="")
+    for _ in range(150):
+        submit("echo", lacks="its argument")
+    drain({}, LambdaContext())
+    waker = Waker(store, fleet.doorbell(settings))
+    begun = Bulk(store, waker).begin("default", Kind.PURGE, dry_run=False, goes_on=lambda: False)
+    assert queue.now() == []
+    run_tick()
+    assert not Bulk(store, waker).show(begun.id).operation.running
 
 
 def test_hints_add_up_to_the_workers_that_they_ask_for(
