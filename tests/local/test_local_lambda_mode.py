@@ -164,6 +164,7 @@ def test_ctrl_c_leaves_nothing_and_the_next_one_has_the_tasks(tasks: Package) ->
         finished = stack.submit("echo", value="before").json()["id"]
         assert stack.done(finished)["result"] == "before"
         until(lambda: stack.figures("bide-dev-wake_by_queue")["invocations"])
+        until(lambda: stack.figures(DRAIN)["invocations"])  # only one that has ended is in the table
         parked = stack.submit("sleep", wait=0, seconds=3600).json()["id"]
         running = stack.submit("busy", wait=0).json()["id"]
         stack.wait_until_running(running, SECONDS)
