@@ -95,10 +95,11 @@ class RichScreen:
         whole = Table(())
         spinner = Spinner("dots", Text(" searching"))
 
-        def add(part: Table) -> None:
+        def add(part: Table, looked_at: int) -> None:
             whole.columns = part.columns
             whole.rows += part.rows
-            spinner.update(text=Text(f" searching: {len(whole.rows):,} found"))
+            among = f" among {looked_at:,}" if looked_at > len(whole.rows) else ""
+            spinner.update(text=Text(f" searching: {len(whole.rows):,} found{among}"))
 
         try:
             with Live(spinner, console=self._console, transient=True, redirect_stderr=False):

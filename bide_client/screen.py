@@ -53,7 +53,7 @@ class Plain:
         """Part by part, as it comes; columns never get narrower."""
         wide: list[int] = []
 
-        def add(part: Table) -> None:
+        def add(part: Table, _: int) -> None:
             nonlocal wide
             if part.rows:
                 heading, needed = not wide, table.widths([part])

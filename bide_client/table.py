@@ -68,8 +68,8 @@ Draw = Callable[[Sequence[Block]], None]
 """Show these blocks in place of those drawn before."""
 Tell = Callable[[Line], None]
 """Show this line in place of the one told before."""
-Add = Callable[[Table], None]
-"""Show these rows below those added before, which have the same columns."""
+Add = Callable[[Table, int], None]
+"""Show these rows below those added before, which have the same columns; so many have been looked at."""
 
 
 def widths(tables: Iterable[Table]) -> list[int]:

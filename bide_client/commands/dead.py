@@ -56,8 +56,7 @@ def list_dead(client: Client, options: argparse.Namespace) -> int:
     pages = client.task_pages(
         queue=options.queue, name=options.name, state="failed", tag=options.tag, page_size=size
     )
-    fitting = ([task for task in page if _fits(task, options.code)] for page in pages)
-    return print_pages(fitting, options, tables.dead)
+    return print_pages(pages, options, tables.dead, lambda task: _fits(task, options.code))
 
 
 def redrive(client: Client, options: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Final
 
 from bide_client import exit_codes, tables
@@ -67,18 +66,19 @@ def print_pages(
     pages: Iterable[Sequence[TaskStatus]],
     options: argparse.Namespace,
     rows: Callable[[Sequence[TaskStatus]], Table],
+    fits: Callable[[TaskStatus], bool] = lambda _: True,
 ) -> int:
-    """Print these tasks up to --limit, as `rows` makes them, or with --json a document each."""
+    """Print those that fit, up to --limit, as `rows` makes them, or with --json a document each."""
     shown = 0
     if options.json:
-        for page in _limited(pages, options.limit):
+        for page, _ in _limited(pages, options.limit, fits):
             for task in page:
                 emit(task.json)
         return exit_codes.OK
     with of_stdout().rows() as add:
-        for page in _limited(pages, options.limit):
+        for page, looked_at in _limited(pages, options.limit, fits):
             shown += len(page)
-            add(rows(page))
+            add(rows(page), looked_at)
     if sys.stderr.isatty() and not shown:
         say("no task fits")
     elif sys.stderr.isatty() and shown == options.limit:
@@ -86,11 +86,18 @@ def print_pages(
     return exit_codes.OK
 
 
-def _limited(pages: Iterable[Sequence[TaskStatus]], limit: int) -> Iterator[Sequence[TaskStatus]]:
-    """The pages up to `limit` tasks, 0 for all; no page is asked for that is not needed."""
-    left = limit
+def _limited(
+    pages: Iterable[Sequence[TaskStatus]], limit: int, fits: Callable[[TaskStatus], bool]
+) -> Iterator[tuple[Sequence[TaskStatus], int]]:
+    """What fits of each page, up to `limit` tasks, 0 for all; and how many have been looked at.
+
+    No page is asked for that is not needed.
+    """
+    left, looked_at = limit, 0
     for page in pages:
-        yield list(islice(page, left)) if limit else page
-        left -= len(page)
+        fitting = [task for task in page if fits(task)]
+        looked_at += len(page)
+        yield fitting[:left] if limit else fitting, looked_at
+        left -= len(fitting)
         if limit and left <= 0:
             return

@@ -82,10 +82,10 @@ def test_rows_that_come_later_may_widen_a_column_and_never_narrow_it(
         return found
 
     with Plain().rows() as add:
-        add(part())
-        add(part("four"))
-        add(part("sevenxx"))
-        add(part("a"))
+        add(part(), 1)
+        add(part("four"), 2)
+        add(part("sevenxx"), 3)
+        add(part("a"), 4)
     assert capsys.readouterr().out.splitlines() == ["name  x", "four  1", "sevenxx  1", "a        1"]
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,7 +193,7 @@ def test_rows_are_shown_together_even_when_more_fail_to_come(drawn: tuple[RichSc
     part = Table((Column("id"),))
     part.add("q~1")
     with contextlib.suppress(KeyboardInterrupt), screen.rows() as add:
-        add(part)
+        add(part, 1)
         raise KeyboardInterrupt
     assert "q~1" in output.getvalue()
 
@@ -216,6 +217,19 @@ def test_on_a_terminal_a_list_is_a_table_with_colours(stub: StubServer) -> None:
         code, out, _ = terminal.end()
     assert "failed" in out
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", out), "NO_COLOR takes the colours away"
+
+
+def test_a_search_for_a_code_tells_how_many_it_has_looked_at(stub: StubServer) -> None:
+    release = threading.Event()
+    last = listed("q~3", error={"code": "TIMEOUT", "message": "slow"})
+    stub.plays(listed("q~1", "q~2", next_page_token="more"), replace(last, until=release))
+    with on_terminal(stub.url, "dead", "list", "--code", "TIMEOUT") as terminal:
+        assert terminal.shows("searching: 0 found among 2")
+        release.set()
+        code, out, _ = terminal.end()
+    assert code == exit_codes.OK
+    assert "q~3" in out
+    assert "q~1" not in out
 
 
 @pytest.mark.parametrize(
