@@ -83,7 +83,11 @@ class Floor:
         """Run these tasks; their room has been reserved."""
         for lease in leases:
             attempt = Attempt(lease, self)
-            self._attempts.setdefault(lease.id.slot, {})[lease.id.key] = attempt
+            attempts = self._attempts.setdefault(lease.id.slot, {})
+            older = attempts.get(lease.id.key)
+            if older is not None and not older.is_over:
+                self.lose(lease.id.slot, (older.lease_held,))  # heartbeats name only the later one
+            attempts[lease.id.key] = attempt
             run = self._runner.run_poller if lease.is_poller else self._runner.run
             attempt.start(run(attempt))
         if leases:
@@ -102,13 +106,13 @@ class Floor:
                 attempt.stop(StopReason.CANCEL)
 
     def lose(self, slot: str, leases: Sequence[tuple[bytes, int]]) -> None:
-        """Stop what other workers have now."""
+        """Stop what others have now, or this worker by a later lease."""
         if self._store.log is not None:
             self._store.log.forget(slot, leases)
         for key, fence in leases:
             attempt = self._attempts.get(slot, {}).get(key)
             if attempt is not None and attempt.fence == fence and attempt.context.stopping is None:
-                _log.warning("%s: its lease has passed to another worker; stopped here", attempt.id)
+                _log.warning("%s: its lease was lost; stopped here", attempt.id)
                 attempt.stop(StopReason.LOST)
 
     def held(self) -> Held:

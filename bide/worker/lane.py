@@ -219,6 +219,8 @@ class Lane:
         self._room.release(room - len(leases))
         if isolate and not any(lease.isolated for lease in leases):
             self._host.isolation.release()
+        elif isolate:
+            self._denied_isolation = True  # perhaps there are more, of which it will not hear again
         self.admitted, self.seen, self.due_ms = reply.admitted or not leasing, reply.seen, reply.due_ms
         if self._leasing and self._room.free and reply.admitted:
             self._has_room.set()
