@@ -50,8 +50,13 @@ class Fleet:
     """The workers of one queue."""
 
     seen: Seen
-    decisions: tuple[Decided, ...]
-    """The latest first."""
+    packed: tuple[bytes, ...]
+    """The decisions as they are stored: most who ask for a fleet want none of them."""
+
+    @property
+    def decisions(self) -> tuple[Decided, ...]:
+        """What was decided lately, the latest first."""
+        return tuple(map(_decided, self.packed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +162,7 @@ class Reads:
     def fleets(self, slots: Iterable[str]) -> dict[str, Fleet]:
         """The same of each of these queues. One round trip."""
         told = self._store.each_slot("fleet", slots, self._store.now_ms())
-        return {
-            slot: Fleet(Seen(*seen), tuple(map(_decided, decisions)))
-            for slot, (*seen, decisions) in told.items()
-        }
+        return {slot: Fleet(Seen(*seen), tuple(decisions)) for slot, (*seen, decisions) in told.items()}
 
     def unread_events(self, id: TaskId) -> tuple[Event, ...]:
         """A task's unread events, in the order they came."""
