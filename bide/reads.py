@@ -11,6 +11,7 @@ import msgspec
 
 from bide import scripts
 from bide.autoscaler import Seen
+from bide.calls import sound
 from bide.depth import Depth
 from bide.errors import TaskNotFound
 from bide.exchange import Event, read_events
@@ -49,8 +50,13 @@ class Fleet:
     """The workers of one queue."""
 
     seen: Seen
-    decisions: tuple[Decided, ...]
-    """The latest first."""
+    packed: tuple[bytes, ...]
+    """The decisions as they are stored: most who ask for a fleet want none of them."""
+
+    @property
+    def decisions(self) -> tuple[Decided, ...]:
+        """What was decided lately, the latest first."""
+        return tuple(map(_decided, self.packed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +86,16 @@ class Reads:
         """
         script = scripts.load("show")
         reply = script.run(self._store.client, self._store.keys.slot(id.slot, script.keys), id.key)
-        if not reply:
+        view = _view(id, tenant, reply)
+        if view is None:
             raise TaskNotFound
-        spec = read_spec(reply[0])
-        if spec.tenant != tenant:
-            raise TaskNotFound
-        run = read_run(reply[1]) if reply[1] else first_run(spec, id.submitted_ms)
-        recent = () if run.state.done else read_recent(reply[3])
-        return TaskView(str(id), id.slot, spec, run, id.submitted_ms, reply[2], recent)
+        return view
+
+    def tasks(self, ids: Sequence[TaskId], tenant: str) -> dict[TaskId, TaskView]:
+        """The same of several, in one round trip; those that there are not are left out."""
+        replies = sound(self._store.slot_scripts("show", [(id.slot, (id.key,)) for id in ids]))
+        views = {id: _view(id, tenant, reply) for id, reply in zip(ids, replies, strict=True)}
+        return {id: view for id, view in views.items() if view is not None}
 
     def lines(self, id: TaskId, tenant: str, after: int, most: int) -> LogPage:
         """Up to `most` (at most 100) lines of a task's log that follow the one numbered `after`.
@@ -154,10 +162,7 @@ class Reads:
     def fleets(self, slots: Iterable[str]) -> dict[str, Fleet]:
         """The same of each of these queues. One round trip."""
         told = self._store.each_slot("fleet", slots, self._store.now_ms())
-        return {
-            slot: Fleet(Seen(*seen), tuple(map(_decided, decisions)))
-            for slot, (*seen, decisions) in told.items()
-        }
+        return {slot: Fleet(Seen(*seen), tuple(decisions)) for slot, (*seen, decisions) in told.items()}
 
     def unread_events(self, id: TaskId) -> tuple[Event, ...]:
         """A task's unread events, in the order they came."""
@@ -190,6 +195,15 @@ class Reads:
         ping_ms = (local() - before) * 1000
         info = StoreInfo.of(self._store.command("INFO", "server", "persistence"))
         return StoreHealth(info.server, info.version, info.durability, round(ping_ms, 3))
+
+
+def _view(id: TaskId, tenant: str, reply: Sequence[Any]) -> TaskView | None:
+    """What show.lua returns; None for another tenant's."""
+    if not reply or (spec := read_spec(reply[0])).tenant != tenant:
+        return None
+    run = read_run(reply[1]) if reply[1] else first_run(spec, id.submitted_ms)
+    recent = () if run.state.done else read_recent(reply[3])
+    return TaskView(str(id), id.slot, spec, run, id.submitted_ms, reply[2], recent)
 
 
 def _depth(reply: Sequence[Any], now_ms: int) -> Depth:

@@ -49,10 +49,12 @@ def _outcome(
     transport: Transport, item: Mapping[str, Any], answer: Answer, prefer_wait: int
 ) -> Task | ProblemError:
     with reading("an item of a batch"):
+        wait = item.get("retry_after")
+        retry_after = None if wait is None else float(wait)
         if "problem" in item:
             problem = an_object(item["problem"])
-            return problem_error(int(problem["status"]), problem, answer.retry_after)
+            return problem_error(int(problem["status"]), problem, retry_after)
         status = TaskStatus.from_json(an_object(item["task"]))
     task = Task(transport, status.id, prefer_wait=prefer_wait)
-    task.learn(replace(answer, json=status.json, etag=None))
+    task.learn(replace(answer, json=status.json, etag=None, retry_after=retry_after))
     return task

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Final
 
 import msgspec
 from chalice.app import Response
-from msgspec import Meta, Raw
+from msgspec import UNSET, Meta, Raw, UnsetType
 
-from bide.errors import BideError, TooLarge
+from bide.errors import BideError, TaskNotFound, TooLarge
+from bide.records import TaskView
 from bide.replies import Accepted, Need
 from bide.submission import Submission
 from chalice_app import problems, wire
 from chalice_app.errors import InvalidRequest, MalformedJson
 from chalice_app.limits import MAX_BATCH, MAX_BATCH_BYTES, MAX_BODY_BYTES, MAX_DEPTH
+from chalice_app.predict import retry_after
 from chalice_app.requests import decoded, read_body
 from chalice_app.routing import Call, Routes
 from chalice_app.services import Services
@@ -40,6 +42,8 @@ _encode = msgspec.json.Encoder().encode
 class _Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     task: Raw = Raw()
     problem: problems.Problem | None = None
+    retry_after: int | UnsetType = UNSET
+    """What Retry-After would say of it alone, in seconds."""
 
 
 @routes.post("/v1/batches")
@@ -55,16 +59,9 @@ def submit_batch(call: Call) -> Response:
     submissions = [each for each in asked if isinstance(each, Submission)]
     answers = services.store.submit_all(submissions, rate_limit=services.settings.rate_limit)
     _wake(services, [answer for answer in answers if isinstance(answer, Accepted)])
-    tasks = iter([_answer(call, *each) for each in zip(submissions, answers, strict=True)])
-    shown = [next(tasks) if isinstance(each, Submission) else _problem(each) for each in asked]
-    return wire.respond(202, _encode({"items": shown}), _retry_after(answers))
-
-
-def _retry_after(answers: Sequence[Accepted | BideError]) -> dict[str, str]:
-    """The header by which all may be sent again that were refused for a while."""
-    refused = [problems.headers_of(answer) for answer in answers if isinstance(answer, BideError)]
-    waits = [headers["Retry-After"] for headers in refused if "Retry-After" in headers]
-    return {"Retry-After": max(waits, key=int)} if waits else {}
+    views = iter(_views(call, submissions, answers))
+    shown = [_answer(call, next(views) if isinstance(each, Submission) else each) for each in asked]
+    return wire.respond(202, _encode({"items": shown}))
 
 
 def _read(call: Call, item: bytes) -> Submission | BideError:
@@ -87,14 +84,28 @@ def _wake(services: Services, accepted: list[Accepted]) -> None:
         wake(services, slot, Need(sum(need.workers for need in needs), min(alarms, default=0)))
 
 
-def _answer(call: Call, submission: Submission, answer: Accepted | BideError) -> _Answer:
-    if isinstance(answer, BideError):
-        return _problem(answer)
+def _views(
+    call: Call, submissions: Sequence[Submission], answers: Sequence[Accepted | BideError]
+) -> Iterator[TaskView | BideError]:
+    """What the store answered, with tasks in place of what it accepted, now or before."""
+    seen = [answer.id for answer in answers if isinstance(answer, Accepted) and answer.seen]
+    known = call.services.reads.tasks(seen, call.tenant)
+    for submission, answer in zip(submissions, answers, strict=True):
+        if isinstance(answer, BideError):
+            yield answer
+        elif answer.seen:
+            yield known.get(answer.id) or TaskNotFound()
+        else:
+            yield accepted_view(submission, answer)
+
+
+def _answer(call: Call, view: TaskView | BideError) -> _Answer:
+    if isinstance(view, BideError):
+        return _problem(view)
     services = call.services
-    id = answer.id
-    view = services.reads.task(id, call.tenant) if answer.seen else accepted_view(submission, answer)
     now_ms = services.store.clock.now_ms() or view.submitted_ms
-    return _Answer(task=Raw(wire.task_json(view, now_ms, services.tariff, traceback=call.is_operator)))
+    shown = wire.task_json(view, now_ms, services.tariff, traceback=call.is_operator)
+    return _Answer(Raw(shown), retry_after=UNSET if view.run.state.done else retry_after(view, now_ms))
 
 
 def _problem(error: BideError) -> _Answer:
@@ -102,4 +113,5 @@ def _problem(error: BideError) -> _Answer:
     problem = problems.describe(error)
     if problem is None:
         raise error
-    return _Answer(problem=problem)
+    wait = problems.headers_of(error).get("Retry-After")
+    return _Answer(problem=problem, retry_after=UNSET if wait is None else int(wait))

@@ -139,7 +139,7 @@ def _list() -> Schema:
 
 
 def _submit_batch(submission: Schema) -> Schema:
-    answered = _answer(202, "What became of each.", "Batch", "Retry-After")
+    answered = _answer(202, "What became of each.", "Batch")
     return {
         **_operation("submitBatch", "Submit up to a hundred tasks, each for itself.", answered, *_BODY),
         "requestBody": {"required": True, "content": _json(batch_body(submission))},

@@ -9,7 +9,7 @@ import msgspec
 from bide.state import State
 from chalice_app.failed_schemas import FAILED_SCHEMAS
 from chalice_app.log_schema import LOG
-from chalice_app.schema_pieces import TIME, TIME_OR_NULL, Schema, record
+from chalice_app.schema_pieces import COUNT, TIME, TIME_OR_NULL, Schema, record
 from chalice_app.series import ChartJson
 from chalice_app.server_schemas import SERVER_SCHEMAS
 
@@ -126,6 +126,13 @@ _TASK_PAGE: Final = record(
     },
 )
 
+
+def _item(description: str, name: str, schema: str) -> Schema:
+    wait = {**COUNT, "description": "Seconds, as Retry-After has them where it is submitted alone."}
+    properties = {name: {"$ref": f"#/components/schemas/{schema}"}, "retry_after": wait}
+    return record(description, properties, optional=("retry_after",))
+
+
 _BATCH: Final = record(
     "What became of each submission, in their order.",
     {
@@ -133,8 +140,8 @@ _BATCH: Final = record(
             "type": "array",
             "items": {
                 "oneOf": [
-                    record("It is recorded.", {"task": {"$ref": "#/components/schemas/Task"}}),
-                    record("It is refused.", {"problem": {"$ref": "#/components/schemas/Problem"}}),
+                    _item("It is recorded.", "task", "Task"),
+                    _item("It is refused.", "problem", "Problem"),
                 ]
             },
         },

@@ -15,6 +15,7 @@ from bide_client import (
     UnexpectedAnswer,
     UnknownTask,
     UsageError,
+    pace,
 )
 
 from .replies import ID, problem, succeeded, task_json
@@ -70,6 +71,27 @@ def test_a_task_of_a_batch_is_waited_for_like_any(stub: StubServer, client: Clie
     assert isinstance(task, Task)
     assert task.result(timeout=5) == 5
     assert "If-None-Match" not in stub.asked[1].headers
+
+
+def test_each_item_says_for_itself_when_to_ask_again(
+    stub: StubServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[float] = []
+    monkeypatch.setattr(pace, "pause", lambda retry_after, *_, **__: heard.append(retry_after) or 0.0)
+    closed = {"title": "t", "status": 503, "detail": "moving", "code": "CLOSED"}
+    stub.plays(
+        answered(
+            {"task": task_json(), "retry_after": 60},
+            {"problem": closed, "retry_after": 120},
+            {"problem": UNKNOWN},
+        )
+    )
+    task, refused, unknown = client.submit_many(client.prepare(name) for name in ("echo", "echo", "eco"))
+    assert isinstance(task, Task)
+    assert heard == [60]
+    assert isinstance(refused, ServerClosed)
+    assert isinstance(unknown, UnknownTask)
+    assert (refused.retry_after, unknown.retry_after) == (120, None)
 
 
 def test_what_concerns_all_is_raised(stub: StubServer, client: Client) -> None:

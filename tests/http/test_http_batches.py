@@ -143,16 +143,47 @@ def test_what_is_refused_for_a_while_says_for_how_long(
 ) -> None:
     serve(dataclasses.replace(settings, rate_limit=1))
     api = Api(client)
-    limited = api.post("/v1/batches", {"items": [_add(), _add(), {"name": "nosuch"}]})
-    assert [item.get("problem", {}).get("code") for item in limited.json["items"]] == [
-        None, "RATE_LIMITED", "UNKNOWN_TASK"
-    ]  # fmt: skip
-    assert limited.headers["retry-after"] == "1"
+    accepted, limited, unknown = _batch(api, _add(), _add(), {"name": "nosuch"})
+    assert (accepted["task"]["state"], accepted["retry_after"]) == ("ready", 0)
+    assert (limited["problem"]["code"], limited["retry_after"]) == ("RATE_LIMITED", 1)
+    assert unknown.keys() == {"problem"}
     api.post("/v1/server/close", {"reason": "moving", "retry_after": 120})
-    assert api.post("/v1/batches", {"items": [_add()]}).headers["retry-after"] == "120"
-    api.post("/v1/server/open")
-    unknown = api.post("/v1/batches", {"items": [{"name": "nosuch"}]})
-    assert "retry-after" not in unknown.headers
+    (closed,) = _batch(api, _add())
+    assert (closed["problem"]["code"], closed["retry_after"]) == ("CLOSED", 120)
+
+
+def test_a_task_of_a_batch_says_when_to_ask_as_one_submitted_alone(api: Api, worker: HandWorker) -> None:
+    delayed, first = _batch(api, _add(delay=60), _add(idempotency_key="k"))
+    assert delayed["retry_after"] == int(api.submit("add", {"a": 1}, delay=60).headers["retry-after"]) == 60
+    assert first["retry_after"] == 0
+    worker.succeed(worker.lease(), 1)
+    (again,) = _batch(api, _add(idempotency_key="k"))
+    assert (again["task"]["state"], "retry_after" in again) == ("succeeded", False)
+
+
+def test_a_batch_sent_again_takes_one_round_trip_more(
+    api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [_add(idempotency_key=f"k{n}", queue=("default", "orders")[n % 2]) for n in range(20)]
+    first, again = _batch(api, *items), _batch(api, *items)
+    asked: list[int] = []
+    ask = services.store.client._ask
+    monkeypatch.setattr(
+        services.store.client, "_ask", lambda commands: asked.append(len(commands)) or ask(commands)
+    )
+    assert [item["task"]["id"] for item in _batch(api, *items)] == [item["task"]["id"] for item in first]
+    assert again == first
+    assert asked == [20, 20]
+
+
+def test_a_task_erased_meanwhile_is_its_items_own_problem(
+    api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _batch(api, _add(idempotency_key="k"))
+    monkeypatch.setattr(services.reads.__class__, "tasks", lambda *_: {})
+    gone, good = _batch(api, _add(idempotency_key="k"), _add())
+    assert gone["problem"]["code"] == "TASK_NOT_FOUND"
+    assert "task" in good
 
 
 def test_higher_priorities_are_leased_first_and_equals_in_their_order(api: Api, worker: HandWorker) -> None:

@@ -30,6 +30,20 @@ def test_whatever_becomes_of_a_body_on_its_way_it_is_answered(
     assert reply.status in (202, 400, 422), reply.body
 
 
+BATCH = b'{"items":[%s,{"name":"echo","args":{"value":[{}]},"unique":"u","idempotency_key":"k"}]}' % VALID
+
+
+@given(start=st.integers(0, len(BATCH)), end=st.integers(0, len(BATCH)), instead=st.binary(max_size=8))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_becomes_of_a_batch_on_its_way_each_item_is_answered(
+    api: Api, start: int, end: int, instead: bytes
+) -> None:
+    reply = api.request("POST", "/v1/batches", BATCH[:start] + instead + BATCH[end:])
+    assert reply.status in (202, 400, 422), reply.body
+    for item in reply.json["items"] if reply.status == 202 else ():
+        assert item.get("problem", {}).get("status", 0) < 500, item
+
+
 @given(body=st.binary(max_size=60))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_answered(api: Api, body: bytes) -> None:
