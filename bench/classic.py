@@ -19,6 +19,7 @@ import msgspec
 import uvloop
 
 from bench.bed import bed
+from bench.child import child
 from bench.clients import OVER_SECONDS, Visits
 from bench.errors import BenchFailed
 from bench.keep_alive import Address, Connection
@@ -28,8 +29,6 @@ from bench.probe import PER_SECOND, Probed, probed
 from bench.running_lambda import API, at_rest, running_lambda
 from bench.running_stack import running_stack
 from bench.sample import median, percentile, spread
-from local import tether
-from local.children import ROOT
 from local.lambda_stack import LambdaStack
 from local.ports import LOOPBACK
 
@@ -246,20 +245,11 @@ async def _ring_all(stack: LambdaStack) -> float:
 
 @asynccontextmanager
 async def _flask(python: Path) -> AsyncIterator[Site]:
-    server = await asyncio.create_subprocess_exec(
-        str(python), "-B", "-m", "bench.classic_flask",
-        cwd=ROOT, stdout=asyncio.subprocess.PIPE, preexec_fn=tether.die_with_parent(),
-    )  # fmt: skip
-    try:
-        assert server.stdout is not None
-        port = (await asyncio.wait_for(server.stdout.readline(), _START_SECONDS)).decode().strip()
+    async with child("the Flask server", str(python), "-B", "-m", "bench.classic_flask") as server:
+        port = await server.first_line(_START_SECONDS)
         if not port:
             raise BenchFailed("the Flask server did not start; its complaint is above")
         yield Site(f"http://{LOOPBACK}:{port}", inline=True)
-    finally:
-        if server.returncode is None:
-            server.kill()
-        await server.wait()
 
 
 # --- clients --------------------------------------------------------------------------------
@@ -267,20 +257,10 @@ async def _flask(python: Path) -> AsyncIterator[Site]:
 
 async def _visit(site: Site, clients: int, seconds: float, patience_s: float) -> Visits:
     """Have a process of clients do their jobs. Raises BenchFailed."""
-    process = await asyncio.create_subprocess_exec(
+    command = (
         sys.executable, "-m", "bench.clients", site.url,
         "--clients", str(clients), "--seconds", str(seconds), "--patience", str(patience_s),
         f"--key={site.key}", *(["--inline"] if site.inline else []),
-        cwd=ROOT, stdout=asyncio.subprocess.PIPE, preexec_fn=tether.die_with_parent(),
     )  # fmt: skip
-    try:
-        printed, _ = await asyncio.wait_for(process.communicate(), patience_s + _SPARE_SECONDS)
-    except TimeoutError as error:
-        raise BenchFailed("the clients took too long") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise BenchFailed("the clients failed; their complaint is above")
-    return msgspec.json.decode(printed, type=Visits)
+    async with child("the process of clients", *command) as visiting:
+        return msgspec.json.decode(await visiting.output(patience_s + _SPARE_SECONDS), type=Visits)

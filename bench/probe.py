@@ -17,10 +17,8 @@ from typing import Final
 import msgspec
 import uvloop
 
-from bench.errors import BenchFailed
+from bench.child import child
 from bench.keep_alive import Address, Connection
-from local import tether
-from local.children import ROOT
 
 PER_SECOND: Final = 20
 _END_SECONDS: Final = 1.0
@@ -85,26 +83,11 @@ class Probe:
 @asynccontextmanager
 async def probed(url: str, path: str) -> AsyncIterator[Probed]:
     """Have a process probe during the body; what is yielded holds what it saw, after the body."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.probe", url, path,
-        cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        preexec_fn=tether.die_with_parent(),
-    )  # fmt: skip
     found = Probed([], [])
-    try:
-        assert process.stdout is not None
-        await asyncio.wait_for(process.stdout.readline(), _WAIT_SECONDS)  # it has begun
+    async with child("the probe", sys.executable, "-m", "bench.probe", url, path) as probe:
+        await probe.first_line(_WAIT_SECONDS)  # it has begun
         yield found
-        printed, _ = await asyncio.wait_for(process.communicate(b""), _WAIT_SECONDS)
-    except TimeoutError as error:
-        raise BenchFailed("the probe does not answer") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise BenchFailed("the probe failed; its complaint is above")
-    saw = msgspec.json.decode(printed, type=Probed)
+        saw = msgspec.json.decode(await probe.output(_WAIT_SECONDS), type=Probed)
     found.latencies_ms, found.failures, found.unanswered = saw.latencies_ms, saw.failures, saw.unanswered
 
 

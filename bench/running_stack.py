@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -13,11 +12,11 @@ from typing import Final
 import msgspec
 
 from bench.bed import Bed, environ
+from bench.child import child
 from bench.errors import BenchFailed
 from bench.load import Load
 from bide.settings import Settings
 from local import ports
-from local.children import ROOT
 from local.stack import Stack
 
 _SUBMIT_SECONDS: Final = 20.0
@@ -43,21 +42,8 @@ async def running_stack(store: Bed, tasks: str, **settings: str) -> AsyncIterato
 
 async def generate(url: str, *arguments: str) -> Load:
     """Have a load generator submit; see bench.load. Raises BenchFailed unless everything was accepted."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.load", url, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(_GENERATOR_SECONDS):
-            printed, _ = await process.communicate()
-    except TimeoutError as error:
-        raise BenchFailed(f"the load generator took more than {_GENERATOR_SECONDS:g} s") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise BenchFailed("the load generator failed; its complaint is above")
-    load = msgspec.json.decode(printed, type=Load)
+    async with child("the load generator", sys.executable, "-m", "bench.load", url, *arguments) as generator:
+        load = msgspec.json.decode(await generator.output(_GENERATOR_SECONDS), type=Load)
     if load.refused:
         raise BenchFailed(f"{len(load.refused)} submissions were refused, first: {load.refused[0]}")
     return load

@@ -13,7 +13,7 @@ import pytest
 import redis.asyncio
 from hand_clock import HandClock
 from key_guard import guarded, load_plain
-from scripted_worker import Hire, ScriptedWorker
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, Sweep, Takeover
 from slot_contents import Look, read_slot
 from submissions import Submit, submission
 
@@ -94,3 +94,22 @@ def submit(store: Store) -> Submit:
 def look(store: Store, redis_client: redis.Redis) -> Look:
     """What a slot holds now."""
     return lambda slot="default": read_slot(redis_client, store.keys, slot)
+
+
+@pytest.fixture(params=["exchange", "tick"])
+def sweep(request: pytest.FixtureRequest, hire: Hire, store: Store) -> Sweep:
+    """Upkeep, by either of the two that do it."""
+    if request.param == "tick":
+        return lambda: store.tick("default", 0)
+    janitor = hire("janitor")
+    return lambda: janitor.exchange()
+
+
+@pytest.fixture
+def takeover(submit: Submit, hire: Hire, clock: HandClock) -> Takeover:
+    """Of a submitted task."""
+    submit()
+    frozen, other = hire("frozen"), hire("other")
+    old = frozen.lease_one()
+    clock.pass_ms(LEASE_MS)
+    return Takeover(frozen, old, other, other.lease_one())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis.asyncio
 
@@ -105,6 +105,18 @@ class ScriptedWorker:
 
 Hire = Callable[..., ScriptedWorker]
 """Starts a worker: name, boot and slot."""
+
+Sweep = Callable[[], object]
+"""Upkeep of the slot `default`; leases nothing."""
+
+
+class Takeover(NamedTuple):
+    """A task whose lease ran out while its worker was frozen, and that another worker has now."""
+
+    frozen: ScriptedWorker
+    old: Lease
+    other: ScriptedWorker
+    new: Lease
 
 
 def settle(

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from hand_clock import START_MS, HandClock
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, park, settle
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, Sweep, park, settle
 from slot_contents import Look
 from submissions import Submit
 
 from bide.ids import TaskId
 from bide.state import State
 from bide.store import Store
-
-Sweep = Callable[[], object]
-
-
-@pytest.fixture(params=["exchange", "tick"])
-def sweep(request: pytest.FixtureRequest, hire: Hire, store: Store) -> Sweep:
-    """Upkeep, by either of the two that do it; leases nothing."""
-    if request.param == "tick":
-        return lambda: store.tick("default", 0)
-    janitor = hire("janitor")
-    return lambda: janitor.exchange()
-
 
 # --- expires ------------------------------------------------------------------------------
 

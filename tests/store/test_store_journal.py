@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from hand_clock import HandClock
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, entry, park, progress, settle
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, Takeover, entry, park, progress, settle
 from slot_contents import Look
 from submissions import Submit
 
@@ -67,14 +67,8 @@ def test_entries_of_an_exchange_that_is_repeated_count_once(
     assert replace(look(), ledgers=after.ledgers) == after
 
 
-def test_a_superseded_lease_writes_no_entry_and_no_progress(
-    submit: Submit, hire: Hire, clock: HandClock, look: Look
-) -> None:
-    submit()
-    frozen, other = hire("frozen"), hire("other")
-    old = frozen.lease_one()
-    clock.pass_ms(LEASE_MS)
-    new = other.lease_one()
+def test_a_superseded_lease_writes_no_entry_and_no_progress(takeover: Takeover, look: Look) -> None:
+    frozen, old, other, new = takeover
     other.exchange(entry(new, 1, b"right"))
     assert frozen.exchange(entry(old, 1, b"late"), entry(old, 2, b"late"), progress(old, b"{}")).lost == (
         0,

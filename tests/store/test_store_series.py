@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from hand_clock import START_MS, HandClock
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, park, settle
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, Takeover, park, settle
 from submissions import Submit, submission
 
 from bide.exchange import Lease, Usage
@@ -137,14 +137,8 @@ def test_a_repeated_exchange_counts_once(submit: Submit, worker: ScriptedWorker,
     assert recent(store) == [0]
 
 
-def test_an_outcome_of_a_worker_that_was_superseded_does_not_count(
-    submit: Submit, hire: Hire, store: Store, clock: HandClock
-) -> None:
-    submit()
-    frozen, other = hire("frozen"), hire("other")
-    old = frozen.lease_one()
-    clock.pass_ms(LEASE_MS)
-    new = other.lease_one()
+def test_an_outcome_of_a_worker_that_was_superseded_does_not_count(takeover: Takeover, store: Store) -> None:
+    frozen, old, other, new = takeover
     frozen.exchange(settle(old, "failed", usage=ECHO))
     other.exchange(settle(new, "succeeded", usage=ECHO))
     assert told(store) == {NOW: {"echo": Counts(1, 0, 0, 0, at(0), at(LEASE_MS))}}

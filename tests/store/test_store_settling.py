@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hand_clock import START_MS, HandClock
 from msgspec import structs
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, settle
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, Takeover, settle
 from slot_contents import Look
 from submissions import Submit
 
@@ -102,13 +102,9 @@ def test_a_success_without_outcome_leaves_none(submit: Submit, worker: ScriptedW
 
 @pytest.mark.parametrize("state", EVERY)
 def test_a_superseded_settle_is_refused_and_changes_nothing(
-    submit: Submit, hire: Hire, clock: HandClock, look: Look, state: str
+    takeover: Takeover, look: Look, state: str
 ) -> None:
-    submit()
-    frozen, other = hire("frozen"), hire("other")
-    old = frozen.lease_one()
-    clock.pass_ms(LEASE_MS)
-    new = other.lease_one()
+    frozen, old, other, new = takeover
     before = look()
     assert frozen.exchange(settle(old, state, b'"late"')).lost == (0,)
     after = look()

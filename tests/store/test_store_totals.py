@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hand_clock import HandClock
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, deliver, park, settle, watch
+from scripted_worker import Hire, ScriptedWorker, Takeover, deliver, park, settle, watch
 from submissions import Submit
 
 from bide.exchange import Usage
@@ -50,14 +50,8 @@ def test_each_lease_adds_what_it_cost_to_its_task_and_to_the_totals(
     )
 
 
-def test_a_lost_settle_and_a_repeated_one_cost_nothing(
-    submit: Submit, hire: Hire, store: Store, clock: HandClock
-) -> None:
-    submit()
-    frozen, other = hire("frozen"), hire("other")
-    old = frozen.lease_one()
-    clock.pass_ms(LEASE_MS)
-    new = other.lease_one()
+def test_a_lost_settle_and_a_repeated_one_cost_nothing(takeover: Takeover, store: Store) -> None:
+    frozen, old, other, new = takeover
     frozen.exchange(settle(old, "succeeded", usage=COST))
     for _ in range(2):
         other.exchange(settle(new, "succeeded", usage=COST))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 from hand_clock import START_MS, HandClock
 from msgspec.structs import replace
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, settle
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, Sweep, settle
 from slot_contents import Look
 from submissions import Submit
 
@@ -17,18 +16,6 @@ from bide.records import Run
 from bide.replies import Upkeep
 from bide.state import State
 from bide.store import FORGET_MS, Store
-
-Sweep = Callable[[], object]
-
-
-@pytest.fixture(params=["exchange", "tick"])
-def sweep(request: pytest.FixtureRequest, hire: Hire, store: Store) -> Sweep:
-    """Upkeep, by either of the two that do it; leases nothing."""
-    if request.param == "tick":
-        return lambda: store.tick("default", 0)
-    janitor = hire("janitor")
-    return lambda: janitor.exchange()
-
 
 # --- promote ------------------------------------------------------------------------------
 
