@@ -15,6 +15,9 @@ from bide.store import Store
 SCANNED: Final = 100
 """Records of each queue that one page looks at, but for a few: a page may be short, or empty."""
 
+_NEVER_MS: Final = 2**63
+"""Later than any time that is told."""
+
 
 class Place(NamedTuple):
     """Where to go on in one queue; see lua/page.lua."""
@@ -52,6 +55,11 @@ class Page:
 
 class _Found(NamedTuple):
     view: TaskView
+    time_ms: int
+    """When it was submitted or failed, or a little earlier: no later than what its queue has shown before it.
+
+    Readings of the store's time differ by a little, so that tasks seem to be accepted out of order.
+    """
     after: Place
     """Where to go on after it."""
 
@@ -78,10 +86,10 @@ class Listing:
         shown_ms = max((part.last_ms for part in parts.values() if part.next), default=0)
         merged = sorted(
             ((slot, found) for slot, part in parts.items() for found in part.found),
-            key=lambda each: _time(each[1].view, filter),
-            reverse=True,
+            key=lambda each: each[1].time_ms,
+            reverse=True,  # of a queue's tasks with the same time the order stays
         )
-        taken = [each for each in merged if _time(each[1].view, filter) >= shown_ms][:size]
+        taken = [each for each in merged if each[1].time_ms >= shown_ms][:size]
         following: dict[str, Place | None] = dict(position)
         for slot, part in parts.items():
             own = [found for owner, found in taken if owner == slot]
@@ -108,13 +116,17 @@ class Listing:
             if place is not None
         ]
         replies = sound(self._store.slot_scripts("page", calls))
-        return {slot: _part(slot, *reply) for (slot, _), reply in zip(calls, replies, strict=True)}
+        return {slot: _part(slot, filter, *reply) for (slot, _), reply in zip(calls, replies, strict=True)}
 
 
-def _part(slot: str, found: list[Any], start: bytes, within: int, last_ms: int) -> _Part:
+def _part(slot: str, filter: Filter, found: list[Any], start: bytes, within: int, last_ms: int) -> _Part:
     """What page.lua returns."""
-    tasks = [_Found(_view(slot, *packed), Place(after.decode(), left)) for *packed, after, left in found]
-    return _Part(tasks, Place(start.decode(), within) if start else None, last_ms)
+    tasks, time_ms = list[_Found](), _NEVER_MS
+    for *packed, after, left in found:
+        view = _view(slot, *packed)
+        time_ms = min(time_ms, _time(view, filter))
+        tasks.append(_Found(view, time_ms, Place(after.decode(), left)))
+    return _Part(tasks, Place(start.decode(), within) if start else None, min(last_ms, time_ms))
 
 
 def _view(slot: str, key: bytes, spec: bytes, run: bytes) -> TaskView:

@@ -199,8 +199,10 @@ class Leaving:
     async def _clear_floor(self, departure: Departure) -> None:
         """Lease nothing more, park what waits, let the rest finish or hand it back."""
         await self._lead_out()
-        if departure is Departure.LIFETIME and (slot := await asyncio.to_thread(self._call_successor)):
-            await self._until_followed(slot)
+        if departure is Departure.LIFETIME:
+            slot = await asyncio.to_thread(self._call_successor, self._slots_to_follow())
+            if slot is not None:
+                await self._until_followed(slot)
         self._floor.leaving = True
         self._floor.park_all()
         await self._wait_for_attempts(self._settings.grace_seconds)
@@ -212,13 +214,17 @@ class Leaving:
             if attempt.work is not None and not attempt.work.done():
                 self._floor.give_up(attempt, lives_s)
 
-    def _call_successor(self) -> str | None:
-        """Start the worker that takes over, if there is anything to; returns a queue that will see it."""
+    def _slots_to_follow(self) -> list[str]:
+        """Queues in which there is anything to take over."""
         slots = {attempt.id.slot for attempt in self._floor.attempts()}
         slots |= {slot for slot, lane in self._lanes.items() if lane.seen is None or lane.seen.ready}
         slots |= {slot for slot in self._lanes if self._least(slot)}
+        return sorted(slots)
+
+    def _call_successor(self, slots: Sequence[str]) -> str | None:
+        """Start the worker that takes over in one of these; returns a queue that will see it."""
         try:
-            for slot in sorted(slots):
+            for slot in slots:
                 if self._store.note_starts(slot, Reason.SUCCESSOR, 1):
                     self._waker.answer(slot, Need(workers=1))
                     return slot  # it serves all of them
