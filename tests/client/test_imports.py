@@ -57,10 +57,3 @@ def test_the_extras_name_what_the_modules_import() -> None:
     extras = project["optional-dependencies"]
     assert [name.partition(">")[0] for name in extras["rich"]] == ["rich"]
     assert set(extras["rich"]) <= set(extras["server"])
-
-
-def test_every_module_is_in_the_package() -> None:
-    with (PACKAGE.parent / "pyproject.toml").open("rb") as file:
-        packages = tomllib.load(file)["tool"]["setuptools"]["packages"]
-    folders = {module.parent.relative_to(PACKAGE.parent) for module in MODULES}
-    assert {str(folder).replace("/", ".") for folder in folders} <= set(packages)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-from source_tree import PACKAGES, ROOT, files, imported, in_folder, product
+from source_tree import PACKAGES, ROOT, files, imported, in_folder, product, texts
 
 ALLOWED = {
     "bide": {"hiredis", "msgspec", "redis"},
@@ -152,3 +153,9 @@ def test_chalice_packages_exactly_what_runs_in_lambda() -> None:
 def test_every_folder_of_modules_is_a_package() -> None:
     folders = {path.parent for path in product().values()} - {Path()}
     assert {folder for folder in folders if folder / "__init__.py" not in product().values()} == set()
+
+
+def test_an_installation_has_the_client_and_the_core_whole() -> None:
+    packages = tomllib.loads(texts()[Path("pyproject.toml")])["tool"]["setuptools"]["packages"]
+    installed = [path.parent for path in product().values() if in_folder(path, "bide", "bide_client")]
+    assert set(packages) == {".".join(folder.parts) for folder in installed}
