@@ -1,6 +1,7 @@
 -- Whether somebody is awake, and what it takes if nobody is.
 -- Uses: meta.
 local AWAKE_MS = 30000
+local LAG_MS = 100 -- by which a reading of the store's time may be behind
 
 -- Whether a worker has been heard of lately. One that died counts for a while; the tick makes
 -- up for it.
@@ -15,12 +16,12 @@ local function wanted_again(now_ms)
 end
 
 -- The time that an alarm has to be set for, if work is due at `due_ms` and nobody is awake until
--- then: 0 when one is set for no later, and has not gone off, or the queue is paused: nobody could run it.
+-- then: 0 when one is set for no later, and cannot have gone off, or the queue is paused: nobody could run it.
 local function alarm_needed(now_ms, due_ms)
   if due_ms <= 0 or awake(now_ms) then return 0 end
   local known = redis.call('HMGET', meta, 'armed_ms', 'paused')
   local armed_ms = tonumber(known[1] or 0)
-  if known[2] or (armed_ms > now_ms and armed_ms <= due_ms) then return 0 end
+  if known[2] or (armed_ms > now_ms + LAG_MS and armed_ms <= due_ms) then return 0 end
   return due_ms
 end
 

@@ -50,6 +50,18 @@ def test_an_alarm_that_has_gone_off_counts_no_more(store: Store, clock: HandCloc
     assert _need(store, 1_000) == Need(alarm_ms=clock.ms + 1_000)
 
 
+@pytest.mark.parametrize(("early_ms", "needed"), [(30, True), (500, False)])
+def test_an_alarm_that_may_just_have_gone_off_is_not_relied_on(
+    store: Store, clock: HandClock, early_ms: int, needed: bool
+) -> None:
+    """Whoever it woke may read the store's time a little earlier, and finds nothing due."""
+    _need(store, 5_000)
+    store.arm("default", START_MS + 5_000)
+    clock.pass_ms(5_000 - early_ms)
+    upkeep = store.tick("default", 0)
+    assert (upkeep.promoted, upkeep.alarm_ms) == (0, START_MS + 5_000 if needed else 0)
+
+
 def test_an_alarm_that_was_needed_and_never_set_is_needed_still(store: Store) -> None:
     assert _need(store, 5_000) == _need(store, 5_000) == Need(alarm_ms=START_MS + 5_000)
 
