@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from bide.context import StopReason
-from bide.exchange import Event, Lease, Message, Settlement
+from bide.exchange import BATCH, Event, Lease, Message, Settlement
 from bide.ids import TaskId
 from bide.poller import Poller, Watcher
 from bide.reads import Reads
@@ -115,13 +115,17 @@ class Floor:
                 _log.warning("%s: its lease was lost; stopped here", attempt.id)
                 attempt.stop(StopReason.LOST)
 
-    def held(self) -> Held:
-        """What to renew. Called in the heartbeat's thread; `list` of a dict's values is atomic in CPython."""
-        return {
-            slot: held
-            for slot, attempts in list(self._attempts.items())
-            if (held := [a.lease_held for a in list(attempts.values()) if not a.is_over])
-        }
+    def held(self) -> Iterator[Held]:
+        """What to renew. Called in the heartbeat's thread; `list` of a dict's values is atomic in CPython.
+
+        Part by part: lists of thousands of leases would be much of what so many waits take.
+        """
+        for slot, by_key in list(self._attempts.items()):
+            attempts = list(by_key.values())
+            for first in range(0, len(attempts), BATCH):
+                part = [each.lease_held for each in attempts[first : first + BATCH] if not each.is_over]
+                if part:
+                    yield slot, part
 
     def attempts(self) -> Iterator[Attempt]:
         """All of them, waiting or not."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from bide.errors import BideError
-from bide.exchange import BATCH
 from bide.store import Store
 
 STALL_S: Final = 10.0
@@ -25,8 +24,8 @@ PER_LEASE: Final = 3
 TRIES_PER_LEASE: Final = 20
 """While the store does not answer: leases that have been out of its hearing are close to their end."""
 
-Held = Mapping[str, Sequence[tuple[bytes, int]]]
-"""By slot: (id, fence) of each lease held."""
+Held = tuple[str, Sequence[tuple[bytes, int]]]
+"""A slot, and (id, fence) of up to BATCH leases held there."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class Heartbeat:
         worker: str,
         lease_s: float,
         *,
-        held: Callable[[], Held],
+        held: Callable[[], Iterable[Held]],
         stalled_s: Callable[[], float],
         on_lost: Callable[[str, Sequence[tuple[bytes, int]]], object],
         on_cancel: Callable[[str, Sequence[bytes]], object],
@@ -74,22 +73,21 @@ class Heartbeat:
 
     def _beat(self, *, quiet: bool) -> bool:
         """Renew everything; whether the store has heard of all of it. quiet: do not say why it has not."""
-        # A function of its own, which keeps no list of thousands of leases until the next beat.
-        is_heard = True
-        for slot, leases in self._held().items():
+        unheard = set[str]()
+        for slot, leases in self._held():
+            if slot in unheard:
+                continue
             try:
                 self._renew(slot, leases)
             except BideError as error:
-                if is_heard and not quiet:
+                if not (unheard or quiet):
                     _log.warning("heartbeat: %s", error)
-                is_heard = False
-        return is_heard
+                unheard.add(slot)
+        return not unheard
 
     def _renew(self, slot: str, leases: Sequence[tuple[bytes, int]]) -> None:
-        for start in range(0, len(leases), BATCH):
-            part = leases[start : start + BATCH]
-            lost, cancels = self._store.heartbeat(slot, self._worker, round(self._lease_s * 1000), part)
-            if lost:
-                self._on_lost(slot, [lease for lease in part if lease[0] in lost])
-            if cancels:
-                self._on_cancel(slot, cancels)
+        lost, cancels = self._store.heartbeat(slot, self._worker, round(self._lease_s * 1000), leases)
+        if lost:
+            self._on_lost(slot, [lease for lease in leases if lease[0] in lost])
+        if cancels:
+            self._on_cancel(slot, cancels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 NO_CONTEXT: Final = Context()
 """For callbacks that need none: a copy of the current one for each would be half of a wait's memory."""
@@ -27,43 +27,45 @@ class Idler(Protocol):
         """A branch goes on, for whatever reason."""
 
 
-class Wait:
-    """What one branch waits for: a time, an event, or whichever is first."""
+class Wait(asyncio.Future[None]):
+    """What one branch waits for: a time, an event, or whichever is first. Awaited once it has begun.
 
-    __slots__ = ("_over", "_timer", "_waits", "awaits", "due_at")
+    A future itself, with functions for callbacks: of ten thousand waits, each object counts.
+    """
+
+    __slots__ = ("_timer", "_waits", "awaits", "due_at")
 
     def __init__(self, due_at: float | None, awaits: str = "") -> None:
         """due_at: in seconds on the loop's clock; None for no time. awaits: name of an event, or empty."""
+        super().__init__(loop=asyncio.get_running_loop())
         self.due_at = due_at
         self.awaits = awaits
+        self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, waits: Waits) -> asyncio.Future[None]:
-        """The future that ends with it."""
-        loop = asyncio.get_running_loop()
+    def begin(self, waits: Waits) -> None:
+        """Let it end when it is due, and tell `waits` of its end, whatever that is."""
         self._waits = waits
-        self._over: asyncio.Future[None] = loop.create_future()
         # Before the branch itself hears of it, so that it finds everything in order.
-        self._over.add_done_callback(self._end, context=NO_CONTEXT)
-        if self.due_at is None:
-            self._timer = None
-        else:
-            self._timer = loop.call_at(self.due_at, self._on_due, context=NO_CONTEXT)
-        return self._over
+        self.add_done_callback(_end, context=NO_CONTEXT)
+        if self.due_at is not None:
+            self._timer = self.get_loop().call_at(self.due_at, waits.on_due, self, context=NO_CONTEXT)
 
     def go_on(self) -> bool:
         """Let the branch go on; False when it has long done so."""
-        if self._over.done():
+        if self.done():
             return False
-        self._over.set_result(None)
+        self.set_result(None)
         return True
 
-    def _on_due(self) -> None:
-        self._waits.on_due(self)
-
-    def _end(self, _: asyncio.Future[Any]) -> None:
+    def end(self) -> None:
+        """It is over."""
         if self._timer is not None:
             self._timer.cancel()
         self._waits.on_over(self)
+
+
+def _end(wait: Wait) -> None:
+    wait.end()
 
 
 class Waits:
@@ -105,15 +107,12 @@ class Waits:
         """A branch has ended, and its group goes on without it."""
         self._leave()
 
-    def until(self, wait: Wait) -> asyncio.Future[None]:
-        """Await this, to wait until it is due: only the store tells a task, once parked, of an event.
-
-        A future and no coroutine: of ten thousand waits, each frame counts.
-        """
-        over = wait.begin(self)
+    def until(self, wait: Wait) -> Wait:
+        """Await this, to wait until it is due: only the store tells a task, once parked, of an event."""
+        wait.begin(self)
         self._waits = (*self._waits, wait)
         self._leave()
-        return over
+        return wait
 
     def on_due(self, wait: Wait) -> None:
         """A wait's time has come."""

@@ -38,7 +38,7 @@ class Beats:
 
 def run(beats: Any, stalled_s: float = 0.0, *slots: str) -> None:
     """Let a thread's code beat until nobody is left to be heard."""
-    held = {slot: [LEASE] for slot in slots or ("default",)}
+    held = [(slot, [LEASE]) for slot in slots or ("default",)]
     heartbeat = Heartbeat(
         beats, "w", 60.0,
         held=lambda: held,
