@@ -70,12 +70,13 @@ class EmulatorThread:
         return self.call(act())
 
     def zip(self, source: str, **files: str) -> Path:
-        """A package whose module `main` is `source`."""
+        """A package whose module `main` is `source`. The same modules make the same bytes, whenever."""
         path = self._folder / f"code-{next(self._numbers)}.zip"
         with zipfile.ZipFile(path, "w") as opened:
-            opened.writestr("main.py", source)
-            for name, text in files.items():
-                opened.writestr(f"{name}.py", text)
+            for name, text in {"main": source, **files}.items():
+                module = zipfile.ZipInfo(f"{name}.py")
+                module.external_attr = 0o644 << 16
+                opened.writestr(module, text)
         return path
 
     def deploy(self, name: str, source: str, **settings: Any) -> Function:
