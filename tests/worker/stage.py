@@ -47,6 +47,14 @@ def await_that(condition: Callable[[], Any], seconds: float = 60.0) -> None:
         time.sleep(0.005)
 
 
+def await_quiet(calls: Callable[[], int], seconds: float = 1.0) -> None:
+    """Wait until there was none for so long: on a slow machine a worker makes its first ones late."""
+    before = -1
+    while (now := calls()) != before:
+        before = now
+        time.sleep(seconds)
+
+
 class Zygote:
     """Forks workers; see zygote.py."""
 

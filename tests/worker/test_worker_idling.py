@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from fault_proxy import Fault, FaultProxy
-from stage import SOON_MS, Stage, await_that
+from stage import SOON_MS, Stage, await_quiet, await_that
 
 from bide.state import State
 
@@ -17,6 +17,7 @@ def test_an_idle_worker_makes_two_store_calls_a_second_at_most(stage: Stage, sto
     stage.start_worker(proxy.url)
     listeners = [stage.store.keys.slot(queue, ("listeners",))[0] for queue in ("default", "other")]
     await_that(lambda: all(stage.store.command("ZCARD", key) for key in listeners))
+    await_quiet(lambda: proxy.calls)
     before = proxy.calls
     time.sleep(QUIET_S)  # what does not happen cannot be awaited
     assert proxy.calls - before <= 2 * QUIET_S

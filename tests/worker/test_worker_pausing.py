@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from fault_proxy import Fault, FaultProxy
-from stage import SOON_MS, Stage, await_that, is_alive
+from stage import SOON_MS, Stage, await_quiet, await_that, is_alive
 
 from bide.state import State
 
@@ -21,6 +21,7 @@ def test_a_worker_idles_on_a_paused_queue_and_goes_on_when_it_is_resumed(
     stage.start_worker(proxy.url)
     listeners = [stage.store.keys.slot(queue, ("listeners",))[0] for queue in ("default", "other")]
     await_that(lambda: all(stage.store.command("ZCARD", key) for key in listeners))
+    await_quiet(lambda: proxy.calls)
     before = proxy.calls
     until = time.monotonic() + QUIET_S
     while time.monotonic() < until:  # what does not happen cannot be awaited
