@@ -13,10 +13,10 @@ from bide.context import StopReason
 from bide.line import MOST_CHARS, MOST_LEVEL_CHARS, MOST_LOGGER_CHARS, cut
 from bide.whose import BRANCH
 from bide.worker import branches
+from bide.worker.raised import UNSHOWABLE
 from bide.worker.scribe import Scribe
 
 _CUT: Final = "\N{HORIZONTAL ELLIPSIS}"
-_UNSHOWABLE: Final = "(its message cannot be shown)"
 
 
 class Capture(logging.Handler):
@@ -92,7 +92,7 @@ def _text_of(record: logging.LogRecord) -> str:
     try:
         text = str(record.getMessage())
     except Exception:
-        text = _UNSHOWABLE
+        text = UNSHOWABLE
     trace = ""
     if record.exc_info and record.exc_info[0] is not None:
         try:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from bide.errors import StepFailed
+
+MOST_CHARS: Final = 2_000
+"""Of a message that is kept."""
+UNSHOWABLE: Final = "(its message cannot be shown)"
 
 
 class Raised(msgspec.Struct, frozen=True):
@@ -21,13 +25,18 @@ class Raised(msgspec.Struct, frozen=True):
     """None when JSON cannot hold them."""
 
 
+def message_of(error: BaseException) -> str:
+    """What an exception says: at most MOST_CHARS characters, half surrogate pairs perhaps among them."""
+    try:
+        return str(error)[:MOST_CHARS]
+    except Exception:
+        return UNSHOWABLE
+
+
 def describe(error: BaseException) -> Raised:
     """What is kept of an exception."""
     kind = f"{type(error).__module__}:{type(error).__qualname__}"
-    try:
-        message = str(error)[:2_000].encode("utf-8", "replace").decode()
-    except Exception:
-        message = "(its message cannot be shown)"
+    message = message_of(error).encode("utf-8", "replace").decode()
     try:
         args = msgspec.json.decode(msgspec.json.encode(error.args), type=tuple[Any, ...])
     except Exception:

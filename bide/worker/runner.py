@@ -37,9 +37,9 @@ from bide.worker import branches, polling
 from bide.worker.attempt import Attempt
 from bide.worker.journal import JournalEnd
 from bide.worker.polling import Rounds
+from bide.worker.raised import MOST_CHARS, message_of
 
 MAX_RESULT_BYTES: Final = 256 * 1024
-_MAX_MESSAGE_CHARS: Final = 2_000
 _MAX_TRACEBACK_CHARS: Final = 8_000
 
 _UNREADABLE: Final = (
@@ -212,7 +212,8 @@ class Runner:
             outcome = _encode(result)
         except Exception as error:
             # Whatever the result's own code may raise: an attempt that does not settle never ends.
-            message = f"The task returned a {type(result).__name__}, which JSON cannot hold: {_text(error)}"
+            said = message_of(error)
+            message = f"The task returned a {type(result).__name__}, which JSON cannot hold: {said}"
             return self._give_up(attempt, "RESULT_NOT_JSON", message)
         if len(outcome) > MAX_RESULT_BYTES:
             message = (
@@ -277,20 +278,13 @@ def _in_thread(call: Callable[[], Any]) -> Any:
 
 
 def _describe(error: BaseException) -> str:
-    text = _text(error)
+    text = message_of(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)[:_MAX_MESSAGE_CHARS]
-    except Exception:
-        return "(its message cannot be shown)"
 
 
 def _failure(error: Exception) -> bytes:
     if isinstance(error, BideError):
-        return _encode(Failure(error.code, _storable(_text(error))))
+        return _encode(Failure(error.code, _storable(message_of(error))))
     trace = "".join(traceback.format_exception(error))[-_MAX_TRACEBACK_CHARS:]
     return _encode(Failure("TASK_FAILED", _storable(_describe(error)), _storable(trace)))
 
@@ -301,7 +295,7 @@ def _storable(text: str) -> str:
 
 
 def _outdated(definition: Definition, spec: Spec, error: BideError) -> str:
-    sent = spec.args[:_MAX_MESSAGE_CHARS]
+    sent = spec.args[:MOST_CHARS]
     return (
         f"The task was submitted with {sent}, but {definition.name} has since become "
         f"{definition.name}{definition.signature}: {error.message}"
