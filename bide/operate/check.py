@@ -70,6 +70,7 @@ class Check:
                 if not settings.redis_url:
                     print(f"bide: {in_words(unnamed(told))}", file=sys.stderr)
                     return Ended.MISUSED
+                told.extend_path()
                 tasks = registry.load(settings.tasks, local=settings.local)
             except (SettingsError, RegistryError) as error:
                 print(f"bide: {error}", file=sys.stderr)

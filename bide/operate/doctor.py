@@ -67,6 +67,7 @@ def examine(told: Told, *, wall: Callable[[], float] = time.time) -> Iterator[Fi
     yield from server_findings.settings(problems, told.environ, told.port)
     if Settings.name_a_store(told.environ):  # else these are hardly the server's variables
         yield server_findings.api_keys(settings)
+    told.extend_path()
     tasks = registry.load(settings.tasks, local=settings.local, strict=False)
     yield from server_findings.tasks(tasks, settings.tasks)
     if not settings.redis_url:
