@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from bide import scripts
 from bide.clock import Clock
-from bide.connection import Client, NoScript
+from bide.connection import Client, sound
+from bide.error_replies import NoScript
 from bide.errors import (
     Closed,
     IdempotencyConflict,
@@ -127,14 +128,6 @@ class Calls:
 
     def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         return self.client.pipeline(*commands) if commands else []
-
-
-def sound(replies: list[Any]) -> list[Any]:
-    """The replies. Raises the first that is an error."""
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies
 
 
 def _fields(flat: Sequence[bytes]) -> dict[bytes, bytes]:

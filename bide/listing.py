@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from bide.calls import sound
+from bide.connection import sound
 from bide.ids import TaskId
 from bide.records import TaskView, read_run, read_spec
 from bide.state import State

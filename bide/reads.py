@@ -11,7 +11,7 @@ import msgspec
 
 from bide import scripts
 from bide.autoscaler import Seen
-from bide.calls import sound
+from bide.connection import sound
 from bide.depth import Depth
 from bide.errors import TaskNotFound
 from bide.exchange import Event, read_events

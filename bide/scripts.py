@@ -29,7 +29,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from bide.connection import NoScript
+from bide.error_replies import NoScript
 from bide.errors import ScriptError
 
 FOLDER: Final = Path(__file__).parent / "lua"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from bide.autoscaler import Departure, Limits, Reason, Seen
 from bide.calls import Calls
 from bide.clock import Clock
 from bide.connection import Client
-from bide.errors import BideError, Superseded, Unregistered
+from bide.errors import BideError, StoreError, Superseded, Unregistered
 from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, split_ids
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
@@ -148,7 +149,8 @@ class Store(Calls):
         if reply[0] == b"CANCELLED":
             return Cancelled(True, Need())
         if reply[2]:
-            self._ring(id.slot, reply[2].decode())
+            with suppress(StoreError):  # the cancel is recorded, and the ring is but a hint
+                self._ring(id.slot, reply[2].decode())
         return Cancelled(False, Need(reply[3]))
 
     def note(self, slot: str, moves: Sequence[bytes | int]) -> None:

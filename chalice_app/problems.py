@@ -116,7 +116,7 @@ def answer(error: Exception, request: Request | None, headers: Mapping[str, str]
 
 def describe(error: Exception) -> Problem | None:
     """The problem that an error is; None for a fault of ours."""
-    status = STATUS.get(type(error)) if isinstance(error, BideError) else None
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
     if status is None or not isinstance(error, BideError):
         return None
     if status >= 500 and not isinstance(error, Closed):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
-from bide.errors import SettingsError
+from bide.errors import SettingsError, StoreError
 from bide.operate.stack import published
 from bide.settings import Settings
 from local import ports
@@ -60,7 +60,7 @@ def up(port: int | None, environ: Mapping[str, str], *, mode: str = QUICK, with_
     except (SettingsError, ports.PortTaken, DataInUse) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
-    except (StoreFailed, StackFailed) as error:
+    except (StoreFailed, StoreError, StackFailed) as error:
         print(error, file=sys.stderr)
         return FAILED
 

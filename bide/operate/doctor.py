@@ -19,7 +19,7 @@ from bide.address import Address
 from bide.calls import read_time
 from bide.clock import Clock
 from bide.connection import Client
-from bide.errors import ScriptError, StoreError
+from bide.errors import StoreError
 from bide.gate import Gatekeeper
 from bide.keys import Keys
 from bide.operate import server_findings, stack, store_findings
@@ -124,7 +124,7 @@ def _moved(store: Store, queues: set[str]) -> dict[str, str]:
     for queue, key in keys.items():
         try:
             store.command("EXISTS", key)
-        except ScriptError as error:
+        except StoreError as error:
             if _MOVED not in str(error):
                 raise
             moved[queue] = str(error)

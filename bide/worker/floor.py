@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from bide.context import StopReason
+from bide.errors import StoreUnavailable
 from bide.exchange import BATCH, Event, Lease, Message, Settlement
 from bide.ids import TaskId
 from bide.poller import Poller, Watcher
@@ -30,6 +31,11 @@ from bide.worker.scribe import Scribe
 
 UNWIND_S: Final = 2.0
 """How long the code of a parked task may take to unwind."""
+_PAUSE_S: Final = 0.25
+"""Between tries while the store is away."""
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger(__name__)
 
@@ -214,7 +220,7 @@ class Floor:
         self._lanes[slot].send(message, answered)
 
     async def read_events(self, id: TaskId) -> Sequence[Event]:
-        return await asyncio.to_thread(self._reads.unread_events, id)
+        return await _ask(self._reads.unread_events, id)
 
     def on_idle(self, attempt: Attempt) -> None:
         self.waiting.add(attempt)
@@ -284,7 +290,17 @@ class Floor:
         await told.wait()
 
     async def watchers(self, poller: Poller) -> list[Watcher]:
-        return await asyncio.to_thread(self._reads.watchers, poller)
+        return await _ask(self._reads.watchers, poller)
 
     async def awaiting(self, slot: str, waits: Sequence[tuple[bytes, int]]) -> str:
-        return await asyncio.to_thread(self._reads.awaiting, slot, waits)
+        return await _ask(self._reads.awaiting, slot, waits)
+
+
+async def _ask(read: Callable[Asked, Answer], *args: Asked.args, **named: Asked.kwargs) -> Answer:
+    """What the store answers, whenever that is: no attempt fails because the store is away."""
+    while True:
+        try:
+            return await asyncio.to_thread(read, *args, **named)
+        except StoreUnavailable as error:
+            _log.warning("waiting for the store: %s", error)
+            await asyncio.sleep(_PAUSE_S)

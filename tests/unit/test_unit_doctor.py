@@ -206,7 +206,7 @@ def test_each_way_to_be_kept_out_has_its_own_remedy(
         ("NOPERM this user has no permissions to run the 'evalsha' command", "lacks a permission"),
         (
             "LOADING Redis is loading the dataset in memory",
-            "cannot be used: The store cannot be used: LOADING",
+            "cannot be used: The store is loading its data",
         ),
     ],
 )
