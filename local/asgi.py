@@ -102,6 +102,15 @@ def _part(message: Message) -> bytes:
     return part
 
 
+def always(answer: Answer) -> Answering:
+    """Answer so whatever is asked."""
+
+    async def answering(*_: object) -> Answer:
+        return answer
+
+    return answering
+
+
 def problem(status: int, code: str, detail: str) -> Answer:
     """A problem (RFC 9457) that arises before a request reaches the app."""
     title = HTTPStatus(status).phrase

@@ -15,7 +15,8 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from local.asgi import LINGER_SECONDS, problem
+from local.admission import Admission
+from local.asgi import LINGER_SECONDS, Application, always, problem
 from local.proxy_event import Answer
 
 
@@ -70,8 +71,16 @@ class Silent:
 class Connection(HttpToolsProtocol):
     """uvicorn's connection, within `bounds`; it is one of `silent` while it is the client's turn."""
 
-    def __init__(self, config: Config, server_state: ServerState, bounds: Bounds, silent: Silent) -> None:
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        bounds: Bounds,
+        silent: Silent,
+        admission: Admission | None,
+    ) -> None:
         super().__init__(config, server_state, app_state={})
+        self._admission = admission
         self._bounds = bounds
         self._silent = silent
         self._clock: asyncio.TimerHandle | None = None
@@ -88,6 +97,11 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._silent.add(self)
+        if self._admission is not None and self.client is not None and self.server is not None:
+            host, port = self.server
+            refusal = self._admission(self.client, (host, port or 0))
+            if refusal is not None:
+                self.app = Application(always(refusal))
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:

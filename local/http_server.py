@@ -11,6 +11,7 @@ from typing import Final
 import uvicorn
 
 from local.acceptor import Acceptor
+from local.admission import Admission
 from local.asgi import Application
 from local.http_connection import Bounds, Connection, Silent
 
@@ -31,8 +32,13 @@ class Server(uvicorn.Server):
     """uvicorn on inherited sockets; stops by SIGTERM, or drains."""
 
     def __init__(
-        self, application: Application, on_ready: Callable[[], None], bounds: Bounds | None = None
+        self,
+        application: Application,
+        on_ready: Callable[[], None],
+        bounds: Bounds | None = None,
+        admission: Admission | None = None,
     ) -> None:
+        """bounds: those of the process by default. admission: who may connect; by default, all."""
         super().__init__(
             uvicorn.Config(
                 application,
@@ -51,6 +57,7 @@ class Server(uvicorn.Server):
         self._on_ready = on_ready
         self._bounds = bounds or Bounds.of_process()
         self._silent = Silent(self._bounds.silent)
+        self._admission = admission
         self._acceptors: list[Acceptor] = []
 
     @contextlib.contextmanager
@@ -65,7 +72,7 @@ class Server(uvicorn.Server):
         self._on_ready()
 
     def _protocol(self) -> asyncio.Protocol:
-        return Connection(self.config, self.server_state, self._bounds, self._silent)
+        return Connection(self.config, self.server_state, self._bounds, self._silent, self._admission)
 
     def _open(self) -> int:
         return len(self.server_state.connections)

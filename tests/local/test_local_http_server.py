@@ -492,7 +492,10 @@ def test_a_client_that_reads_no_answer_counts_as_silent(run: Callable[[Bounds | 
         for _ in range(2):  # more than the sockets on the way hold
             deaf.send(f"POST /echo HTTP/1.1\nHost: x\nContent-Length: {len(body)}\n\n")
             deaf.send(body)
+        others = 0
         while not deaf.is_refused():
+            others += 1
+            assert others < 1000
             with server.connection() as other:
                 other.send("GET /one HTTP/1.1\nHost: x\n\n")
                 assert other.answer()[2] == b"one"
