@@ -10,6 +10,7 @@ from typing import Final
 
 from bide.settings import Settings
 from local import ports
+from local.api_key import given_key
 from local.changes import Changes, in_words
 from local.children import Role
 from local.reload import forget_bytecode, watched
@@ -38,7 +39,7 @@ class Stack:
     ) -> None:
         self.url = f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}"
         needs_key = bool(settings.api_key_hashes or settings.operator_key_hashes)
-        self.key = environ.get("BIDE_KEY", "").strip() or _SOME_KEY if needs_key else ""
+        self.key = given_key(environ) or _SOME_KEY if needs_key else ""
         """The API key that requests need, as far as it is known here, where hashes come; empty for none."""
         self._settings = settings
         self._environ = environ
