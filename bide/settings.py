@@ -70,8 +70,15 @@ class Settings:
         "BIDE_LOCAL",
         False,
         variables.flag,
-        "1 in quick mode (`make up` sets it): no API key, loopback only, Host and Origin checked, "
-        "local-only tasks registered.",
+        "1 in quick mode (`make up` sets it): loopback only, Host and Origin checked, no API key unless "
+        "hashes of some are set, local-only tasks registered.",
+    )
+    local_open: bool = _setting(
+        "BIDE_LOCAL_OPEN",
+        False,
+        variables.flag,
+        "In quick mode without API keys: 1 lets every user of the machine do everything; 0 lets in the user "
+        "alone who runs it, where the system tells whose a connection is (Linux).",
     )
     concurrency: int = _setting(
         "BIDE_CONCURRENCY",
@@ -229,6 +236,11 @@ class Settings:
         "Comma-separated prices in dollars that replace listed ones, such as "
         "`lambda_gb_second=0.0000133334`; docs/cost.md lists them.",
     )
+
+    @property
+    def is_keyless(self) -> bool:
+        """Whether requests need no API key: in local mode, unless hashes of some are set."""
+        return self.local and not self.api_key_hashes and not self.operator_key_hashes
 
     def limits(self, queue: str) -> Limits:
         """What the queue is allowed: its own limits, else those of the server."""

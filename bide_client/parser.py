@@ -27,8 +27,7 @@ from bide_client.words import Commands, Parser, add_globals
 EXAMPLES: Final = """\
 examples:
   bide submit echo value=1 --wait             submit a task, wait, print its result
-  bide submit http_check url=https://example.com
-                                              submit a task, print its id
+  bide submit sleep seconds=5                 submit a task, print its id
   bide submit sleep seconds=2 --delay 60 --queue slow --tag nightly
   bide list --state running                   which tasks are there?
   bide show ID                                how is it? what came of it?

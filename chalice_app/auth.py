@@ -17,7 +17,6 @@ LOCAL_TENANT: Final = "default"
 _HOSTS: Final = "localhost, 127.0.0.1 and [::1]"
 _LOOPBACK: Final = r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?"
 _HOST: Final = re.compile(_LOOPBACK, re.IGNORECASE)
-_ORIGIN: Final = re.compile(rf"https?://{_LOOPBACK}", re.IGNORECASE)
 _BEARER: Final = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 
 _HOW_TO_SET_A_KEY: Final = (
@@ -44,21 +43,28 @@ NOBODY: Final = Caller("", is_operator=False)
 def check_origin(settings: Settings, headers: Mapping[str, str]) -> None:
     """In local mode, refuse requests that a web page of elsewhere may have caused.
 
-    Keyless mode trusts whoever reaches loopback. A page in a browser does, too: under a
-    host name that its owner pointed at 127.0.0.1, or across origins. Raises ForbiddenHost.
+    Keyless mode trusts its user's programs. The browser is one of them, and sends what any page
+    wants: under a host name that the page's owner pointed at 127.0.0.1, or across origins, of
+    which another port of this machine is one. Raises ForbiddenHost.
     """
     if not settings.local:
         return
-    if not _HOST.fullmatch(headers.get("host", "")):
-        raise ForbiddenHost(f"This server answers requests for {_HOSTS} only; see the Host header.")
+    host = headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        raise ForbiddenHost(
+            f"This server answers requests for {_HOSTS} only: use one of these in the URL, and so as Host."
+        )
     origin = headers.get("origin")
-    if origin is not None and not _ORIGIN.fullmatch(origin):
-        raise ForbiddenHost(f"This server answers pages of {_HOSTS} only; see the Origin header.")
+    if origin is not None and origin.lower() != f"http://{host.lower()}":
+        raise ForbiddenHost(
+            f"Of web pages this server answers its own only, of origin http://{host}. "
+            "Have the server that your page comes from ask in its place, without an Origin header."
+        )
 
 
 def authenticate(settings: Settings, headers: Mapping[str, str]) -> Caller:
     """Whose key the request carries. Raises NotConfigured, Unauthenticated."""
-    if settings.local:
+    if settings.is_keyless:
         return Caller(LOCAL_TENANT, is_operator=True)
     if not settings.api_key_hashes and not settings.operator_key_hashes:
         raise NotConfigured(_HOW_TO_SET_A_KEY)

@@ -105,6 +105,6 @@ class MethodNotAllowed(EdgeError):
 
 
 class UnsupportedMediaType(EdgeError):
-    """The body must be JSON in UTF-8: send `Content-Type: application/json`."""
+    """The body must be JSON in UTF-8, and be called so: send `Content-Type: application/json`."""
 
     code = "UNSUPPORTED_MEDIA_TYPE"

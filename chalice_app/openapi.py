@@ -31,7 +31,7 @@ def document(services: Services, base: str) -> Schema:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": base or "/"}],
-        "security": [] if services.settings.local else [{"key": []}],
+        "security": [] if services.settings.is_keyless else [{"key": []}],
         "paths": operations.paths(_one_of(submissions)),
         "components": {
             "schemas": schemas,

@@ -44,7 +44,8 @@ def read_body(
 ) -> _Body:
     """The body, a JSON object of at most `most_bytes` that fits the decoder's type.
 
-    A missing Content-Type passes for JSON. Raises UnsupportedMediaType, TooLarge, and what `decoded` raises.
+    A missing Content-Type passes for JSON, except from a web page. Raises UnsupportedMediaType, TooLarge,
+    and what `decoded` raises.
     """
     raw = _raw_body(request, most_bytes)
     _expect_json(request)
@@ -126,7 +127,11 @@ def _explained(
 
 def _expect_json(request: Request) -> None:
     content_type = request.headers.get("content-type")
-    if content_type and content_type != _JSON and not _is_json(content_type):
+    if content_type == _JSON:
+        return
+    # A browser asks nobody before it sends a body without a type, or with a form's, to another origin.
+    is_json = _is_json(content_type) if content_type else "origin" not in request.headers
+    if not is_json:
         raise UnsupportedMediaType
 
 

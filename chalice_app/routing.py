@@ -21,13 +21,13 @@ METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One admitted request. Outside local mode `tenant` is empty where a route is open to all."""
+    """One admitted request. `tenant` is empty where a route is open to all, unless no keys are needed."""
 
     request: Request
     services: Services
     tenant: str
     is_operator: bool
-    """Whether it may operate the server; in local mode everybody may."""
+    """Whether it may operate the server; where no keys are needed, everybody may."""
 
 
 View = Callable[..., Response]
@@ -79,7 +79,7 @@ def _guarded(routes: Blueprint, view: View, public: bool, operator: bool = False
         try:
             services = PROVIDER.get()
             auth.check_origin(services.settings, request.headers)
-            if services.settings.local or not public:
+            if services.settings.is_keyless or not public:
                 caller = auth.authenticate(services.settings, request.headers)
             if operator and not caller.is_operator:
                 raise Forbidden

@@ -17,6 +17,7 @@ import uvloop
 
 from bide import process_log
 from bide.settings import Settings
+from local.admission import Admission, admission
 from local.asgi import Application
 from local.blocking import Blocking
 from local.gateway import Gateway
@@ -43,14 +44,17 @@ def main() -> None:
         PROVIDER.use(build(settings, wake=LineWake(line), log=process_log.transitions(settings)))
         line.report(Problems.of(PROVIDER.get().registry.problems))
         application = Application(Blocking(Gateway(app), settings.wait_slots + _SPARE_THREADS).answer)
-    uvloop.run(_serve(application, socket.socket(fileno=arguments.socket), line))
+        admitted = admission(settings)
+    uvloop.run(_serve(application, admitted, socket.socket(fileno=arguments.socket), line))
     os._exit(0)  # without joining the threads of requests that still wait
 
 
-async def _serve(application: Application, listener: socket.socket, line: Line) -> None:
+async def _serve(
+    application: Application, admitted: Admission | None, listener: socket.socket, line: Line
+) -> None:
     loop = asyncio.get_running_loop()
     serving = asyncio.Event()
-    server = Server(application, on_ready=serving.set)
+    server = Server(application, on_ready=serving.set, admission=admitted)
     permitted = asyncio.Event()
 
     def on_command(command: str) -> None:

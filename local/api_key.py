@@ -7,9 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
+def given_key(environ: Mapping[str, str]) -> str:
+    """The key that the client uses too; empty if none is set."""
+    return environ.get("BIDE_KEY", "").strip()
+
+
 def api_key(environ: Mapping[str, str], data: Path) -> str:
     """The key that the client uses too, if it is set, else the one of the `data` folder, made if missing."""
-    given = environ.get("BIDE_KEY", "").strip()
+    given = given_key(environ)
     if given:
         return given
     file = data / "api-key"

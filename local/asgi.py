@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -17,12 +18,9 @@ Send = Callable[[Message], Awaitable[None]]
 Answering = Callable[[str, str, str, Headers, bytes, str], Awaitable[Answer]]
 """Method, path and query percent-encoded, headers, body and address of a request -> its answer."""
 
-_BODY_SECONDS: Final = 30.0
-"""How long a client may take to send its body."""
-
-_LINGER_SECONDS: Final = 2.0
+LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 32 * 1024 * 1024
-"""How much, in time and size, of a refused body is read and thrown away.
+"""How much, in time and size, of a refused request is read and thrown away.
 
 Closing a connection while the client still sends resets it, and the client may then
 never see the answer.
@@ -32,7 +30,7 @@ _WITHOUT_BODY: Final = (204, 304)
 
 
 class _BodyRefused(Exception):
-    """The body is too large, or too slow."""
+    """The body is too large."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -56,8 +54,8 @@ class Application:
         """Ask clients to close their connection after the next answer."""
         self._answering = answering
         self._max_body_bytes = max_body_bytes
-        self._too_large = too_large or _problem(
-            413, "Content Too Large", "TOO_LARGE", f"The body is larger than {max_body_bytes} bytes."
+        self._too_large = too_large or problem(
+            413, "TOO_LARGE", f"The body is larger than {max_body_bytes} bytes."
         )
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -89,19 +87,12 @@ class Application:
         if not message.get("more_body"):
             return _part(message)
         parts = bytearray(_part(message))
-        try:
-            async with asyncio.timeout(_BODY_SECONDS):
-                while message.get("more_body"):
-                    if len(parts) > self._max_body_bytes:
-                        raise _BodyRefused(self._too_large)
-                    message = await receive()
-                    parts += _part(message)
-        except TimeoutError:
-            raise _BodyRefused(_problem(408, "Request Timeout", "INVALID_REQUEST", _TOO_SLOW)) from None
+        while message.get("more_body"):
+            if len(parts) > self._max_body_bytes:
+                raise _BodyRefused(self._too_large)
+            message = await receive()
+            parts += _part(message)
         return bytes(parts)
-
-
-_TOO_SLOW: Final = f"The body did not arrive within {_BODY_SECONDS:g} s."
 
 
 def _part(message: Message) -> bytes:
@@ -111,7 +102,18 @@ def _part(message: Message) -> bytes:
     return part
 
 
-def _problem(status: int, title: str, code: str, detail: str) -> Answer:
+def always(answer: Answer) -> Answering:
+    """Answer so whatever is asked."""
+
+    async def answering(*_: object) -> Answer:
+        return answer
+
+    return answering
+
+
+def problem(status: int, code: str, detail: str) -> Answer:
+    """A problem (RFC 9457) that arises before a request reaches the app."""
+    title = HTTPStatus(status).phrase
     body = msgspec.json.encode({"title": title, "status": status, "detail": detail, "code": code})
     return Answer(status, [("Content-Type", "application/problem+json")], body)
 
@@ -133,7 +135,7 @@ async def _refuse(answer: Answer, receive: Receive, send: Send) -> None:
     await _send(answer, send, close=True, more=True)
     left = _LINGER_BYTES
     try:
-        async with asyncio.timeout(_LINGER_SECONDS):
+        async with asyncio.timeout(LINGER_SECONDS):
             more = True
             while more and left > 0:
                 message = await receive()

@@ -115,11 +115,13 @@ async def _measure(url: str, pages: Sequence[Check], vms: int) -> tuple[list[Out
 
 
 def _environ(given: Mapping[str, str], cloud: str) -> dict[str, str]:
-    """What the stack is told: the shipped tasks, and this cloud alone, whoever's cloud this shell knows."""
+    """What the stack is told: the demo's tasks, no keys, and this cloud alone, whatever this shell knows."""
     kept = {name: value for name, value in given.items() if not name.startswith("AWS_")}
     return {
         **kept,
-        "BIDE_TASKS": "workers.tasks",
+        "BIDE_TASKS": "local.demo_tasks",
+        "BIDE_API_KEY_HASHES": "",
+        "BIDE_OPERATOR_KEY_HASHES": "",
         "AWS_ENDPOINT_URL": cloud,
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",

@@ -10,8 +10,8 @@ from typing import Any, Final
 from bide_client.status import Stats
 from local import demo_pages, demo_vms
 from local.demo_pages import Outcome
+from local.demo_tasks.vms import vm_addresses
 from local.demo_vms import Ending, Ledger
-from workers.tasks.vms import vm_addresses
 
 _SHOWN: Final = 10
 """How many of the wrong results are printed."""

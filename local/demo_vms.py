@@ -11,7 +11,7 @@ import requests
 
 from bide_client import BideError, Client, Task, TaskStatus
 from local.cloud_calls import Call, Known
-from workers.tasks.vms import vm_addresses
+from local.demo_tasks.vms import vm_addresses
 
 FAILING_EVERY: Final = 50
 """One instance in so many fails to start."""

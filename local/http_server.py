@@ -9,10 +9,11 @@ from collections.abc import Callable, Generator
 from typing import Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.acceptor import Acceptor
+from local.admission import Admission
 from local.asgi import Application
+from local.http_connection import Bounds, Connection, Silent
 
 _IDLE_SECONDS: Final = 75
 """How long an idle connection is kept; more than clients and proxies commonly do."""
@@ -30,7 +31,14 @@ _DRAIN_IDLE_SECONDS: Final = 5.0
 class Server(uvicorn.Server):
     """uvicorn on inherited sockets; stops by SIGTERM, or drains."""
 
-    def __init__(self, application: Application, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        application: Application,
+        on_ready: Callable[[], None],
+        bounds: Bounds | None = None,
+        admission: Admission | None = None,
+    ) -> None:
+        """bounds: those of the process by default. admission: who may connect; by default, all."""
         super().__init__(
             uvicorn.Config(
                 application,
@@ -47,6 +55,9 @@ class Server(uvicorn.Server):
         )
         self._application = application
         self._on_ready = on_ready
+        self._bounds = bounds or Bounds.of_process()
+        self._silent = Silent(self._bounds.silent)
+        self._admission = admission
         self._acceptors: list[Acceptor] = []
 
     @contextlib.contextmanager
@@ -61,7 +72,7 @@ class Server(uvicorn.Server):
         self._on_ready()
 
     def _protocol(self) -> asyncio.Protocol:
-        return HttpToolsProtocol(self.config, self.server_state, app_state={})
+        return Connection(self.config, self.server_state, self._bounds, self._silent, self._admission)
 
     def _open(self) -> int:
         return len(self.server_state.connections)

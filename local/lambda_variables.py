@@ -16,7 +16,7 @@ STAGE: Final = "dev"
 _DOORBELL: Final = "bide-dev-wake"
 """Name of the queue and of the stream, where the stage names none."""
 
-_NOT_HERE: Final = ("local", "api_processes", "tick_seconds")
+_NOT_HERE: Final = ("local", "local_open", "api_processes", "tick_seconds")
 """Settings of quick mode alone. The tick's period is that of the emulated schedule."""
 
 _ELSEWHERE: Final = ("redis_url", "api_key_hashes", "operator_key_hashes")

@@ -10,6 +10,7 @@ from typing import Final
 
 from bide.settings import Settings
 from local import ports
+from local.api_key import given_key
 from local.changes import Changes, in_words
 from local.children import Role
 from local.reload import forget_bytecode, watched
@@ -21,11 +22,12 @@ _GRACE_SECONDS: Final = 6.0
 """How long workers may go on with their tasks at most, of the ten seconds that Ctrl-C has."""
 
 
+_SOME_KEY: Final = "YOUR_KEY"
+"""Stands for a key that only its owner knows."""
+
+
 class Stack:
     """Everything behind one listening socket. The caller has claimed the `data` folder."""
-
-    key: Final = ""
-    """The API key that requests need: none."""
 
     def __init__(
         self,
@@ -36,6 +38,9 @@ class Stack:
         say: Callable[[str], None],
     ) -> None:
         self.url = f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}"
+        needs_key = bool(settings.api_key_hashes or settings.operator_key_hashes)
+        self.key = given_key(environ) or _SOME_KEY if needs_key else ""
+        """The API key that requests need, as far as it is known here, where hashes come; empty for none."""
         self._settings = settings
         self._environ = environ
         self._listener = listener

@@ -55,8 +55,9 @@ def settings(problems: Sequence[str], named: Collection[str], port: int | None =
 
 def api_keys(settings: Settings) -> Finding:
     """Who may call."""
-    if settings.local:
-        return ok("api keys", "none needed: BIDE_LOCAL=1 lets this machine in, and nobody else")
+    if settings.is_keyless:
+        whom = "every user of this machine" if settings.local_open else "the user who runs it"
+        return ok("api keys", f"none needed: BIDE_LOCAL=1 lets in {whom}, and nobody else")
     keys = [*settings.api_key_hashes, *settings.operator_key_hashes]
     if not keys:
         return fail(

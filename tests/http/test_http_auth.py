@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from api_client import Api
@@ -230,9 +231,17 @@ def test_local_mode_refuses_every_other_host(api: Api, host: str | None, path: s
     assert (reply.status, reply.code) == (403, "FORBIDDEN_HOST")
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:8443"])
-def test_local_mode_answers_pages_of_this_machine(api: Api, origin: str) -> None:
-    assert api.get("/v1/server", origin=origin).status == 200
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("localhost:8000", "http://localhost:8000"),
+        ("LocalHost:8000", "http://localhost:8000"),
+        ("127.0.0.1", "http://127.0.0.1"),
+        ("[::1]:8443", "http://[::1]:8443"),
+    ],
+)
+def test_local_mode_answers_its_own_pages(api: Api, host: str, origin: str) -> None:
+    assert api.post("/v1/tasks", {"name": "house.keep"}, host=host, origin=origin).status == 202
 
 
 @pytest.mark.parametrize(
@@ -243,13 +252,48 @@ def test_local_mode_answers_pages_of_this_machine(api: Api, origin: str) -> None
         "https://example.com",
         "http://localhost.example.com",
         "file://",
-        "localhost",
-        "http://localhost/",
+        "localhost:8000",
+        "http://localhost:8000/",
+        "https://localhost:8000",
+        "http://localhost",
+        "http://localhost:3000",
+        "http://localhost:80000",
+        "http://127.0.0.1:8000",
+        "http://localhost:8000, http://localhost:8000",
     ],
 )
-def test_local_mode_refuses_every_other_page(api: Api, origin: str) -> None:
-    reply = api.post("/v1/tasks", {"name": "house.keep"}, origin=origin)
+@pytest.mark.parametrize("has_keys", [False, True])
+def test_local_mode_refuses_every_other_page(
+    serve: Callable[[Settings], Services], settings: Settings, client: Client, has_keys: bool, origin: str
+) -> None:
+    serve(dataclasses.replace(settings, api_key_hashes=(("a", _hash("first")),) if has_keys else ()))
+    reply = Api(client).post("/v1/tasks", {"name": "house.keep"}, origin=origin, authorization="Bearer first")
     assert (reply.status, reply.code) == (403, "FORBIDDEN_HOST")
+    assert "http://localhost:8000" in reply.json["detail"]
+
+
+@pytest.mark.parametrize("content_type", [None, "", "text/plain", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("path", ["/v1/tasks", "/v1/batches", "/v1/server/close", "/v1/tasks/{id}/cancel"])
+def test_what_a_page_sends_has_to_be_called_json(api: Api, path: str, content_type: str | None) -> None:
+    id = api.submit("house.keep").json["id"]
+    page = {"Origin": "http://localhost:8000", "Content-Type": content_type}
+    reply = api.request("POST", path.format(id=id), b"{}", page)
+    assert (reply.status, reply.code) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@pytest.mark.parametrize("which", ["api_key_hashes", "operator_key_hashes"])
+def test_keys_that_are_set_are_needed_in_local_mode_too(
+    serve: Callable[[Settings], Services], settings: Settings, client: Client, which: str
+) -> None:
+    hashes: Any = {which: (("default", _hash("first")),)}
+    serve(dataclasses.replace(settings, **hashes))
+    api = Api(client)
+    assert api.submit("reach_out", {"url": "x"}).code == "UNAUTHENTICATED"
+    assert api.get("/healthz").status == 200
+    assert api.get("/v1/server", authorization="Bearer first").status == 200
+    operates = api.post("/v1/server/open", authorization="Bearer first").status
+    assert operates == (200 if which == "operator_key_hashes" else 403)
+    assert api.get("/openapi.json").json["security"] == [{"key": []}]
 
 
 def test_a_wrong_method_is_refused_to_other_hosts_as_well(api: Api) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -17,6 +17,7 @@ from local import ports
 from local.asgi import Application
 from local.blocking import Blocking
 from local.gateway import Gateway
+from local.http_connection import Bounds
 from local.http_server import Server
 from local.proxy_event import MAX_BODY_BYTES
 
@@ -26,11 +27,12 @@ THREADS = 4
 class Running:
     """A server in a thread."""
 
-    def __init__(self, app: Chalice) -> None:
+    def __init__(self, app: Chalice, bounds: Bounds | None = None) -> None:
         listener = ports.listen(ports.free_port())
         self.port: int = listener.getsockname()[1]
         self._ready = threading.Event()
-        self._server = Server(Application(Blocking(Gateway(app), THREADS).answer), self._ready.set)
+        application = Application(Blocking(Gateway(app), THREADS).answer)
+        self._server = Server(application, self._ready.set, bounds)
         self._thread = threading.Thread(target=self._run, args=(listener,))
         self._thread.start()
         assert self._ready.wait(10)
@@ -84,6 +86,18 @@ class Connection:
         status, headers = self.head()
         return status, headers, self._file.read(int(headers["content-length"]))
 
+    def leave(self) -> None:
+        """Send nothing more; the server would throw it away for some time."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def is_refused(self) -> bool:
+        """Whether the server takes nothing more."""
+        try:
+            self._socket.sendall(b"\r\n")
+        except OSError:
+            return True
+        return False
+
     def ended(self) -> bool:
         """Whether the server has closed the connection, after nothing more."""
         return self._file.read() == b""
@@ -98,7 +112,7 @@ def blocked() -> Iterator[threading.Event]:
 
 
 @pytest.fixture
-def server(blocked: threading.Event) -> Iterator[Running]:
+def app(blocked: threading.Event) -> Chalice:
     app = Chalice("test")
 
     @app.route("/echo", methods=["GET", "POST"], content_types=["*/*"])
@@ -124,10 +138,33 @@ def server(blocked: threading.Event) -> Iterator[Running]:
         path = request.uri_params["proxy"]
         return Response(path, headers={"Content-Type": "text/plain"}, status_code=404)
 
-    running = Running(app)
-    yield running
+    return app
+
+
+@pytest.fixture
+def run(app: Chalice, blocked: threading.Event) -> Iterator[Callable[[Bounds | None], Running]]:
+    """Starts servers that end with the test."""
+    started: list[Running] = []
+
+    def start(bounds: Bounds | None) -> Running:
+        started.append(Running(app, bounds))
+        return started[-1]
+
+    yield start
     blocked.set()
-    running.stop()
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture
+def server(run: Callable[[Bounds | None], Running]) -> Running:
+    return run(None)
+
+
+@pytest.fixture
+def hurried(run: Callable[[Bounds | None], Running]) -> Running:
+    """A server whose clients have a fifth of a second for a request."""
+    return run(Bounds(request_seconds=0.2))
 
 
 def test_a_connection_is_kept_for_many_requests(server: Running) -> None:
@@ -308,3 +345,157 @@ def test_stopping_finishes_the_request_at_hand(server: Running, blocked: threadi
         assert connection.answer()[2] == b"at last"
         stopping.join()
     assert not server.alive
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "G",
+        "GET /echo HTTP/1.1\nHost: x\n",
+        "POST /echo HTTP/1.1\nHost: x\nContent-Length: 2\n\na",
+        "POST /echo HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n1\na\n",
+    ],
+)
+def test_a_request_that_does_not_arrive_in_time_gets_408(hurried: Running, part: str) -> None:
+    with hurried.connection() as slow:
+        slow.send(part)
+        status, headers, body = slow.answer()
+        assert (status, headers["connection"]) == (408, "close")
+        assert b"0.2 s" in body
+        assert slow.ended()
+
+
+@pytest.mark.parametrize("nothing", ["", "\n\n"])
+def test_a_connection_that_begins_no_request_is_closed_without_a_word(hurried: Running, nothing: str) -> None:
+    with hurried.connection() as silent:
+        silent.send(nothing)
+        assert silent.ended()
+
+
+def test_the_next_request_of_a_connection_has_to_arrive_in_time_as_well(hurried: Running) -> None:
+    with hurried.connection() as connection:
+        connection.send("GET /one HTTP/1.1\nHost: x\n\nGET /two HT")
+        assert connection.answer()[2] == b"one"
+        assert connection.answer()[0] == 408
+        assert connection.ended()
+
+
+def test_time_counts_for_the_client_alone(hurried: Running, blocked: threading.Event) -> None:
+    with hurried.connection() as waiting, hurried.connection() as kept:
+        kept.send("GET /one HTTP/1.1\nHost: x\n\n")
+        kept.answer()
+        waiting.send("GET /blocked HTTP/1.1\nHost: x\nPrefer: wait=10\n\nGET /two HTTP/1.1\nHost: x\n\n")
+        for _ in range(2):  # so long at least as anybody has for a request
+            with hurried.connection() as silent:
+                assert silent.ended()
+        blocked.set()
+        assert waiting.answer()[2] == b"at last"
+        assert waiting.answer()[2] == b"two"
+        kept.send("GET /two HTTP/1.1\nHost: x\n\n")
+        assert kept.answer()[2] == b"two"
+
+
+def test_what_follows_a_request_under_way_is_not_answered_in_its_place(
+    server: Running, blocked: threading.Event
+) -> None:
+    with server.connection() as connection:
+        connection.send("GET /blocked HTTP/1.1\nHost: x\nPrefer: wait=10\n\n\x16\x03\x01")
+        assert connection.ended()
+        blocked.set()
+
+
+_LONG = "x" * 64 * 1024
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"GET /{_LONG} HTTP/1.1\nHost: x\n\n",
+        f"GET /echo HTTP/1.1\nHost: x\nCookie: {_LONG}\n\n",
+        f"GET /echo HTTP/1.1\nHost: x\n{'A: b' + chr(10)}{('A: b' + chr(10)) * 12_000}\n",
+        f"GET /echo HTTP/1.1\nHost: x\nCookie: {_LONG}",
+        f"GET /{_LONG}",
+        f"POST /echo HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n1\na\n0\nTrailer: {_LONG}\n\n",
+        f"POST /echo HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n1;{_LONG}",
+        chr(10) * 64 * 1024,
+    ],
+    ids=["path", "header", "headers", "part of a header", "part of a path", "trailer", "extension", "blank"],
+)
+def test_a_request_may_have_64_kib_besides_its_body(server: Running, head: str) -> None:
+    with server.connection() as connection:
+        connection.send(head)
+        status, headers, body = connection.answer()
+        assert (status, headers["connection"]) == (431, "close")
+        assert b"65536 bytes" in body
+        connection.leave()
+        assert connection.ended()
+
+
+def test_headers_of_60_kib_are_taken(server: Running) -> None:
+    with server.connection() as connection:
+        for _ in range(2):
+            connection.send(f"POST /echo HTTP/1.1\nHost: x\nCookie: {_LONG[:60_000]}\nContent-Length: 1\n\n")
+            connection.send("a")
+            assert connection.answer()[2] == b"a"
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "GET /one HTTP/1.1\nHost: x\nHost: y\n\n",
+        "GET /one HTTP/1.1\nHost: x\nhost: x\n\n",
+        "GET /one HTTP/1.0\nHost: x\nHost: x\n\n",
+        "GET /one HTTP/1.1\n\n",
+    ],
+)
+def test_a_request_has_one_host(server: Running, request_text: str) -> None:
+    with server.connection() as connection:
+        connection.send(request_text)
+        status, headers, body = connection.answer()
+        assert (status, headers["content-type"]) == (400, "application/problem+json")
+        assert b"Host" in body
+        assert connection.ended()
+
+
+def test_http_1_0_needs_no_host(server: Running) -> None:
+    with server.connection() as connection:
+        connection.send("GET /one HTTP/1.0\n\n")
+        assert connection.answer()[2] == b"one"
+
+
+def test_the_connection_that_is_silent_for_longest_gives_way(
+    run: Callable[[Bounds | None], Running], blocked: threading.Event
+) -> None:
+    server = run(Bounds(silent=3))
+    with server.connection() as waiting, server.connection() as used, server.connection() as new:
+        waiting.send("GET /blocked HTTP/1.1\nHost: x\nPrefer: wait=10\n\n")
+        for connection in (new, used):  # of the two, the other is the longer silent
+            connection.send("GET /one HTTP/1.1\nHost: x\n\n")
+            connection.answer()
+        with server.connection() as partial, server.connection() as latest:
+            partial.send("GET /one HTTP/1.1\n")
+            latest.send("GET /one HTTP/1.1\nHost: x\n\n")
+            assert latest.answer()[2] == b"one"
+            assert new.ended()
+            partial.send("Host: x\n\n")
+            assert partial.answer()[2] == b"one"
+            used.send("GET /two HTTP/1.1\nHost: x\n\n")
+            assert used.answer()[2] == b"two"
+        blocked.set()
+        assert waiting.answer()[2] == b"at last"
+
+
+def test_a_client_that_reads_no_answer_counts_as_silent(run: Callable[[Bounds | None], Running]) -> None:
+    server = run(Bounds(silent=1))
+    body = b"x" * 8_000_000
+    with server.connection() as deaf:
+        for _ in range(2):  # more than the sockets on the way hold
+            deaf.send(f"POST /echo HTTP/1.1\nHost: x\nContent-Length: {len(body)}\n\n")
+            deaf.send(body)
+        others = 0
+        while not deaf.is_refused():
+            others += 1
+            assert others < 1000
+            with server.connection() as other:
+                other.send("GET /one HTTP/1.1\nHost: x\n\n")
+                assert other.answer()[2] == b"one"

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.own_server("start servers of their own")
 ROOT = Path(__file__).parents[2]
 OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
 SOUND = ("--appendonly", "yes")
-TASKS = "workers.tasks.vms"
+TASKS = "local.demo_tasks.vms"
 
 
 @pytest.fixture(scope="module")

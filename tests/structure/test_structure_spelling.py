@@ -36,8 +36,8 @@ MAY_SET = {
         "BIDE_WAKE_QUEUE",
         "BIDE_WAKE_STREAM",
     },
-    # The demo runs the shipped tasks, whatever the user's own are.
-    Path("local/demo.py"): {"BIDE_TASKS"},
+    # The demo runs its own tasks, without keys, whatever the user's are.
+    Path("local/demo.py"): {"BIDE_TASKS", "BIDE_API_KEY_HASHES", "BIDE_OPERATOR_KEY_HASHES"},
 }
 
 

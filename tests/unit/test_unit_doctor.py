@@ -261,7 +261,9 @@ def test_who_may_call_is_told() -> None:
     api_keys = server_findings.api_keys
     hashes = (("a", "0" * 64), ("a", "1" * 64), ("b", "2" * 64))
     assert api_keys(Settings()).level is FAIL
-    assert api_keys(Settings(local=True)).level is OK
+    assert "the user who runs it" in api_keys(Settings(local=True)).what
+    assert "every user" in api_keys(Settings(local=True, local_open=True)).what
+    assert api_keys(Settings(local=True, operator_key_hashes=hashes)).what.startswith("3 keys")
     assert api_keys(Settings(api_key_hashes=hashes)).level is WARN
     mixed = Settings(api_key_hashes=hashes, operator_key_hashes=(("ops", "3" * 64),))
     assert api_keys(mixed) == ok("api keys", "4 keys of 3 tenants, 1 operator key among them")

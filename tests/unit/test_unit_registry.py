@@ -440,9 +440,13 @@ def test_local_tasks_are_registered_in_local_mode_alone(package: Package) -> Non
 
 
 def test_the_shipped_tasks_load() -> None:
-    assert set(load(["workers.tasks"], local=False).definitions) == {"echo", "sleep", "flaky"}
-    shipped = load(["workers.tasks"], local=True)
-    assert set(shipped.definitions) == {"echo", "sleep", "flaky", "http_check", "vm_provision"}
+    for local in (False, True):
+        assert set(load(["workers.tasks"], local=local).definitions) == {"echo", "sleep", "flaky"}
+
+
+def test_tasks_that_reach_out_are_the_demos_and_stay_at_home() -> None:
+    assert set(load(["local.demo_tasks"], local=True).definitions) == {"http_check", "vm_provision"}
+    assert set(load(["local.demo_tasks"], local=False).definitions) == set()
 
 
 # --- asking -------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def test_without_any_stack_it_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_where_no_store_is_named_nothing_is_said_of_keys(tmp_path: Path) -> None:
-    environ = {"BIDE_TASKS": "workers.tasks.vms", "BIDE_LOCAL": "1"}
+    environ = {"BIDE_TASKS": "local.demo_tasks.vms", "BIDE_LOCAL": "1"}
     found = list(examine(told(environ, URL, tmp_path)))
     assert [(each.topic, each.level) for each in found] == [
         ("settings", Level.OK), ("tasks", Level.OK), ("store", Level.FAIL)

@@ -15,7 +15,7 @@ from moto.ec2.models import ec2_backends
 from bide import Pending, Reject, Retry
 from bide.worker.raised import describe, restore
 from local.cloud_instances import Fates, Launches, install
-from workers.tasks import vms
+from local.demo_tasks import vms
 
 
 class Hand:

@@ -1,4 +1,4 @@
-"""Tasks that reach out to the network. Local mode only: the submitter names the address."""
+"""Web pages: fetched from whatever address the submitter names."""
 
 from __future__ import annotations
 
