@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bide.ids import TaskId
 from bide.state import State
 
 
@@ -181,6 +182,11 @@ class TaskView(msgspec.Struct, frozen=True):
     """JSON: `{"fraction", "message"}`, what the task last said of itself; empty when it has not."""
     recent: tuple[int, ...] = ()
     """Of the last tasks of this name in this queue that succeeded: milliseconds from start to end."""
+
+
+def first_view(id: TaskId, spec: Spec, recent: tuple[int, ...]) -> TaskView:
+    """A task that nothing has happened to yet, as `Reads.task` would show it."""
+    return TaskView(str(id), id.slot, spec, first_run(spec, id.submitted_ms), id.submitted_ms, recent=recent)
 
 
 class Decided(msgspec.Struct, frozen=True, array_like=True):

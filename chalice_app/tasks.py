@@ -23,7 +23,7 @@ from chalice_app.requests import (
     wait_seconds,
 )
 from chalice_app.routing import Call, Routes
-from chalice_app.submission import accepted_view, read_submission
+from chalice_app.submission import read_submission
 from chalice_app.waiting import wait_until_done
 from chalice_app.waking import wake
 
@@ -44,7 +44,7 @@ def submit_task(call: Call) -> Response:
         return problems.answer(error, call.request, ratelimit.headers(limit, 0, error.retry_after_ms))
     id = accepted.id
     wake(call.services, id.slot, accepted.need)
-    view = services.reads.task(id, call.tenant) if accepted.seen else accepted_view(submission, accepted)
+    view = accepted.view or services.reads.task(id, call.tenant)
     view, waited = _wait(call, view, id)
     headers = {"Location": f"{base_path(call.request, _PATH)}{_PATH}/{view.id}", **waited}
     if accepted.burst_left is not None:

@@ -26,6 +26,7 @@ from chalice.config import Config
 from chalice.deploy import packager as chalice_packager
 from chalice.utils import UI, OSUtils
 
+from bide.printable import printable
 from bide.settings import Settings
 from local.ballast import ballast
 from local.children import ROOT, shown
@@ -227,7 +228,7 @@ def main() -> int:
     try:
         prepared = prepare_verbosely(arguments.project.resolve(), arguments.stage)
     except PackageFailed as error:
-        print(f"package: {error}", file=sys.stderr)
+        print(printable(f"package: {error}"), file=sys.stderr)
         return 1
     size = prepared.file.stat().st_size
     print(f"{shown(prepared.file)}: {size:,} bytes, {prepared.files} files, {sys.implementation.cache_tag}")

@@ -28,6 +28,7 @@ from bide.operate.entrance import TOPIC, barred, unnamed
 from bide.operate.finding import Finding, Level, lines, ok, summary
 from bide.operate.server_findings import Copy, Queue
 from bide.operate.stack import Told
+from bide.printable import printable_json
 from bide.reads import Reads
 from bide.settings import Settings
 from bide.store import Store
@@ -143,7 +144,8 @@ def _is_faulty(found: list[Finding]) -> bool:
 
 
 def _document(found: list[Finding]) -> str:
-    return msgspec.json.encode({"ok": not _is_faulty(found), "findings": found}).decode()
+    document = {"ok": not _is_faulty(found), "findings": found}
+    return printable_json(msgspec.json.encode(document).decode())
 
 
 command = Doctor()

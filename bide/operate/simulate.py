@@ -13,6 +13,7 @@ import msgspec
 from bide.autoscaler import Limits
 from bide.operate.amounts import duration, number, page, whole
 from bide.operate.ended import Ended
+from bide.printable import printable
 from bide.simulation import catalogue, plot
 from bide.simulation.bound import Bound, bound
 from bide.simulation.catalogue import Setup
@@ -288,7 +289,7 @@ def _source(value: float, default: float, source: str) -> str:
 
 
 def _misused(message: str) -> Ended:
-    print(f"bide: {message}", file=sys.stderr)
+    print(printable(f"bide: {message}"), file=sys.stderr)
     return Ended.MISUSED
 
 

@@ -340,7 +340,7 @@ def test_findings_are_printed_in_columns_and_harmlessly() -> None:
     found = [ok("store", "well"), warn("eviction", "a\x1b[2J\nb", "Mend it."), fail("a", "b", "Do.")]
     assert lines(found) == [
         "ok    store     well",
-        "warn  eviction  a [2J b",
+        "warn  eviction  a\\u001b[2J b",
         "                -> Mend it.",
         "fail  a         b",
         "                -> Do.",
