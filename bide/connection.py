@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
 
+from bide import forks
 from bide.address import Address
 from bide.errors import BideError, ScriptError, StoreUnavailable
 
@@ -141,6 +142,7 @@ class _Connection:
         self.is_spent = True
         self._reader = hiredis.Reader()
         self._socket = _open(address)
+        forks.keep(self._socket)
         self._socket.settimeout(REPLY_S)
         self.is_spent = False
         for reply in self.ask(greeting(address)):

@@ -15,7 +15,7 @@ from typing import Final
 
 import uvloop
 
-from bide import process_log
+from bide import forks, process_log
 from bide.settings import Settings
 from local.asgi import Application
 from local.blocking import Blocking
@@ -43,7 +43,9 @@ def main() -> None:
         PROVIDER.use(build(settings, wake=LineWake(line), log=process_log.transitions(settings)))
         line.report(Problems.of(PROVIDER.get().registry.problems))
         application = Application(Blocking(Gateway(app), settings.wait_slots + _SPARE_THREADS).answer)
-    uvloop.run(_serve(application, socket.socket(fileno=arguments.socket), line))
+        listener = socket.socket(fileno=arguments.socket)
+        forks.keep(listener)
+    uvloop.run(_serve(application, listener, line))
     os._exit(0)  # without joining the threads of requests that still wait
 
 
