@@ -12,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from bide import forks
 from bide.address import Address
 from bide.connection import CONNECT_S, PAUSES_S, REPLY_S, Argument
 from bide.error_replies import NoScript, Passing, explain
@@ -72,6 +73,11 @@ class AsyncClient:
         return StoreUnavailable(f"The store cannot be used: {said} ({self._address.place})")
 
 
+async def _greet(connection: Any) -> None:
+    forks.keep(connection._writer)
+    await connection.on_connect()
+
+
 def connect_async(url: str, *, reply_s: float | None = REPLY_S) -> AsyncClient:
     """A client for a running event loop; connects only when first used. Raises ValueError, see Address.
 
@@ -88,6 +94,7 @@ def connect_async(url: str, *, reply_s: float | None = REPLY_S) -> AsyncClient:
         socket_connect_timeout=CONNECT_S,
         socket_timeout=reply_s,
         retry=retry,
+        redis_connect_func=_greet,
     )
     client.response_callbacks.clear()  # replies as they come, as those of `bide.connection`
     return AsyncClient(client, Address.of(url), repeats=reply_s is not None)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
 
+from bide import forks
 from bide.address import Address
 from bide.error_replies import DISCARDED, NoScript, Passing, explain
 from bide.errors import StoreError, StoreUnavailable
@@ -121,6 +122,7 @@ class _Connection:
         self._errors = errors
         self._reader = hiredis.Reader(replyError=note)
         self._socket = _open(address)
+        forks.keep(self._socket)
         self._socket.settimeout(REPLY_S)
         self.is_spent = False
         _, refusals = self.ask(greeting(address))
