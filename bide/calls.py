@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -39,9 +40,12 @@ class Calls:
         self.keys = keys
         self._slot_keys: dict[tuple[str, str], tuple[str, ...]] = {}
 
-    def now_ms(self) -> int:
-        """The store's time; asks it (one round trip) when no young sample is at hand."""
-        now_ms = self.clock.now_ms()
+    def now_ms(self, lease_ms: float = math.inf) -> int:
+        """The store's time, good enough for leases of that length, by default of any.
+
+        Asks the store (one round trip) when no young sample is at hand.
+        """
+        now_ms = self.clock.now_ms() if self.clock.suits(lease_ms) else None
         if now_ms is None:
             sent = self.clock.local()
             self.clock.record(read_time(self.command("TIME")), sent)

@@ -95,6 +95,8 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When its latest attempt began, until it has finished."""
     retried_ms: int = 0
     """When it was last begun again, by the time of whoever asked; 0 is never."""
+    suspect: int = 0
+    """1 once a worker was lost that held it, until it has finished: it may have been what killed that."""
 
 
 _pack = msgspec.msgpack.Encoder().encode

@@ -248,7 +248,7 @@ class Store(Calls):
     ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         """Renew the leases `held` (id, fence), at most BATCH; return those lost and those to cancel."""
         lost, cancels = self.slot_script(
-            "heartbeat", slot, self.now_ms(), worker, lease_ms, *chain.from_iterable(held)
+            "heartbeat", slot, self.now_ms(lease_ms), worker, lease_ms, *chain.from_iterable(held)
         )
         return split_ids(lost), split_ids(cancels)
 

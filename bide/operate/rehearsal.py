@@ -145,6 +145,7 @@ class _Prompter(Operations):
     take_event = staticmethod(_end)
     know_events = staticmethod(_end)
     save = staticmethod(_end_async)
+    assure = staticmethod(_end_async)
     in_thread = staticmethod(_end_async)
     read_events = staticmethod(_end_async)
     watch = staticmethod(_end_async)

@@ -36,8 +36,14 @@ class Engine(Protocol):
     async def save(self, unsaved: Sequence[tuple[int, bytes, int]]) -> None:
         """Write entries; returns when they are committed."""
 
+    async def assure(self) -> None:
+        """Return once it is sure that the lease is held: to be awaited before whatever acts.
+
+        Asks nobody while the lease cannot have run out. Raises Interrupted when another worker has the task.
+        """
+
     def in_thread(self, call: Callable[[], Any]) -> Coroutine[Any, Any, Any]:
-        """Call a plain function."""
+        """Call a plain function, likewise."""
 
     async def read_events(self) -> Sequence[Event]:
         """Unread events, as the store has them now."""

@@ -66,6 +66,7 @@ async def poll(engine: Engine, question: Question, timeout_s: float | None) -> A
         while True:
             if due_ms > engine.now_ms():
                 await engine.waits.until(Wait(engine.loop_time(due_ms)))
+            await engine.assure()
             asked_ms, delay_s = engine.now_ms(), question.every_s
             engine.polls += 1
             try:

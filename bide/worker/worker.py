@@ -106,9 +106,11 @@ class Worker:
             self._settings.lease_seconds,
             held=self._floor.held,
             stalled_s=lambda: self._store.clock.local() - self._beat_at - _BEAT_S,
+            on_renewed=lambda *renewed: loop.call_soon_threadsafe(self._floor.renew, *renewed),
             on_lost=lambda slot, leases: loop.call_soon_threadsafe(self._floor.lose, slot, leases),
             on_cancel=lambda slot, keys: loop.call_soon_threadsafe(self._floor.cancel, slot, keys),
         )
+        self._floor.hurry = heartbeat.hurry
         heartbeat.start()
         try:
             with capturing(self._floor.scribe, self._settings.task_log_level):

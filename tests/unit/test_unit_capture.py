@@ -55,7 +55,7 @@ def run(
         asyncio.get_running_loop().set_task_factory(adopt)
         with capturing(floor.scribe, level):
             taken = msgspec.structs.replace(lease(definition.name), journal=journal)
-            runner = Runner(Registry({definition.name: definition}), floor.executor, lambda: 0.0)
+            runner = Runner(Registry({definition.name: definition}))
             attempt = Attempt(taken, floor)
             settling = asyncio.ensure_future(settle_of(attempt, runner))
             while parked and not floor.idle:
