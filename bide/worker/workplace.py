@@ -33,8 +33,8 @@ class Workplace(Protocol[Attempt]):
     def send(self, slot: str, message: Message, answered: Callable[[bool], object] | None = None) -> None:
         """Tell the store with the next exchange; `answered` is told whether it counted."""
 
-    async def read_events(self, id: TaskId) -> Sequence[Event]:
-        """Unread events, as the store has them now."""
+    async def read_events(self, id: TaskId, name: str) -> Sequence[Event]:
+        """Unread events, as the store has them now, those of that name with their bodies."""
 
     def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
         """The attempt's work is done."""
