@@ -59,7 +59,7 @@ class Ground:
         if answered is not None:
             answered(True)
 
-    async def read_events(self, id: TaskId) -> Sequence[Event]:  # noqa: ARG002
+    async def read_events(self, id: TaskId, name: str) -> Sequence[Event]:  # noqa: ARG002
         return ()
 
     def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:  # noqa: ARG002

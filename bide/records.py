@@ -78,7 +78,8 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     inbox: int = 0
     """1 once it was sent an event."""
     awaits: str = ""
-    """Names of the events that a parked task waits for, separated by spaces."""
+    """Names of the events that a parked task waits for, separated by spaces. They stay when it goes on, until
+    it parks again or its attempt ends."""
     parked_ms: int = 0
     """Since when a waiting task has been parked; 0 otherwise."""
     resumes: int = 0

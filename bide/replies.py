@@ -54,6 +54,8 @@ class Sent(NamedTuple):
     seen: bool
     """Whether this answers an event that had been accepted before."""
     need: Need
+    burst_left: int | None = None
+    """As in Accepted, events and submissions together; None also for a repeat."""
 
 
 class Upkeep(NamedTuple):

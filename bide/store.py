@@ -43,6 +43,11 @@ def _digest(of: bytes) -> str:
     return hashlib.blake2b(of, digest_size=8).hexdigest()
 
 
+def _rate(tenant: str, limit: int) -> tuple[str, int]:
+    """The tenant's field in `meta`, empty for no limit, and the limit."""
+    return f"rate/{tenant}" if limit else "", limit
+
+
 class Store(Calls):
     """The store's scripts as methods. Every one may raise StoreUnavailable."""
 
@@ -69,7 +74,7 @@ class Store(Calls):
     # --- for handlers ---------------------------------------------------------------------
 
     def submit(self, submission: Submission, *, rate_limit: int = 0) -> Accepted:
-        """Accept a task. `rate_limit` is per second, tenant and queue; 0 is none.
+        """Accept a task. `rate_limit` is per second, tenant and queue, events included; 0 is none.
 
         Raises Closed, RateLimited, IdempotencyConflict, NotUnique.
         """
@@ -113,7 +118,7 @@ class Store(Calls):
         return spec, (
             now_ms, id.key, pack_spec(spec), (9 - spec.priority) * _BAND, spec.run_at_ms, ends_ms,
             spec.idempotency, submission.fingerprint, spec.unique,
-            f"rate/{spec.tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
+            *_rate(spec.tenant, rate_limit), *self._fleet(submission.queue),
             f"r{spec.name}",
         )  # fmt: skip
 
@@ -128,20 +133,23 @@ class Store(Calls):
         view = first_view(id, spec, read_recent(recent)) if new else None
         return Accepted(id, new == 0, Need(workers, alarm_ms), burst_left, view)
 
-    def send_event(self, id: TaskId, tenant: str, name: str, body: bytes, *, key: str = "") -> Sent:
+    def send_event(
+        self, id: TaskId, tenant: str, name: str, body: bytes, *, key: str = "", rate_limit: int = 0
+    ) -> Sent:
         """Send a task an event; it is kept until the task reads it.
 
         body: JSON. key: the same key again, for the same task and with the same name and body, is
-            answered without being sent again; empty makes one up.
-        Raises TaskNotFound, TaskFinished, IdempotencyConflict, InboxFull.
+            answered without being sent again; empty makes one up. rate_limit: as in `submit`, and the same.
+        Raises TaskNotFound, TaskFinished, IdempotencyConflict, InboxFull, RateLimited.
         """
         marked = key.encode() or self._random_bytes(16)
-        _, new, workers, moves = self.slot_script(
+        _, new, workers, left, moves = self.slot_script(
             "event", id.slot, self.now_ms(), id.key, tenant, name, body,
             _digest(marked), _digest(name.encode() + b"\0" + body), *self._fleet(id.slot), int(self.records),
+            *_rate(tenant, rate_limit),
         )  # fmt: skip
         self.note(id.slot, moves)
-        return Sent(new == 0, Need(workers))
+        return Sent(new == 0, Need(workers), left if left >= 0 else None)
 
     def cancel(self, id: TaskId, tenant: str) -> Cancelled:
         """Cancel a task. Raises TaskNotFound, TaskFinished."""

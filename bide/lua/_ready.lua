@@ -14,7 +14,9 @@ local function line_up(id, run, seq, now_ms)
     end
   end
   enter(run, 'ready')
-  run[WORKER], run[DUE], run[PARKED], run[AWAITS] = '', 0, 0, ''
+  run[WORKER], run[DUE], run[PARKED] = '', 0, 0
+  -- With what it awaited, the lease brings the events that came.
+  if run[RESUMES] == 0 then run[AWAITS] = '' end
   -- No earlier than its last attempt began; of a task that resumes, later, though in the same millisecond.
   run[SINCE] = math.max(now_ms, run[BEGAN] + run[RESUMES])
   keep(id, run)

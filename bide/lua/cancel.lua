@@ -48,6 +48,7 @@ local attempts, series = KEYS[21], KEYS[22]
 --- include _attempts
 --- include _moves
 --- include _series
+--- include _unread
 --- include _finish
 --- include _line
 --- include _ready

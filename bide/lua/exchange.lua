@@ -53,7 +53,7 @@
 --   lines: how many, each packed after its length, '';
 --   deliver (fence is polls): billed_us, JSON, name; watch (of a poller): every_ms, member, name;
 --   unwatch: 0, member, ''
--- Returns: {'OK', positions of lost messages, leases (id, spec, run, isolated, journal, inbox; ...),
+-- Returns: {'OK', positions of lost messages, leases (id, spec, run, isolated, journal, unread events; ...),
 --   ids to cancel, next due time in ms or -1, that of a task that waits for its time, tasks still ready, workers to start, 1 when this worker may
 --   lease (0 when there are `most` without it), workers that may, places free on them, workers that start,
 --   what it moved by itself or otherwise than asked (id, event, state, attempt, worker, name; ...)}
@@ -74,6 +74,7 @@ local stats, starting, decisions, series = KEYS[26], KEYS[27], KEYS[28], KEYS[29
 --- include _moves
 --- include _lines
 --- include _series
+--- include _unread
 --- include _finish
 --- include _line
 --- include _ready

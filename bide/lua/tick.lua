@@ -58,6 +58,7 @@ local starting, decisions, series = KEYS[26], KEYS[27], KEYS[28]
 --- include _attempts
 --- include _moves
 --- include _series
+--- include _unread
 --- include _finish
 --- include _line
 --- include _ready

@@ -36,8 +36,8 @@ class Attempt(Operations):
     """One lease, from its start to its settle. It is the operations' Engine, and its waits' Idler."""
 
     __slots__ = (
-        "_active_s", "_billed_s", "_deadline", "_entered", "_events", "_floor", "_limit_s", "_parked",
-        "_replays", "_runs", "_since", "_waited_s", "attempt", "began_ms",
+        "_active_s", "_billed_s", "_deadline", "_entered", "_events", "_floor", "_heard", "_limit_s",
+        "_parked", "_replays", "_runs", "_since", "_waited_s", "attempt", "began_ms",
         "calls", "can_wait", "context", "fence", "foreign", "held_until", "holds_room", "id", "is_waiting",
         "isolated", "journal", "lease", "lines", "name", "policy", "polls", "threads", "tries", "waits",
         "work",
@@ -75,6 +75,8 @@ class Attempt(Operations):
         self.holds_room = True
         self.polls = self.calls = 0
         self._events = lease.events
+        self._heard = max((event.number for event in lease.events), default=0)
+        """Number of the latest event that it knows of."""
         self._floor = floor
         self._runs = False
         self._replays = 1 if lease.journal else 0
@@ -281,19 +283,24 @@ class Attempt(Operations):
     def _in_time(self, run: Callable[..., Any], *args: Any) -> Any:
         return run(*args) if self.holds_lease else LATE
 
-    async def read_events(self) -> Sequence[Event]:
-        return await self._floor.read_events(self.id)
-
-    def know_events(self, events: Sequence[Event]) -> None:
+    async def read_events(self, name: str) -> None:
         known = {event.number for event in self._events}
-        self._events += tuple(event for event in events if event.number not in known)
+        unread = {event.number: event for event in await self._floor.read_events(self.id, name)}
+        kept = (
+            unread[event.number] if event.body is None and event.number in unread else event
+            for event in self._events
+            if event.number in unread or event.number not in known  # else a later lease has read it
+        )
+        # Of a lower number is what a branch has taken, and the store does not know of it yet.
+        new = (event for number, event in unread.items() if number > self._heard)
+        self._events = (*kept, *new)
+        self._heard = max(self._heard, *unread, 0)
 
-    def take_event(self, name: str) -> Event | None:
-        for event in self._events:
-            if event.name == name:
-                self._events = tuple(other for other in self._events if other is not event)
-                return event
-        return None
+    def find_event(self, name: str) -> Event | None:
+        return next((event for event in self._events if event.name == name), None)
+
+    def take_event(self, event: Event) -> None:
+        self._events = tuple(other for other in self._events if other is not event)
 
     async def watch(self, poller: Poller, key: Any, token: str) -> None:
         await self.assure()

@@ -45,14 +45,14 @@ class Engine(Protocol):
     def in_thread(self, call: Callable[[], Any]) -> Coroutine[Any, Any, Any]:
         """Call a plain function, likewise."""
 
-    async def read_events(self) -> Sequence[Event]:
-        """Unread events, as the store has them now."""
+    async def read_events(self, name: str) -> None:
+        """Learn which events are unread now, and the bodies of those of this name."""
 
-    def take_event(self, name: str) -> Event | None:
+    def find_event(self, name: str) -> Event | None:
         """The first known event of this name that no branch has taken."""
 
-    def know_events(self, events: Sequence[Event]) -> None:
-        """Add events that have come meanwhile."""
+    def take_event(self, event: Event) -> None:
+        """A branch has it: no other finds it."""
 
     async def watch(self, poller: Poller, key: Any, token: str) -> None:
         """Ask a poller; returns when that is committed."""

@@ -254,8 +254,8 @@ class Floor:
             self.hurry()
         await asyncio.shield(asked)  # branches of the attempt share it
 
-    async def read_events(self, id: TaskId) -> Sequence[Event]:
-        return await _ask(self._reads.unread_events, id)
+    async def read_events(self, id: TaskId, name: str) -> Sequence[Event]:
+        return await _ask(self._reads.unread_events, id, name)
 
     def on_idle(self, attempt: Attempt) -> None:
         self.waiting.add(attempt)

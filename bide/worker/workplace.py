@@ -39,8 +39,8 @@ class Workplace(Protocol[Attempt]):
     async def renewal(self, attempt: Attempt) -> None:
         """Have the attempt's lease renewed at once; returns when the store has said whether it is."""
 
-    async def read_events(self, id: TaskId) -> Sequence[Event]:
-        """Unread events, as the store has them now."""
+    async def read_events(self, id: TaskId, name: str) -> Sequence[Event]:
+        """Unread events, as the store has them now, those of that name with their bodies."""
 
     def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
         """The attempt's work is done."""

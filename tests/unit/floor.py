@@ -68,7 +68,7 @@ class QuietFloor:
         if answered is not None:
             answered(self.counts)
 
-    async def read_events(self, id: TaskId) -> Sequence[Event]:
+    async def read_events(self, id: TaskId, name: str) -> Sequence[Event]:
         return tuple(self.events)
 
     def on_idle(self, attempt: Attempt) -> None:
