@@ -201,7 +201,7 @@ def test_a_heartbeat_outlives_every_refusal(proxy: RefusingProxy, behind: Store)
     heartbeat = Heartbeat(
         behind, "worker", 0.3,
         held=lambda: [("default", [(b"\1" * 16, 1)])], stalled_s=lambda: 0.0,
-        on_lost=lambda *_: lost.release(), on_cancel=lambda *_: None,
+        on_renewed=lambda *_: None, on_lost=lambda *_: lost.release(), on_cancel=lambda *_: None,
     )  # fmt: skip
     heartbeat.start()
     try:
