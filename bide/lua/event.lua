@@ -31,6 +31,7 @@
 -- Returns: {'OK', new (1) or seen (0), workers to start (of a repeat, whose first reply may be lost, one where nobody
 --   is awake), what it moved (id, event, state, attempt, '', name) or nothing}
 -- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state), IDEMPOTENCY_CONFLICT, INBOX_FULL
+-- When full: refused
 -- Fence: none; a lease that is under way reads the event when it ends
 -- Cost: 20 commands, O(log n)
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
