@@ -34,6 +34,7 @@
 --   is awake), burst left (-1 without a limit, and for a repeat), what it moved (id, event, state, attempt, '', name)
 --   or nothing}
 -- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state), IDEMPOTENCY_CONFLICT, INBOX_FULL, RATE_LIMITED
+-- When full: refused
 -- Fence: none; a lease that is under way reads the event when it ends
 -- Cost: 20 commands, O(log n)
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]

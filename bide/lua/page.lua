@@ -17,6 +17,7 @@
 -- Returns: {tasks found ({id, spec without arguments, run without a result, progress or '', from and within to
 --   go on after it}, ...), from and within to go on with (or '' and 0 at the end), ms of the last that was looked at (or 0)}
 -- Errors: none
+-- When full: reads
 -- Fence: none, reads only
 -- Cost: 5 commands, and 4 for each further page of the log (24 tasks); looks at `scan` tasks and a page more, or at 1 MiB
 local meta, specs, runs, log, dead, progress = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]

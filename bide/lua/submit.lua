@@ -35,6 +35,7 @@
 -- Returns: {'OK', id, new (1) or seen (0), workers to start, alarm to set in ms or 0,
 --   burst left (-1 without a limit), durations of the last tasks of its name or '' (also for one seen)}
 -- Errors: UNREGISTERED, CLOSED, IDEMPOTENCY_CONFLICT, NOT_UNIQUE (with the id), RATE_LIMITED
+-- When full: refused
 -- Fence: none, a new task has had no lease
 -- Cost: 7 commands for a ready task without key or limit, 3 more to ring, about 9 more to start workers,
 --   O(log ready)

@@ -1,4 +1,4 @@
-"""The tick's process bears whatever error the store answers."""
+"""The tick's process bears whatever error the store answers, and forgets nothing over it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from refusals import FAULTS, REFUSALS
@@ -15,6 +15,7 @@ from store_proxy import RefusingProxy
 
 from bide.store import Store
 from local import tether
+from local.line import LOOK
 
 
 @pytest.fixture
@@ -24,8 +25,9 @@ def proxy(store_url: str) -> Iterator[RefusingProxy]:
     proxy.close()
 
 
-def test_no_error_of_the_store_ends_the_tick(proxy: RefusingProxy, store: Store, prefix: str) -> None:
-    store.register("default")
+@pytest.fixture
+def ask(proxy: RefusingProxy, prefix: str) -> Iterator[Callable[[str], None]]:
+    """Starts a tick and asks it for looks, in the supervisor's words. It ends in good order."""
     ours, its = socket.socketpair()
     environ = {
         **os.environ,
@@ -41,24 +43,45 @@ def test_no_error_of_the_store_ends_the_tick(proxy: RefusingProxy, store: Store,
             pass_fds=(its.fileno(),),
             preexec_fn=tether.die_with_parent(),
         )
-        try:
-            for said in (*REFUSALS, *FAULTS):
-                proxy.refuse(said)
-                ours.sendall(b"look\n")
-                proxy.await_refusals(1)
-                assert tick.poll() is None, said
-            proxy.lift()
-            before = store.begin_turn()
-            ours.sendall(b"look\n")
-            _await_turn_after(store, before)
-        finally:
-            tick.terminate()
+
+        def ask(words: str) -> None:
+            assert tick.poll() is None, "the tick has ended"
+            ours.sendall(f"{words}\n".encode())
+
+        yield ask
+        tick.terminate()
         assert tick.wait(60) == 0
 
 
-def _await_turn_after(store: Store, epoch: int) -> None:
-    """Wait until somebody has begun a look."""
+def test_no_error_of_the_store_ends_the_tick(
+    proxy: RefusingProxy, store: Store, ask: Callable[[str], None]
+) -> None:
+    store.register("default")
+    for said in (*REFUSALS, *FAULTS):
+        proxy.refuse(said)
+        ask(LOOK)
+        proxy.await_refusals(1)
+    proxy.lift()
+    before = store.begin_turn()
+    ask(LOOK)
+    _await_that(lambda: int(store.command("HGET", store.keys.server(("epochs",))[0], "tick")) > before)
+
+
+def test_a_worker_that_died_while_the_store_was_away_is_not_counted_on_when_it_is_back(
+    proxy: RefusingProxy, store: Store, ask: Callable[[str], None]
+) -> None:
+    store.register("default")
+    workers = store.keys.slot("default", ("workers",))[0]
+    store.command("ZADD", workers, store.now_ms(), "dead")
+    proxy.refuse("LOADING it is")
+    ask(f"{LOOK} dead")
+    proxy.await_refusals(2)
+    proxy.lift()
+    _await_that(lambda: store.command("ZSCORE", workers, "dead") is None)
+
+
+def _await_that(condition: Callable[[], bool]) -> None:
     until = time.monotonic() + 60
-    while int(store.command("HGET", store.keys.server(("epochs",))[0], "tick")) <= epoch:
-        assert time.monotonic() < until, "nobody looked"
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
         time.sleep(0.01)
