@@ -75,13 +75,14 @@ def load(packages: Sequence[str], *, local: bool, strict: bool = True) -> Regist
     """Import every module of `packages` and collect their tasks.
 
     local: keep tasks that are `local_only`.
-    strict: raise RegistryError over any problem; otherwise keep what works and report the rest
-        in `Registry.problems`.
+    strict: raise RegistryError over any problem, from what the modules raised; otherwise keep what works
+        and report the rest in `Registry.problems`.
     """
     versions: dict[tuple[str, int], Definition] = {}
     pollers: dict[str, Poller] = {}
     problems: list[LoadProblem] = []
-    for module in _modules(packages, problems):
+    raised: list[BaseException] = []
+    for module in _modules(packages, problems, raised):
         for found in vars(module).values():
             other: Definition | Poller
             if isinstance(found, Poller):
@@ -98,31 +99,41 @@ def load(packages: Sequence[str], *, local: bool, strict: bool = True) -> Regist
                 )
                 problems.append(LoadProblem(module.__name__, file, int(line), message))
     if problems and strict:
-        raise RegistryError("\n".join(["Tasks could not be loaded:", *(f"  {p}" for p in problems)]))
+        message = "\n".join(["Tasks could not be loaded:", *(f"  {p}" for p in problems)])
+        raise RegistryError(message) from _as_one(raised)
     latest = {name: versions[name, version] for name, version in sorted(versions)}
     older = {key: definition for key, definition in versions.items() if latest[key[0]] is not definition}
     return Registry(types.MappingProxyType(latest), tuple(problems), pollers, older)
 
 
-def _modules(packages: Sequence[str], problems: list[LoadProblem]) -> Iterator[types.ModuleType]:
+def _as_one(raised: list[BaseException]) -> BaseException | None:
+    return (
+        BaseExceptionGroup("several modules failed", raised) if len(raised) > 1 else next(iter(raised), None)
+    )
+
+
+def _modules(
+    packages: Sequence[str], problems: list[LoadProblem], raised: list[BaseException]
+) -> Iterator[types.ModuleType]:
     for package in packages:
-        root = _import(package, problems)
+        root = _import(package, problems, raised)
         if root is None:
             continue
         yield root
         for info in pkgutil.walk_packages(
             getattr(root, "__path__", ()), f"{package}.", onerror=lambda _: None
         ):
-            module = _import(info.name, problems)
+            module = _import(info.name, problems, raised)
             if module is not None:
                 yield module
 
 
-def _import(name: str, problems: list[LoadProblem]) -> types.ModuleType | None:
+def _import(name: str, problems: list[LoadProblem], raised: list[BaseException]) -> types.ModuleType | None:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         problems.append(_problem(name, error))
+        raised.append(error)
         return None
 
 

@@ -12,7 +12,7 @@ BideError
 │   │   │   ├── UnknownTask        UNKNOWN_TASK
 │   │   │   ├── UnknownQueue       UNKNOWN_QUEUE
 │   │   │   └── TooLarge           TOO_LARGE
-│   │   ├── AccessDenied       UNAUTHENTICATED, FORBIDDEN_HOST
+│   │   ├── AccessDenied       UNAUTHENTICATED, FORBIDDEN_HOST, FORBIDDEN_USER
 │   │   │   └── Forbidden          FORBIDDEN
 │   │   ├── NotFound           NOT_FOUND
 │   │   │   ├── TaskNotFound       TASK_NOT_FOUND
@@ -211,6 +211,7 @@ _BY_CODE: Final[Mapping[str, type[ProblemError]]] = MappingProxyType(
         "CLOSED": ServerClosed,
         "FORBIDDEN": Forbidden,
         "FORBIDDEN_HOST": AccessDenied,
+        "FORBIDDEN_USER": AccessDenied,
         "UNAUTHENTICATED": AccessDenied,
         "RATE_LIMITED": RateLimited,
         "NOT_FOUND": NotFound,

@@ -18,6 +18,8 @@ routes: Final = Routes()
 _DOCS: Final = Path(__file__).with_name("http-api.md")
 """A link to docs/http-api.md; packages hold the text itself."""
 
+_NOT_LOADED: Final = "A task could not be loaded; the server's log says why."
+
 _LINKS: Final = {
     "docs": "/docs",
     "openapi": "/openapi.json",
@@ -55,7 +57,9 @@ def show_docs(_: Call) -> Response:
 def show_health(call: Call) -> Response:
     """Say whether the server can work, and what its store would survive."""
     store = call.services.reads.health()
-    problems = [str(problem) for problem in call.services.registry.problems]
+    # What a module raised may hold passwords.
+    found = call.services.registry.problems
+    problems = [str(problem) if call.is_operator else _NOT_LOADED for problem in found]
     tasks = {"registered": len(call.services.registry.definitions), "problems": problems}
     return wire.respond(200, msgspec.json.encode({"status": "ok", "store": store, "tasks": tasks}))
 

@@ -115,11 +115,14 @@ def answer(error: Exception, request: Request | None, headers: Mapping[str, str]
 
 
 def describe(error: Exception) -> Problem | None:
-    """The problem that an error is; None for a fault of ours."""
+    """The problem that an error is; None for a fault of ours. Logs what is no fault of the request.
+
+    A server that is not configured says so at each request, and has logged why when it found out.
+    """
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
     if status is None or not isinstance(error, BideError):
         return None
-    if status >= 500 and not isinstance(error, Closed):
+    if status >= 500 and not isinstance(error, Closed | NotConfigured):
         _log.error("%s: %s", error.code, error.__cause__ or error)
     task = error.task if isinstance(error, NotUnique) else ""
     return Problem(HTTPStatus(status).phrase, status, error.message, error.code, _field_errors(error), task)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -75,6 +78,26 @@ MakeWake = Callable[[Settings], Wake]
 """Makes what starts workers, for these settings."""
 
 
+_AGAIN_SECONDS: Final = 60.0
+"""How long a failure is remembered. A module may be slow to fail, and whoever asks would wait for it."""
+
+_VARIABLE: Final = re.compile(r"\bBIDE_[A-Z_]+\b")
+
+_log: Final = logging.getLogger("bide.api")
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What came of building the services."""
+
+    why: str
+    """For the log: it may have whatever a module of the user's raised, passwords included."""
+    told: str
+    """What everybody may know."""
+    until: float
+    """When it is tried again, by time.monotonic()."""
+
+
 class Provider:
     """Builds the services when they are first asked for. Thread-safe."""
 
@@ -83,19 +106,41 @@ class Provider:
         self._make_wake: MakeWake = lambda _: NoWake()
         self._lock = threading.Lock()
         self._services: Services | None = None
+        self._failure: _Failure | None = None
 
     def get(self) -> Services:
-        """The services. Raises NotConfigured, which says what to set; the next call tries again."""
+        """The services. Raises NotConfigured, which says that the log says why.
+
+        A failure is logged once, and remembered for a minute: nothing is imported again meanwhile.
+        """
         services = self._services
         if services is not None:
             return services
-        with self._lock:
-            if self._services is None:
-                try:
-                    self._services = self._build(self._make_wake)
-                except (SettingsError, RegistryError) as error:
-                    raise NotConfigured(error.message) from error
+        failure = self._failure
+        # Those who ask first wait for whoever builds; later ones are told what the last attempt came to.
+        if not self._lock.acquire(blocking=failure is None):
+            raise NotConfigured(failure.told if failure else None)
+        try:
+            return self._built()
+        finally:
+            self._lock.release()
+
+    def _built(self) -> Services:
+        if self._services is not None:
             return self._services
+        last = self._failure
+        if last is not None and time.monotonic() < last.until:
+            raise NotConfigured(last.told)
+        try:
+            self._services = self._build(self._make_wake)
+        except (SettingsError, RegistryError) as error:
+            if last is None or last.why != error.message:
+                _log.error("%s", error.message, exc_info=error.__cause__)
+            told = _told(error)
+            self._failure = _Failure(error.message, told, time.monotonic() + _AGAIN_SECONDS)
+            raise NotConfigured(told) from error
+        self._failure = None
+        return self._services
 
     def wake_with(self, make: MakeWake) -> None:
         """Have the services that are built from now on start workers with what this makes."""
@@ -103,7 +148,16 @@ class Provider:
 
     def use(self, services: Services | None) -> None:
         """Serve these from now on; None builds them anew at the next request."""
-        self._services = services
+        self._services, self._failure = services, None
+
+
+def _told(error: SettingsError | RegistryError) -> str:
+    """What everybody may know of it."""
+    if isinstance(error, RegistryError):
+        return "Tasks could not be loaded; the server's log says why."
+    wrong = set(_VARIABLE.findall(error.message))
+    named = ", ".join(name for name in Settings.names() if name in wrong)
+    return f"The server's settings are wrong ({named}); its log says why."
 
 
 def _from_environment(make_wake: MakeWake) -> Services:

@@ -26,6 +26,8 @@ Closing a connection while the client still sends resets it, and the client may 
 never see the answer.
 """
 
+_SAFETY: Final = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+
 _WITHOUT_BODY: Final = (204, 304)
 
 
@@ -115,7 +117,7 @@ def problem(status: int, code: str, detail: str) -> Answer:
     """A problem (RFC 9457) that arises before a request reaches the app."""
     title = HTTPStatus(status).phrase
     body = msgspec.json.encode({"title": title, "status": status, "detail": detail, "code": code})
-    return Answer(status, [("Content-Type", "application/problem+json")], body)
+    return Answer(status, [("Content-Type", "application/problem+json"), *_SAFETY], body)
 
 
 async def _send(answer: Answer, send: Send, *, close: bool, more: bool = False) -> None:

@@ -21,6 +21,7 @@ from .stub_server import Reply, StubServer
         (400, "INVALID_REQUEST", errors.InvalidRequest),
         (401, "UNAUTHENTICATED", errors.AccessDenied),
         (403, "FORBIDDEN_HOST", errors.AccessDenied),
+        (403, "FORBIDDEN_USER", errors.AccessDenied),
         (403, "FORBIDDEN", errors.Forbidden),
         (404, "NOT_FOUND", errors.NotFound),
         (404, "TASK_NOT_FOUND", errors.TaskNotFound),
