@@ -1,8 +1,18 @@
 -- Lines a task up for a worker. One that was parked resumes: its attempt goes on.
--- A task whose crash would be its last goes to `isolated`; see _reap.
+-- A task whose crash would be its last goes to `isolated`; see _reap. So does one that is leased for its end alone,
+-- once a worker has died of it.
 -- Transition: waiting -> ready
 -- Uses: _run, _writes, _line, isolated.
+local EXIT_TRIES = 3 -- leases for what a task has asked to be run at its end; a worker's death costs one
 local suspects = 0 -- lined up in `isolated` so far
+
+local function is_suspect(run)
+  if run[ENDING] ~= '' then return run[EXITS] < EXIT_TRIES end
+  local next_attempt = run[ATTEMPT] + 1 - run[RESUMES]
+  -- One that was retried has earlier attempts, but not of this life.
+  local is_first = next_attempt == 1 or run[STARTED] == 0
+  return not is_first and next_attempt >= run[MAX_ATTEMPTS] and run[MAX_ATTEMPTS] > 0
+end
 
 local function line_up(id, run, seq, now_ms)
   if run[PARKED] > 0 then
@@ -17,10 +27,7 @@ local function line_up(id, run, seq, now_ms)
   -- No earlier than its last attempt began; of a task that resumes, later, though in the same millisecond.
   run[SINCE] = math.max(now_ms, run[BEGAN] + run[RESUMES])
   keep(id, run)
-  local next_attempt = run[ATTEMPT] + 1 - run[RESUMES]
-  -- One that was retried has earlier attempts, but not of this life.
-  local is_first = next_attempt == 1 or run[STARTED] == 0
-  if not is_first and next_attempt >= run[MAX_ATTEMPTS] and run[MAX_ATTEMPTS] > 0 then
+  if is_suspect(run) then
     redis.call('ZADD', isolated, place(run, seq), id)
     suspects = suspects + 1
   else

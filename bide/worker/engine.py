@@ -48,6 +48,9 @@ class Engine(Protocol):
     def know_events(self, events: Sequence[Event]) -> None:
         """Add events that have come meanwhile."""
 
+    async def announced(self) -> None:
+        """Returns once the store knows that something is to be run at the task's end, if there is."""
+
     async def watch(self, poller: Poller, key: Any, token: str) -> None:
         """Ask a poller; returns when that is committed."""
 

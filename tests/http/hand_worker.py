@@ -48,6 +48,10 @@ class HandWorker:
         """delay_ms: -1 is without a time. awaits: names of events, separated by spaces."""
         self._settle(lease, Settlement.PARKED, delay_ms=delay_ms, body=awaits, usage=usage)
 
+    def ask_for_an_exit(self, lease: Lease) -> None:
+        """Something is to be run at the task's end."""
+        self._tell(Message(lease.id.key, lease.fence, Verb.EXITS))
+
     def read(self, lease: Lease, event: Event) -> None:
         """Journal that the task has read an event of its inbox."""
         entry = Message(
