@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bide.worker.workplace import Workplace
 
 _WITHOUT_LIMIT: Final = float("inf")
+_OF_TIME: Final = (StopReason.TIMEOUT, StopReason.DEADLINE)
 
 
 class Attempt(Operations):
@@ -125,14 +126,17 @@ class Attempt(Operations):
             self._hold()
 
     def stop(self, reason: StopReason) -> None:
-        """Ask the attempt to end: an async task at its next await, a thread at its next check."""
+        """Ask the attempt to end: an async task at its next await, a thread at its next check.
+
+        A thread that does not check in time goes on, but nobody waits for it.
+        """
         if self.ending is not None and reason is StopReason.CANCEL:
             return  # it has been
         if self.context.stopping is None:
             self.context.stopping = reason
             self._parked = self.waits.due_at, self.waits.awaits
             # Cancelled before its first step, a coroutine would vanish without a settle.
-            if self._runs and self.can_wait and self.work is not None:
+            if self._runs and self.work is not None and (self.can_wait or reason in _OF_TIME):
                 self.work.cancel()
 
     def settle(self, settlement: Settlement, outcome: bytes | str = b"", delay_ms: int = 0) -> Message:
@@ -192,7 +196,7 @@ class Attempt(Operations):
     def _go_on(self) -> None:
         self._since = asyncio.get_running_loop().time()
         self._entered = self._floor.meter.enter()
-        if self.can_wait and self._limit_s != _WITHOUT_LIMIT:
+        if self._limit_s != _WITHOUT_LIMIT:
             self._floor.limits.add(self, self._since + max(0.0, self._limit_s - self._active_s))
 
     def _hold(self) -> None:

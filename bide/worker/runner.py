@@ -143,7 +143,7 @@ class Runner:
         if attempt.ending is not None:
             return attempt.settle(*attempt.ending)  # no replay would tell what to run
         attempt.can_wait, attempt.policy = False, definition.retry
-        return definition, partial(self._call_plain, attempt, definition, call)
+        return definition, partial(self._call_plain, attempt, call)
 
     def stuck(self, attempt: Attempt, seconds: float) -> Message:
         """The settle of a parked attempt whose code does not unwind."""
@@ -195,12 +195,9 @@ class Runner:
             attempt.end()
         return attempt.settle(Settlement.POLLED, name, round(delay_s * 1000))
 
-    async def _call_plain(self, attempt: Attempt, definition: Definition, call: Callable[[], Any]) -> Any:
+    async def _call_plain(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
         result = attempt.begin_thread(_in_thread, call)
-        done, _ = await asyncio.wait((result,), timeout=definition.timeout_s)
-        if not done:
-            attempt.context.stopping = attempt.context.stopping or StopReason.TIMEOUT
-            raise TaskTimeout
+        await asyncio.wait((result,))  # where it is interrupted, the thread goes on
         return result.result()
 
     async def _run_exits(self, attempt: Attempt) -> None:
