@@ -163,7 +163,8 @@ def _neglect(store: Store, hire: Hire, clock: HandClock, upkeep: Callable[[], ob
     for max_attempts in (1, 2, 2, 5):
         store.submit(submission(max_attempts=max_attempts))
     asked = store.submit(submission()).id
-    hire(f"dead {clock.ms}").lease()
+    dead = hire(f"dead {clock.ms}")
+    dead.exchange(*(exits(lease) for lease in dead.lease() if lease.id == asked))
     store.cancel(asked, "")
     store.submit(submission(delay_ms=5))
     key = f"of {upkeep}"
@@ -234,13 +235,14 @@ def _last_attempts(store: Store, hire: Hire, clock: HandClock) -> None:
     """Tasks that resume their last attempt, called back in each way."""
     worker = hire("last")
     ids = [store.submit(submission(max_attempts=2)).id for _ in range(3)]
-    hire(f"dead {clock.ms}").lease()
+    dead = hire(f"dead {clock.ms}")
+    dead.exchange(*(entry(lease, 1) for lease in dead.lease()))
     clock.pass_ms(LEASE_MS)
     parked: list[TaskId] = []
     while len(parked) < len(ids):
         (lease,) = (each for each in worker.lease(1))
         assert lease.isolated
-        worker.exchange(exits(lease), park(lease, "go") if lease.id in ids else settle(lease, "failed"))
+        worker.exchange(park(lease, "go") if lease.id in ids else settle(lease, "failed"))
         parked += [lease.id] if lease.id in ids else []
     for call_back in (
         lambda: store.cancel(parked[0], ""),
