@@ -62,6 +62,7 @@ class Waiter(Protocol):
     def random(self) -> float: ...
     def patched(self, name: str) -> bool: ...
     def report_progress(self, fraction: float, message: str) -> None: ...
+    def note_exit(self) -> None: ...
 
 
 class Winner(NamedTuple):
@@ -196,9 +197,15 @@ class Context:
     def on_exit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         """Call a function when the task ends for good: succeeded, failed for the last time or cancelled.
 
-        The latest comes first. What it raises is logged, and changes nothing.
+        The latest comes first, each for at most 10 s. What it raises is logged, and changes nothing. When its
+        worker dies meanwhile, it runs again.
+        Where no worker runs an async task when it ends, or that worker dies, the task is replayed for this:
+        so call it in the task's own code, not in a step. A plain function cannot be replayed: what it has
+        asked for is run by the worker that ends it, if one does. docs/waiting.md says what else bounds it.
         """
         self._exits = (lambda: function(*args, **kwargs), *self._exits)
+        if self._engine is not None:
+            self._engine.note_exit()
 
     @property
     def exits(self) -> tuple[Callable[[], Any], ...]:

@@ -17,6 +17,8 @@ from bide.records import Run, Spec, read_run, read_spec
 
 BATCH: Final = 100
 """Messages, and leases, that one exchange carries at most."""
+EXIT_TRIES: Final = 3
+"""Leases that a task gets for what it has asked to be run at its end; as in lua/_ready.lua."""
 MAX_BYTES: Final = 1024 * 1024
 """Of messages that one exchange carries; a single larger one goes alone."""
 
@@ -39,6 +41,8 @@ class Verb(StrEnum):
     """What a message does that settles nothing."""
 
     JOURNAL = "journal"
+    EXITS = "exits"
+    """The task has asked for something to be run at its end."""
     PROGRESS = "progress"
     LINES = "lines"
     """What a task has logged."""
@@ -77,7 +81,7 @@ class Usage(NamedTuple):
     active_ms: int = 0
     """Of the attempt so far, all its leases together."""
     exits: int = 0
-    """1 when the task has asked for something to be run at its end."""
+    """1 when a lease ends its task without having run all that is to be run then: another one has to."""
     name: str = ""
     """The task's, by which its end is counted; empty for a poller."""
 

@@ -76,8 +76,11 @@ def read_history(run: Run, packed: bytes) -> History:
 
 
 def _is_open(run: Run) -> bool:
-    """Whether an attempt has begun and not ended; one that is parked, or resumes, goes on."""
-    return run.state is State.RUNNING or run.resumes == 1
+    """Whether an attempt has begun and not ended; one that is parked, or resumes, goes on.
+
+    The last one has ended when the task is leased for what it has asked to be run at its end.
+    """
+    return not run.ending and (run.state is State.RUNNING or run.resumes == 1)
 
 
 def _traceback(attempts: Sequence[Attempt], run: Run) -> str:

@@ -68,7 +68,7 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     due_ms: int = 0
     """When a scheduled, waiting or retrying task becomes ready; 0 otherwise, and without a time."""
     cancelling: int = 0
-    """1 once a cancel was asked of a task that a worker has to unwind."""
+    """1 once a cancel was asked of the attempt that a worker has under way."""
     expires_ms: int = 0
     """When it expires unless it has started; 0 is never."""
     deadline_ms: int = 0
@@ -83,11 +83,11 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     parked_ms: int = 0
     """Since when a waiting task has been parked; 0 otherwise."""
     resumes: int = 0
-    """1 when its next lease goes on with its attempt, instead of beginning one."""
+    """1 when its next lease goes on with its attempt, or is for its end alone, instead of beginning one."""
     active_ms: int = 0
     """Of this attempt's timeout, spent before it was last parked."""
     exits: int = 0
-    """1 when a parked task has something to run before it may end."""
+    """Leases that may be spent on what it has asked to be run at its end; 0 when it has asked for nothing."""
     priority: int = 0
     """The spec's, until it has finished."""
     since_ms: int = 0
@@ -98,6 +98,8 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When it was last begun again, by the time of whoever asked; 0 is never."""
     suspect: int = 0
     """1 once a worker was lost that held it, until it has finished: it may have been what killed that."""
+    ending: str = ""
+    """The state that it ends in once what it has asked for has been run; empty until that is decided."""
 
 
 _pack = msgspec.msgpack.Encoder().encode

@@ -31,7 +31,7 @@ _EVENTS: Final[dict[Settlement | Verb, str]] = {
     Settlement.PARKED: "parked",
     Settlement.HANDED_BACK: "handed_back",
 }
-_FENCED: Final = (Verb.JOURNAL, Verb.PROGRESS, Verb.LINES)
+_FENCED: Final = (Verb.JOURNAL, Verb.EXITS, Verb.PROGRESS, Verb.LINES)
 """What a worker says under a lease that goes on."""
 
 _TURNED: Final = ("cancelled", "parked")

@@ -44,7 +44,7 @@ _read_progress: Final = msgspec.json.Decoder(_Progress).decode
 def retry_after(view: TaskView, now_ms: int) -> int:
     """Seconds for `Retry-After` of a task, by the store's time `now_ms`; 0 is "very soon"."""
     run = view.run
-    if run.state.done or run.cancelling:
+    if run.state.done or run.cancelling or run.ending:
         return 0
     # What awaits an event is due when it gives up, and goes on sooner when the event comes.
     from_ms = max(now_ms, 0 if run.awaits else run.due_ms)

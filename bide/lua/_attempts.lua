@@ -28,9 +28,10 @@ local function explain(failure)
 end
 
 -- Writes down that the attempt under way has ended so. It has to be called before the run says so, and counts
--- once: whoever knows best how it ended says so first. A poller has no attempts. failure: JSON, or empty.
+-- once: whoever knows best how it ended says so first. A poller has no attempts, and a lease for what a task has
+-- asked to be run at its end is none. failure: JSON, or empty.
 local function note_attempt(id, run, outcome, failure, now_ms)
-  if not recording or run[MAX_ATTEMPTS] == 0 or noted[id] then return end
+  if not recording or run[MAX_ATTEMPTS] == 0 or run[ENDING] ~= '' or noted[id] then return end
   local packed = run[ATTEMPT] > 1 and redis.call('HGET', attempts, id)
   local history = packed and cmsgpack.unpack(packed) or {}
   local code, message = explain(outcome == 'lost' and LOST_FAILURE or failure)

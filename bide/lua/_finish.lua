@@ -12,12 +12,17 @@ end)
 -- The name of a task, where nobody has told it.
 local function name_of(id) return read_spec(redis.call('HGET', specs, id))[SPEC_NAME] end
 
--- name: the task's, by which its end is counted; '' for not at all.
-local function finish(id, run, state, outcome, now_ms, name)
+-- Writes down how the attempt under way has ended, if there is one: a task may also end between two.
+local function close_attempt(id, run, state, outcome, now_ms)
   local is_open = run[STATE] == 'running' or run[RESUMES] == 1
   if is_open and (state ~= 'succeeded' or run[ATTEMPT] > 1) then
     note_attempt(id, run, state, state == 'failed' and outcome or '', now_ms)
   end
+end
+
+-- name: the task's, by which its end is counted; '' for not at all.
+local function finish(id, run, state, outcome, now_ms, name)
+  close_attempt(id, run, state, outcome, now_ms)
   if run[PARKED] > 0 then
     local waited_ms = math.max(0, now_ms - run[PARKED])
     run[WAITED] = run[WAITED] + waited_ms
@@ -34,7 +39,7 @@ local function finish(id, run, state, outcome, now_ms, name)
   run[PARKED], run[AWAITS], run[JOURNAL], run[INBOX], run[RESUMES] = 0, '', 0, 0, 0
   -- What the spec says, and what nobody asks of a task that is over: such records are many.
   run[PRIORITY], run[EXPIRES], run[DEADLINE], run[SINCE], run[BEGAN] = 0, 0, 0, 0, 0
-  run[ACTIVE], run[EXITS], run[SUSPECT] = 0, 0, 0
+  run[ACTIVE], run[EXITS], run[SUSPECT], run[ENDING] = 0, 0, 0, ''
   keep(id, run)
   local shelf = shelf_of(run)
   shelves[shelf] = shelves[shelf] or {}

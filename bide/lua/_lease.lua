@@ -53,8 +53,9 @@ local function lease(leases, ids, worker, expires_ms, now_ms, is_isolated)
     -- Callers' readings of the store's time differ by a little, and no attempt shall seem to begin before
     -- its task was ready.
     local began_ms = math.max(now_ms, run[SINCE])
-    -- One that was parked goes on with its attempt; any other begins one.
+    -- One that was parked, or is leased for its end alone, goes on with its attempt; any other begins one.
     if run[RESUMES] == 0 then run[ATTEMPT], run[ACTIVE], run[BEGAN] = run[ATTEMPT] + 1, 0, began_ms end
+    if run[ENDING] ~= '' then run[EXITS], run[ACTIVE] = run[EXITS] - 1, 0 end
     run[RESUMES] = 0
     if run[STARTED] == 0 then
       run[STARTED] = began_ms

@@ -1,8 +1,8 @@
--- What a worker has to say, in its order: entries of journals, progress, lines of logs, ends of leases, and
--- what shared pollers found and are asked for.
+-- What a worker has to say, in its order: entries of journals, that something is to be run at a task's end, progress,
+-- lines of logs, ends of leases, and what shared pollers found and are asked for.
 -- Transition: running -> succeeded, running -> failed, running -> cancelled, running -> retrying,
 --   running -> ready, running -> waiting, waiting -> ready, none -> waiting
--- Uses: _run, _writes, _journal, _lines, _inbox, _settle, _watch, runs, progress.
+-- Uses: _run, _writes, _journal, _lines, _ready, _inbox, _settle, _watch, runs, progress.
 local VERBS = {}
 
 function VERBS.journal(run, id, fence, position, entry, event)
@@ -13,6 +13,15 @@ function VERBS.journal(run, id, fence, position, entry, event)
     keep(id, run)
   end
   if event ~= '0' then take_event(id, tonumber(event)) end
+  return true
+end
+
+function VERBS.exits(run, id, fence)
+  if not run or run[FENCE] ~= fence or run[STATE] ~= 'running' then return false end
+  if run[ENDING] == '' and run[EXITS] < EXIT_TRIES then
+    run[EXITS] = EXIT_TRIES
+    keep(id, run)
+  end
   return true
 end
 

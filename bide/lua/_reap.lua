@@ -1,8 +1,9 @@
 -- Takes tasks from workers that have gone silent. The attempt is spent; the fence moves on,
--- so that nothing the old worker still says counts.
+-- so that nothing the old worker still says counts. What it said last may be lost with it: a task that has a journal
+-- may have asked for something to be run at its end.
 -- Whether the worker is dead or frozen cannot be told, so each of its tasks may have killed it; see _ready.
 -- Transition: running -> ready, running -> failed, running -> cancelled
--- Uses: _run, _writes, _attempts, _moves, _finish, _ready, meta, runs, leased, isolated.
+-- Uses: _run, _writes, _attempts, _moves, _exits, _ready, meta, runs, leased, isolated.
 local WORKER_LOST = cjson.encode({
   code = 'WORKER_LOST',
   message = 'The worker that ran this task died or fell silent on every attempt.',
@@ -19,16 +20,17 @@ local function reap(now_ms, limit)
     local run = read_run(records[i])
     local name = run[WORKER]
     if not taken[name] then holders[#holders + 1], taken[name] = name, 0 end
-    if run[MAX_ATTEMPTS] > 0 then -- a poller is no task
-      taken[name], run[SUSPECT] = taken[name] + 1, 1
-    end
+    local is_task = run[MAX_ATTEMPTS] > 0 -- else it is a poller
+    if is_task then taken[name], run[SUSPECT] = taken[name] + 1, 1 end
     run[FENCE] = fence + i
     note_attempt(id, run, 'lost', '', now_ms)
     collect(writes.unleased, id)
-    if run[CANCELLING] == 1 then
-      finish(id, run, 'cancelled', '', now_ms, name_of(id))
-    elseif run[MAX_ATTEMPTS] > 0 and run[ATTEMPT] >= run[MAX_ATTEMPTS] then
-      finish(id, run, 'failed', WORKER_LOST, now_ms, name_of(id))
+    if is_task and run[JOURNAL] > 0 and run[ENDING] == '' then run[EXITS] = math.max(run[EXITS], 1) end
+    local is_cancelled = run[CANCELLING] == 1
+    if is_cancelled or run[ENDING] ~= '' or (is_task and run[ATTEMPT] >= run[MAX_ATTEMPTS]) then
+      run[EXITS] = math.min(run[EXITS], EXIT_TRIES - 1) -- a worker has died of it, perhaps
+      end_task(id, run, is_cancelled and 'cancelled' or 'failed', is_cancelled and '' or WORKER_LOST, now_ms,
+        name_of(id))
     else
       line_up(id, run, seq + i, now_ms)
     end

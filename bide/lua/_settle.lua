@@ -2,19 +2,22 @@
 -- Transition: running -> succeeded, running -> failed, running -> cancelled,
 --   running -> retrying, running -> ready, running -> waiting
 -- A cancel that was asked for wins over another try, and over a park.
+-- A lease for what a task has asked to be run at its end is settled likewise: any end says that it has been run, and
+-- the task ends as was decided; `ready`, that it has not been, and costs no try; `retrying`, that it could not be.
 -- A settled record keeps its fence, so the same settle again answers true and changes nothing.
--- Uses: _run, _writes, _attempts, _moves, _finish, _ready, _inbox, meta, watched.
+-- Uses: _run, _writes, _attempts, _moves, _exits, _ready, _inbox, meta, watched.
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
 local STAYS = { waiting = true, polled = true }
 
 -- What the lease cost: billed_us, waited_ms, replays, polls, calls of a poller, active_ms of this
--- attempt, whether it has exits, and the task's name. Returns the name.
+-- attempt, 1 if it ends without having run what is to be run at the task's end, and the task's name.
+-- Returns the name, and the 1 or 0.
 local function charge(run, usage)
-  if usage == '' then return '' end
+  if usage == '' then return '', 0 end
   local billed_us, waited_ms, replays, polls, calls, active_ms, exits, name = unpack(cmsgpack.unpack(usage))
   run[BILLED], run[WAITED] = run[BILLED] + billed_us, run[WAITED] + waited_ms
   run[REPLAYS], run[POLLS] = run[REPLAYS] + replays, run[POLLS] + polls
-  run[ACTIVE], run[EXITS] = active_ms, exits
+  run[ACTIVE] = active_ms
   count('billed_us', billed_us)
   count('calls', calls)
   if run[MAX_ATTEMPTS] > 0 then
@@ -22,7 +25,7 @@ local function charge(run, usage)
     count('replays', replays)
     count('polls', polls)
   end
-  return name or ''
+  return name or '', exits
 end
 
 -- Parks a task until it is due, or until one of the events in `awaits` comes, or has come.
@@ -47,22 +50,16 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
   if not run or run[FENCE] ~= fence then return false end
   if run[STATE] ~= 'running' then return true end
   collect(writes.unleased, id)
-  local name = charge(run, usage)
-  if run[CANCELLING] == 1 and state == 'waiting' and run[EXITS] == 1 then
+  local name, left = charge(run, usage)
+  local is_end = TERMINAL[state]
+  if is_end and left == 0 then run[EXITS] = 0 end -- there is nothing more to run
+  if run[ENDING] ~= '' and state == 'ready' then run[EXITS] = run[EXITS] + 1 end -- the try has not happened
+  local is_cancelled = run[CANCELLING] == 1 and not is_end
+  local is_ending = run[ENDING] ~= '' and (state ~= 'retrying' or run[EXITS] == 0)
+  if is_end or is_cancelled or is_ending then
     local holder = run[WORKER]
-    run[RESUMES] = 1 -- as a parked task that is cancelled
-    line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
-    note_move(id, run, 'parked', holder)
-    return true
-  end
-  if run[CANCELLING] == 1 and not TERMINAL[state] then
-    local holder = run[WORKER]
-    finish(id, run, 'cancelled', '', now_ms, name)
-    note_move(id, run, 'cancelled', holder)
-    return true
-  end
-  if TERMINAL[state] then
-    finish(id, run, state, body, now_ms, name)
+    end_task(id, run, is_cancelled and 'cancelled' or state, is_end and body or '', now_ms, name)
+    if run[STATE] ~= state then note_move(id, run, run[STATE] == 'ready' and 'parked' or 'cancelled', holder) end
     return true
   end
   if STAYS[state] then
@@ -75,11 +72,11 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
     return true
   end
   if state == 'retrying' then note_attempt(id, run, state, body, now_ms) end
-  run[WORKER], run[RESUMES] = '', 0
+  run[WORKER], run[RESUMES] = '', run[ENDING] ~= '' and 1 or 0
   if state == 'retrying' then
     enter(run, 'retrying')
     run[DUE], run[AWAITS] = now_ms + delay_ms, ''
-    if body ~= '' then run[OUTCOME] = body end
+    if body ~= '' and run[ENDING] == '' then run[OUTCOME] = body end
     collect(writes.due, run[DUE], id)
     keep(id, run)
   else -- handed back: the attempt has not happened

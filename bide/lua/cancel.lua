@@ -1,7 +1,7 @@
--- Cancels a task: at once when nobody runs it, else by asking its worker. A parked one that has
--- something to run before it ends (`on_exit`) resumes for that.
+-- Cancels a task: at once when nobody runs it, else by asking its worker. One that has something to run before it
+-- ends (`on_exit`) is leased once more for that.
 -- Transition: scheduled -> cancelled, ready -> cancelled, retrying -> cancelled,
---   waiting -> cancelled, waiting -> ready
+--   waiting -> cancelled, waiting -> ready, retrying -> ready
 -- KEYS[1] meta: the counter `seq`
 -- KEYS[2] specs: what was submitted
 -- KEYS[3] runs: how far it came
@@ -53,6 +53,7 @@ local attempts, series = KEYS[21], KEYS[22]
 --- include _finish
 --- include _line
 --- include _ready
+--- include _exits
 --- include _ring
 --- include _awake
 --- include _fleet
@@ -65,7 +66,7 @@ if not run or head[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end
 if run[STATE] == 'cancelled' then return { 'CANCELLED', {} } end
 if run[FINISHED] > 0 then return { 'TASK_FINISHED', run[STATE] } end
 if run[STATE] == 'running' then
-  if run[CANCELLING] == 0 then
+  if run[CANCELLING] == 0 and run[ENDING] == '' then
     run[CANCELLING] = 1
     redis.call('HSET', runs, id, pack_run(run))
     if redis.call('ZSCORE', workers, run[WORKER]) then -- nobody would take it away from one that has left
@@ -74,25 +75,17 @@ if run[STATE] == 'running' then
   end
   return { 'REQUESTED', {}, run[WORKER], 0 }
 end
-redis.call('ZREM', due, id)
-if run[EXITS] == 1 and run[RESUMES] == 1 then
-  if run[STATE] == 'waiting' then
-    run[CANCELLING] = 1
-    line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
-    note_move(id, run, 'promoted')
-    flush()
-    ring(now_ms, 1)
-  elseif run[CANCELLING] == 0 then
-    run[CANCELLING] = 1
-    redis.call('HSET', runs, id, pack_run(run))
-  end
-  local wanted = summon(now_ms, 'cancelled', see(now_ms), tonumber(ARGV[4]), tonumber(ARGV[5]))
-  return { 'REQUESTED', moves_made(), '', math.max(wanted, wanted_again(now_ms)) }
+if run[ENDING] == '' then
+  local before = run[STATE]
+  redis.call('ZREM', due, id)
+  redis.call('ZREM', ready, id)
+  redis.call('ZREM', isolated, id)
+  end_task(id, run, 'cancelled', '', now_ms, head[SPEC_NAME])
+  if run[STATE] ~= before then note_move(id, run, run[STATE] == 'ready' and 'promoted' or 'cancelled') end
+  flush()
+  write_series(now_ms)
+  if run[STATE] == 'cancelled' then return { 'CANCELLED', moves_made() } end
+  ring(now_ms, 1)
 end
-redis.call('ZREM', ready, id)
-redis.call('ZREM', isolated, id)
-finish(id, run, 'cancelled', '', now_ms, head[SPEC_NAME])
-note_move(id, run, 'cancelled')
-flush()
-write_series(now_ms)
-return { 'CANCELLED', moves_made() }
+local wanted = summon(now_ms, 'cancelled', see(now_ms), tonumber(ARGV[4]), tonumber(ARGV[5]))
+return { 'REQUESTED', moves_made(), '', math.max(wanted, wanted_again(now_ms)) }

@@ -49,7 +49,7 @@
 -- ARGV[13] recording: 1 when attempts and series are to know of it
 -- ARGV[14...] messages: id, fence, verb, number, body and extra of each, at most 100, in order:
 --   a settle: the state to enter (or `polled`), delay_ms, what _settle says, usage;
---   journal: position, entry, number of the event it has read or 0; progress: 0, JSON, '';
+--   journal: position, entry, number of the event it has read or 0; exits: 0, '', ''; progress: 0, JSON, '';
 --   lines: how many, each packed after its length, '';
 --   deliver (fence is polls): billed_us, JSON, name; watch (of a poller): every_ms, member, name;
 --   unwatch: 0, member, ''
@@ -79,6 +79,7 @@ local stats, starting, decisions, series = KEYS[26], KEYS[27], KEYS[28], KEYS[29
 --- include _finish
 --- include _line
 --- include _ready
+--- include _exits
 --- include _inbox
 --- include _settle
 --- include _watch

@@ -63,6 +63,7 @@ local starting, decisions, series = KEYS[26], KEYS[27], KEYS[28]
 --- include _finish
 --- include _line
 --- include _ready
+--- include _exits
 --- include _promote
 --- include _reap
 --- include _end

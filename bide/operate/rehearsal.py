@@ -157,6 +157,11 @@ class _Prompter(Operations):
     def report_progress(self, *_: Any, **__: Any) -> None:
         """It is not told to the store."""
 
+    def note_exit(self) -> None:
+        """It is not told to the store."""
+
+    announced = staticmethod(_end_async)
+
     def on_idle(self) -> None:
         """Branches that have come to the journal's end wait for the others."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bide.context import Context, StopReason
 from bide.errors import Interrupted
-from bide.exchange import Event, Lease, Message, Settlement, Usage, Verb
+from bide.exchange import EXIT_TRIES, Event, Lease, Message, Settlement, Usage, Verb
 from bide.poller import Poller
 from bide.retry import Retry
 from bide.worker import branches
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _WITHOUT_LIMIT: Final = float("inf")
 _OVER: Final = float("-inf")
 _LOST: Final = "The lease was lost; another worker has the task."
+_OF_TIME: Final = (StopReason.TIMEOUT, StopReason.DEADLINE)
 
 LATE: Final = object()
 """What a thread gives that has found its attempt's lease run out, and has called nothing."""
@@ -36,11 +37,11 @@ class Attempt(Operations):
     """One lease, from its start to its settle. It is the operations' Engine, and its waits' Idler."""
 
     __slots__ = (
-        "_active_s", "_billed_s", "_deadline", "_entered", "_events", "_floor", "_heard", "_limit_s",
-        "_parked", "_replays", "_runs", "_since", "_waited_s", "attempt", "began_ms",
-        "calls", "can_wait", "context", "fence", "foreign", "held_until", "holds_room", "id", "is_waiting",
-        "isolated", "journal", "lease", "lines", "name", "policy", "polls", "threads", "tries", "waits",
-        "work",
+        "_active_s", "_announcing", "_billed_s", "_deadline", "_entered", "_events", "_exits", "_floor",
+        "_heard", "_limit_s", "_parked", "_replays", "_runs", "_since", "_waited_s", "attempt", "began_ms",
+        "calls", "can_wait", "context", "ending", "fence", "foreign", "held_until", "holds_room", "id",
+        "is_waiting", "isolated", "journal", "lease", "lines", "name", "policy", "polls", "threads", "tries",
+        "waits", "work",
     )  # fmt: skip
 
     def __init__(self, lease: Lease, floor: Workplace[Attempt]) -> None:
@@ -59,7 +60,10 @@ class Attempt(Operations):
         self.lease: Lease | None = lease
         """What its start needs; None afterwards, as thousands of attempts may wait at a time."""
         self.context = Context(lease.id, lease.attempt, self)
-        self.journal = Journal(lease.journal)
+        self.ending = (Settlement(lease.run.ending), lease.run.outcome) if lease.run.ending else None
+        """State and outcome that the task ends with: the lease is for what it has asked to be run then. Its
+        journal is replayed for that alone."""
+        self.journal = Journal(lease.journal, replay_only=self.ending is not None)
         self.lines: Lines | None = None
         """What it has said, once it has."""
         self.waits = Waits(self)
@@ -74,6 +78,10 @@ class Attempt(Operations):
         self.is_waiting = False
         self.holds_room = True
         self.polls = self.calls = 0
+        self._exits = lease.run.exits
+        """As the store knows them, or has been told."""
+        self._announcing: asyncio.Event | None = None
+        """Set when it has been told, and has answered."""
         self._events = lease.events
         self._heard = max((event.number for event in lease.events), default=0)
         """Number of the latest event that it knows of."""
@@ -88,6 +96,8 @@ class Attempt(Operations):
         self._billed_s = self._waited_s = 0.0
         self._deadline: asyncio.TimerHandle | None = None
         self._parked: tuple[float | None, tuple[str, ...]] = (None, ())
+        if lease.run.cancelling:
+            self.stop(StopReason.CANCEL)
 
     # --- its course ---------------------------------------------------------------------------
 
@@ -102,7 +112,7 @@ class Attempt(Operations):
         self._limit_s = limit_s
         assert self.lease is not None, "begun once"
         deadline_ms, self.lease = self.lease.run.deadline_ms, None
-        if deadline_ms:
+        if deadline_ms and self.ending is None:
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_at(self.loop_time(deadline_ms), self.stop, StopReason.DEADLINE)
         self._go_on()
@@ -125,12 +135,17 @@ class Attempt(Operations):
             self._hold()
 
     def stop(self, reason: StopReason) -> None:
-        """Ask the attempt to end: an async task at its next await, a thread at its next check."""
+        """Ask the attempt to end: an async task at its next await, a thread at its next check.
+
+        A thread that does not check in time goes on, but nobody waits for it.
+        """
+        if self.ending is not None and reason is StopReason.CANCEL:
+            return  # it has been
         if self.context.stopping is None:
             self.context.stopping = reason
             self._parked = self.waits.due_at, self.waits.awaits
             # Cancelled before its first step, a coroutine would vanish without a settle.
-            if self._runs and self.can_wait and self.work is not None:
+            if self._runs and self.work is not None and (self.can_wait or reason in _OF_TIME):
                 self.work.cancel()
 
     def let_go(self) -> None:
@@ -155,6 +170,20 @@ class Attempt(Operations):
             delay_ms = max(0, round((due_at - asyncio.get_running_loop().time()) * 1000))
         return self.settle(Settlement.PARKED, " ".join(awaits), delay_ms)
 
+    def leave_exits(self, settle: Message) -> Message:
+        """The same end of the lease; what is to be run at the task's end is left to another one."""
+        return settle._replace(extra=self._usage()._replace(exits=1).packed())
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it was stopped before its code came to where earlier leases left it: then it has not asked
+        for all that is to be run at the task's end.
+        """
+        if self.context.stopping is None:
+            return False
+        has_begun = self.lease is None
+        return not has_begun or self.journal.behind > 0 or (self._exits > 0 and not self.context.exits)
+
     def flush(self) -> None:
         """Write the entries that have not been, before the settle that follows."""
         self._send(*self._entries(self.journal.unsaved()))
@@ -162,7 +191,7 @@ class Attempt(Operations):
     def _usage(self) -> Usage:
         return Usage(
             round(self._billed_s * 1e6), round(self._waited_s * 1000), self._replays, self.polls, self.calls,
-            round(self._active_s * 1000), 1 if self.context.exits else 0, self.name,
+            round(self._active_s * 1000), 0, self.name,
         )  # fmt: skip
 
     @property
@@ -195,7 +224,7 @@ class Attempt(Operations):
     def _go_on(self) -> None:
         self._since = asyncio.get_running_loop().time()
         self._entered = self._floor.meter.enter()
-        if self.can_wait and self._limit_s != _WITHOUT_LIMIT:
+        if self._limit_s != _WITHOUT_LIMIT:
             self._floor.limits.add(self, self._since + max(0.0, self._limit_s - self._active_s))
 
     def _hold(self) -> None:
@@ -260,6 +289,24 @@ class Attempt(Operations):
             if self.is_lost:
                 raise Interrupted(_LOST)
             await self._floor.renewal(self)
+
+    def note_exit(self) -> None:
+        # What a plain function asks for, or a step in a thread, no replay would come to.
+        if not self.can_wait or self._exits == EXIT_TRIES or not _is_on_loop():
+            return
+        self._exits, self._announcing = EXIT_TRIES, asyncio.Event()
+        self._floor.send(self.id.slot, Message(*self.lease_held, Verb.EXITS), self._on_announced)
+
+    def _on_announced(self, counted: bool) -> None:
+        assert self._announcing is not None, "noted"
+        self._announcing.set()
+        self._announcing = None
+        if not counted:
+            self.lose()
+
+    async def announced(self) -> None:
+        if self._announcing is not None:
+            await self._announcing.wait()
 
     async def in_thread(self, call: Callable[[], Any]) -> Any:
         while True:
@@ -332,6 +379,15 @@ class Attempt(Operations):
             Message(key, fence, Verb.JOURNAL, position, packed, str(event))
             for position, packed, event in unsaved
         ]
+
+
+def _is_on_loop() -> bool:
+    """Whether this is the event loop's thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _answer(future: asyncio.Future[bool], counted: bool) -> None:

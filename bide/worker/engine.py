@@ -54,6 +54,9 @@ class Engine(Protocol):
     def take_event(self, event: Event) -> None:
         """A branch has it: no other finds it."""
 
+    async def announced(self) -> None:
+        """Returns once the store knows that something is to be run at the task's end, if there is."""
+
     async def watch(self, poller: Poller, key: Any, token: str) -> None:
         """Ask a poller; returns when that is committed."""
 

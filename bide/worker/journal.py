@@ -61,7 +61,7 @@ class JournalEnd(BaseException):
 class Journal:
     """One task's entries; positions count from 1."""
 
-    __slots__ = ("_branches", "_bytes", "_entries", "_read", "_unsaved", "replay_only")
+    __slots__ = ("_branches", "_bytes", "_entries", "_read", "_unsaved", "behind", "replay_only")
 
     def __init__(self, packed: tuple[bytes, ...] = (), *, replay_only: bool = False) -> None:
         """replay_only: raise JournalEnd instead of going on where the entries end."""
@@ -73,6 +73,8 @@ class Journal:
         for position, entry in enumerate(self._entries, 1):
             self._branches.setdefault(_branch_of(entry.path), []).append(position)
         self.replay_only = replay_only
+        self.behind = 0
+        """Branches whose code has not come to the end of their entries."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -152,6 +154,7 @@ class Cursor:
         self._recorded = journal.recorded(branch)
         self._at = 0
         self._ordinals: dict[str, int] = {}
+        journal.behind += 1 if self._recorded else 0
 
     def meet(self, name: str, digest: str) -> tuple[str, int, Entry | None]:
         """The path of the operation that the code asks for, and its entry with its position.
@@ -172,6 +175,7 @@ class Cursor:
         if entry.path != path or entry.digest != digest:
             raise CodeChanged(_changed(f"{path} with arguments {digest}", entry))
         self._at += 1
+        self._journal.behind -= 1 if self._at == len(self._recorded) else 0
         return path, position, entry
 
     @property

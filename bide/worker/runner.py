@@ -7,7 +7,7 @@ import inspect
 import logging
 import random
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -47,7 +47,7 @@ _UNREADABLE: Final = (
 
 _NO_LIMIT: Final = float("inf")
 _EXIT_S: Final = 10.0
-"""How long one function of `on_exit` may take."""
+"""How long one function of `on_exit` may take, and the replay that tells which there are."""
 _FOR_GOOD: Final = (Settlement.SUCCEEDED, Settlement.FAILED, Settlement.CANCELLED)
 _HOPELESS: Final = (CodeChanged, DeadlineExceeded, JournalFull, Misuse)
 """Another attempt would end the same way."""
@@ -83,10 +83,10 @@ class Runner:
         """
         prepared = self._prepare(attempt)
         if isinstance(prepared, Message):
-            return prepared
+            return await self._closed(attempt, prepared)
         definition, call = prepared
         try:
-            attempt.begin(definition.timeout_s)
+            attempt.begin(definition.timeout_s if attempt.ending is None else _EXIT_S)
             branches.enter(attempt.journal, attempt)
             try:
                 code = call()
@@ -101,13 +101,21 @@ class Runner:
             settle = self._ended(attempt, error, definition)
         else:
             settle = attempt.park() if _is_parked(attempt) else self._succeeded(attempt, result)
-        if settle is not None and settle.verb in _FOR_GOOD and attempt.context.exits:
+        return await self._closed(attempt, settle)
+
+    async def _closed(self, attempt: Attempt, settle: Message | None) -> Message | None:
+        """The settle of an attempt that is over; if the task ends with it, what it asked for is run."""
+        if settle is None or settle.verb not in _FOR_GOOD:
+            return settle
+        if attempt.ending is not None:
+            settle = attempt.settle(*attempt.ending)
+        elif settle.verb is not Settlement.SUCCEEDED and attempt.is_cut_short:
+            return attempt.leave_exits(settle)
+        if attempt.context.exits:
             await self._run_exits(attempt)
         return settle
 
-    def _prepare(
-        self, attempt: Attempt
-    ) -> Message | tuple[Definition, Callable[[], Coroutine[Any, Any, Any]]]:
+    def _prepare(self, attempt: Attempt) -> Message | tuple[Definition, Callable[[], Awaitable[Any]]]:
         """What there is to run, or the settle of what cannot be."""
         lease = attempt.lease
         assert lease is not None, "not begun yet"
@@ -127,14 +135,14 @@ class Runner:
             return self._give_up(attempt, "ARGUMENTS_OUTDATED", _outdated(definition, spec, error))
         except Exception as error:
             return self._failed(attempt, error, definition.retry)
-        if lease.run.cancelling:
-            attempt.journal.replay_only = True  # it runs only for what it asked to be run at its end
         positional = (attempt.context,) if definition.takes_context else ()
         call = partial(definition.function, *positional, **arguments)
         if definition.is_async:
             return definition, call
+        if attempt.ending is not None:
+            return attempt.settle(*attempt.ending)  # no replay would tell what to run
         attempt.can_wait, attempt.policy = False, definition.retry
-        return definition, partial(self._call_plain, attempt, definition, call)
+        return definition, partial(self._call_plain, attempt, call)
 
     def stuck(self, attempt: Attempt, seconds: float) -> Message:
         """The settle of a parked attempt whose code does not unwind."""
@@ -142,7 +150,7 @@ class Runner:
             f"The task was parked, but its code did not unwind within {seconds:g} s. Do not catch "
             "asyncio.CancelledError, and do not wait in finally: see ctx.on_exit."
         )
-        return self._give_up(attempt, "MISUSE", message)
+        return attempt.leave_exits(self._give_up(attempt, "MISUSE", message))
 
     def outlived(self, attempt: Attempt, lives_s: float) -> Message:
         """The settle of a plain function that goes on when its worker has to end."""
@@ -186,12 +194,9 @@ class Runner:
             attempt.end()
         return attempt.settle(Settlement.POLLED, name, round(delay_s * 1000))
 
-    async def _call_plain(self, attempt: Attempt, definition: Definition, call: Callable[[], Any]) -> Any:
+    async def _call_plain(self, attempt: Attempt, call: Callable[[], Any]) -> Any:
         thread = attempt.begin_thread(_in_thread, call)
-        done, _ = await asyncio.wait((thread,), timeout=definition.timeout_s)
-        if not done:
-            attempt.context.stopping = attempt.context.stopping or StopReason.TIMEOUT
-            raise TaskTimeout
+        await asyncio.wait((thread,))  # where it is interrupted, the thread goes on
         result = thread.result()
         if result is LATE:
             raise _Unbegun
@@ -200,6 +205,9 @@ class Runner:
     async def _run_exits(self, attempt: Attempt) -> None:
         """What the task asked for at its end, each in a thread or on the loop."""
         branches.end(attempt)
+        work = asyncio.current_task()
+        assert work is not None, "in a coroutine"
+        before = work.cancelling()
         for call in attempt.context.exits:
             try:
                 await attempt.assure()  # not in the function's time: the store may be away for long
@@ -210,7 +218,10 @@ class Runner:
                     result = await attempt.in_thread(call)
                     if inspect.isawaitable(result):
                         await result
-            except Exception:
+            except BaseException:
+                if work.cancelling() > before:
+                    raise  # the worker ends
+                # Whatever it raises, be it SystemExit, ends neither its worker nor what follows.
                 _log.exception("%s: on_exit failed", attempt.id)
 
     def _succeeded(self, attempt: Attempt, result: Any) -> Message:
@@ -235,14 +246,16 @@ class Runner:
         stopped = isinstance(error, (asyncio.CancelledError, Interrupted))
         if reason is StopReason.LOST:
             return None
-        if isinstance(error, JournalEnd):
-            return attempt.settle(Settlement.CANCELLED)
+        if isinstance(error, _Unbegun) or (reason is StopReason.SHUTDOWN and stopped):
+            return attempt.settle(Settlement.HANDED_BACK)
+        if attempt.ending is not None:
+            if not isinstance(error, JournalEnd):
+                _log.warning("%s: its replay for on_exit ended early: %s", attempt.id, _describe(error))
+            return attempt.settle(*attempt.ending)
         if reason is StopReason.PARK:
             return attempt.park()
         if reason is StopReason.CANCEL and stopped:
             return attempt.settle(Settlement.CANCELLED)
-        if isinstance(error, _Unbegun) or (reason is StopReason.SHUTDOWN and stopped):
-            return attempt.settle(Settlement.HANDED_BACK)
         if reason is StopReason.TIMEOUT and stopped:
             error = TaskTimeout()
         if reason is StopReason.DEADLINE and stopped:
@@ -251,7 +264,10 @@ class Runner:
             error = TaskTimeout(f"The attempt ran longer than its timeout of {definition.timeout_s:g} s.")
         if not isinstance(error, Exception):
             error = BideError(f"The task raised {_describe(error)}")
-        return self._failed(attempt, error, definition.retry)
+        settle = self._failed(attempt, error, definition.retry)
+        if reason is StopReason.CANCEL and settle.verb is Settlement.RETRYING:
+            return attempt.settle(Settlement.CANCELLED)  # there is no other attempt
+        return settle
 
     def _failed(self, attempt: Attempt, error: Exception, policy: Retry) -> Message:
         number = attempt.tries

@@ -102,6 +102,8 @@ async def step(
         if entry.status is Status.FAILED:
             raise_again(entry)
         return decode(entry.value)
+    # What the step begins, its worker may not live to end: the store does it, and has to know of it first.
+    await engine.announced()
     await engine.assure()
     try:
         result = await call(engine, function, args, kwargs)

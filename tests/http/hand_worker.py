@@ -59,6 +59,10 @@ class HandWorker:
             if read.number == event.number
         )
 
+    def ask_for_an_exit(self, lease: Lease) -> None:
+        """Something is to be run at the task's end."""
+        self._tell(Message(lease.id.key, lease.fence, Verb.EXITS))
+
     def read(self, lease: Lease, event: Event) -> None:
         """Journal that the task has read an event of its inbox."""
         entry = Message(

@@ -141,7 +141,9 @@ def test_a_parked_task_is_cancelled_at_once(api: Api, worker: HandWorker) -> Non
 
 def test_a_parked_task_with_something_to_do_at_its_end_goes_on_to_do_it(api: Api, worker: HandWorker) -> None:
     path = _path(api)
-    worker.park(worker.lease(), delay_ms=600_000, usage=Usage(exits=1))
+    lease = worker.lease()
+    worker.ask_for_an_exit(lease)
+    worker.park(lease, delay_ms=600_000)
     reply = api.post(f"{path}/cancel")
     assert (reply.status, reply.json["state"], reply.headers["retry-after"]) == (202, "ready", "0")
     worker.cancel(worker.lease())

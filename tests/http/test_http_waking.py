@@ -11,7 +11,6 @@ from hand_worker import HandWorker
 
 from bide.autoscaler import Departure
 from bide.errors import StoreUnavailable
-from bide.exchange import Usage
 from bide.settings import Settings
 from bide.store import Store
 from chalice_app.services import Services
@@ -99,7 +98,9 @@ def test_a_cancel_of_a_parked_task_that_must_clean_up_starts_a_worker(
     services: Services, waking: Api, recorder: Recorder, worker: HandWorker
 ) -> None:
     path = waking.submit().headers["location"]
-    worker.park(worker.lease(), awaits="approved", usage=Usage(exits=1))
+    lease = worker.lease()
+    worker.ask_for_an_exit(lease)
+    worker.park(lease, awaits="approved")
     assert services.store.retire("default", "hand", 0, 0, Departure.STOPPED, forced=True) is not None
     recorder.started.clear()
     assert waking.post(f"{path}/cancel").status == 202

@@ -8,7 +8,19 @@ from itertools import chain
 from typing import Any
 
 from hand_clock import HandClock
-from scripted_worker import LEASE_MS, Hire, deliver, entry, lines, park, progress, settle, unwatch, watch
+from scripted_worker import (
+    LEASE_MS,
+    Hire,
+    deliver,
+    entry,
+    exits,
+    lines,
+    park,
+    progress,
+    settle,
+    unwatch,
+    watch,
+)
 from submissions import submission
 
 from bide.autoscaler import Reason
@@ -151,7 +163,8 @@ def _neglect(store: Store, hire: Hire, clock: HandClock, upkeep: Callable[[], ob
     for max_attempts in (1, 2, 2, 5):
         store.submit(submission(max_attempts=max_attempts))
     asked = store.submit(submission()).id
-    hire(f"dead {clock.ms}").lease()
+    dead = hire(f"dead {clock.ms}")
+    dead.exchange(*(exits(lease) for lease in dead.lease() if lease.id == asked))
     store.send_event(asked, "", "go", b"1")
     store.cancel(asked, "")
     store.submit(submission(delay_ms=5))
@@ -192,7 +205,7 @@ def _waiting(store: Store, hire: Hire, clock: HandClock) -> None:
     worker.exchange(
         entry(due, 1), progress(due, b"{}"), lines(due, b"line"), entry(early, 1), park(due, delay_ms=5),
         park(called, "go"), park(early, "go"), park(quiet, "go"),
-        park(asked, "go", usage=Usage(1, 2, 3, 4, 5, 6, exits=1)), park(stubborn, "go", usage=Usage(exits=1)),
+        exits(asked), park(asked, "go", usage=Usage(1, 2, 3, 4, 5, 6)), exits(stubborn), park(stubborn, "go"),
         park(dropped, "go", delay_ms=60_000),
     )  # fmt: skip
     clock.pass_ms(1)
@@ -212,7 +225,8 @@ def _waiting(store: Store, hire: Hire, clock: HandClock) -> None:
     worker.repeat()
     Reads(store).awaiting("default", [(quiet.id.key, 1)])
     store.cancel(early.id, "")
-    worker.exchange(park(resumed.pop(early.id), "stop", usage=Usage(exits=1)))
+    again = resumed.pop(early.id)
+    worker.exchange(exits(again), park(again, "stop"))
     worker.exchange(
         entry(resumed[called.id], 1, event=1),
         *(settle(lease, "succeeded") for lease in resumed.values()),
@@ -225,15 +239,14 @@ def _last_attempts(store: Store, hire: Hire, clock: HandClock) -> None:
     """Tasks that resume their last attempt, called back in each way."""
     worker = hire("last")
     ids = [store.submit(submission(max_attempts=2)).id for _ in range(3)]
-    hire(f"dead {clock.ms}").lease()
+    dead = hire(f"dead {clock.ms}")
+    dead.exchange(*(entry(lease, 1) for lease in dead.lease()))
     clock.pass_ms(LEASE_MS)
     parked: list[TaskId] = []
     while len(parked) < len(ids):
         (lease,) = (each for each in worker.lease(1))
         assert lease.isolated
-        worker.exchange(
-            park(lease, "go", usage=Usage(exits=1)) if lease.id in ids else settle(lease, "failed")
-        )
+        worker.exchange(park(lease, "go") if lease.id in ids else settle(lease, "failed"))
         parked += [lease.id] if lease.id in ids else []
     for call_back in (
         lambda: store.cancel(parked[0], ""),
@@ -291,7 +304,8 @@ def _fleet(store: Store, hire: Hire, clock: HandClock) -> None:
     while leases := parker.lease(isolate=False):
         parker.exchange(*(settle(lease, "succeeded") for lease in leases))
     called, cleaned = (store.submit(submission()).id for _ in range(2))
-    parker.exchange(*(park(lease, "go", usage=Usage(exits=1)) for lease in parker.lease(2, isolate=False)))
+    for lease in parker.lease(2, isolate=False):
+        parker.exchange(exits(lease), park(lease, "go"))
     parker.retire(forced=True)
     store.submit(submission())
     stranger = hire("stranger")

@@ -152,6 +152,11 @@ def entry(lease: Lease, position: int, packed: bytes = b"entry", *, event: int =
     return Message(lease.id.key, lease.fence, Verb.JOURNAL, position, packed, str(event))
 
 
+def exits(lease: Lease) -> Message:
+    """The task has asked for something to be run at its end."""
+    return Message(lease.id.key, lease.fence, Verb.EXITS)
+
+
 def progress(lease: Lease, said: bytes) -> Message:
     """What the task says of itself: JSON."""
     return Message(lease.id.key, lease.fence, Verb.PROGRESS, 0, said)

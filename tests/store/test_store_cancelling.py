@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 from hand_clock import START_MS, HandClock
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, park, settle
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, exits, park, settle
 from slot_contents import Look
 from submissions import Submit
 
 from bide.errors import TaskFinished, TaskNotFound
-from bide.exchange import Usage
 from bide.ids import TaskId
 from bide.records import Run
 from bide.replies import Cancelled, Need
@@ -197,7 +196,8 @@ def test_a_cancel_that_is_asked_again_wants_a_worker_while_nobody_is_awake_to_cl
 ) -> None:
     """The reply that said so the first time may be lost."""
     id = submit()
-    worker.exchange(park(worker.lease_one(), "go", usage=Usage(exits=1)))
+    lease = worker.lease_one()
+    worker.exchange(exits(lease), park(lease, "go"))
     worker.retire(forced=True)
     assert [store.cancel(id, "").need for _ in range(2)] == [Need(workers=1)] * 2
 

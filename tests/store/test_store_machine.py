@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from prefixes import new_prefix
-from scripted_worker import ScriptedWorker, deliver, entry, park, settle
+from scripted_worker import ScriptedWorker, deliver, entry, exits, park, settle
 from slot_contents import Slot, read_slot, wipe
 from submissions import submission
 
@@ -39,7 +39,7 @@ from bide.errors import (
     TaskNotFailed,
     TaskNotFound,
 )
-from bide.exchange import ExchangeReply, Lease, Message, Settlement, Usage, Verb
+from bide.exchange import EXIT_TRIES, ExchangeReply, Lease, Message, Settlement, Usage, Verb
 from bide.history import History, Outcome, read_history
 from bide.ids import TaskId
 from bide.keys import SERVER_KEYS, Keys
@@ -65,6 +65,9 @@ ENDINGS = [settlement for settlement in Settlement if settlement is not Settleme
 """Of tasks; only a poller's round ends `polled`."""
 
 ENDS = [state for state in State if state.done]
+
+ENDING = [State.READY, State.RUNNING, State.RETRYING]
+"""Of a task that has only to do what it has asked for at its end."""
 
 WORKERS = st.sampled_from(["a", "b", "c"])
 SPANS_MS = st.sampled_from([1, 400, 2_500, 9_999, 10_000, 40_000])
@@ -173,6 +176,14 @@ class Lives(RuleBasedStateMachine):
         name, lease = data.draw(st.sampled_from(self._ended))
         self._settle(name, lease, settlement, 0)
 
+    @precondition(lambda self: self._held)
+    @rule(data=st.data())
+    def end_in_haste(self, data: st.DataObject) -> None:
+        """A task ends, and what it has asked for at its end is left to another lease."""
+        name, lease = self._held.pop(data.draw(st.integers(0, len(self._held) - 1)))
+        self._ended.append((name, lease))
+        self._tell(name, settle(lease, "failed", b'"hasty"', usage=Usage(exits=1)), lease)
+
     def _settle(self, name: str, lease: Lease, settlement: Settlement, capacity: int) -> None:
         run = self._before.runs.get(lease.id.key)
         self._tell(name, _end(lease, settlement, run.max_attempts if run else 1), lease, capacity)
@@ -180,7 +191,7 @@ class Lives(RuleBasedStateMachine):
     def _tell(self, name: str, message: Message, lease: Lease, capacity: int = 0) -> None:
         run = self._before.runs.get(lease.id.key)
         current = run is not None and run.fence == lease.fence
-        if message.verb is Verb.JOURNAL:
+        if message.verb in (Verb.JOURNAL, Verb.EXITS):
             current = current and run is not None and run.state == State.RUNNING
         reply = self._workers[name].exchange(message, capacity=capacity)
         assert reply.lost == (() if current else (0,))
@@ -191,12 +202,14 @@ class Lives(RuleBasedStateMachine):
         data=st.data(),
         delay_ms=st.sampled_from([-1, 0, 700, 15_000]),
         awaits=st.sampled_from(["", "go", "stop", "stop go"]),
-        exits=st.integers(0, 1),
+        asks=st.booleans(),
     )
-    def park(self, data: st.DataObject, delay_ms: int, awaits: str, exits: int) -> None:
+    def park(self, data: st.DataObject, delay_ms: int, awaits: str, asks: bool) -> None:
         name, lease = self._held.pop(data.draw(st.integers(0, len(self._held) - 1)))
         self._ended.append((name, lease))
-        self._tell(name, park(lease, awaits, delay_ms=delay_ms, usage=Usage(exits=exits)), lease)
+        if asks:
+            self._tell(name, exits(lease), lease)
+        self._tell(name, park(lease, awaits, delay_ms=delay_ms), lease)
 
     @precondition(lambda self: self._held)
     @rule(data=st.data(), reads=st.booleans())
@@ -390,6 +403,8 @@ class Lives(RuleBasedStateMachine):
         assert (run.finished_ms > 0) == run.state.done
         assert (run.parked_ms > 0) == (run.state == State.WAITING)
         assert run.awaits == "" or run.state in (State.WAITING, State.READY, State.RUNNING)
+        assert 0 <= run.exits <= EXIT_TRIES
+        assert run.ending == "" or run.state in ENDING
         assert run.waited_ms >= 0
         assert len(now.entries(key)) == run.journal
         assert (key in now.inbox) == (run.inbox == 1)
@@ -399,7 +414,7 @@ class Lives(RuleBasedStateMachine):
         if run.state.done:
             assert run.journal == run.inbox == 0
             assert key not in now.ends
-        elif run.deadline_ms or (run.expires_ms and not run.started_ms):
+        elif not run.ending and (run.deadline_ms or (run.expires_ms and not run.started_ms)):
             assert key in now.ends, "nobody would end it"
         unread = {event for event, _ in now.unread(key)}
         if run.state == State.WAITING:
@@ -422,9 +437,8 @@ class Lives(RuleBasedStateMachine):
                 assert run.fence >= old.fence + (run.attempt > old.attempt)
             if old is not None and old.retried_ms == run.retried_ms:
                 assert run.state in REACHABLE[old.state], f"{old.state} -> {run.state}"
-                assert not old.cancelling or (
-                    run.cancelling and run.state in (State.READY, State.RUNNING, *ENDS)
-                )
+                assert not old.cancelling or run.cancelling or run.ending or run.state in ENDS
+                assert not old.ending or run.state in (*ENDING, State(old.ending)), "it was decided"
             if run.state.done:
                 outcome = (run.state, now.results.get(key))
                 life = (key, run.retried_ms)

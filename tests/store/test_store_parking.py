@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from hand_clock import START_MS, HandClock
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, deliver, park, settle
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, deliver, exits, park, settle
 from slot_contents import Look
 from submissions import Submit
 
@@ -185,7 +185,8 @@ def test_a_parked_task_is_cancelled_at_once(
 def with_exits(submit: Submit, worker: ScriptedWorker) -> TaskId:
     """A parked task that has something to run at its end."""
     id = submit()
-    worker.exchange(park(worker.lease_one(), "go", delay_ms=5_000, usage=Usage(exits=1)))
+    lease = worker.lease_one()
+    worker.exchange(exits(lease), park(lease, "go", delay_ms=5_000))
     return id
 
 
@@ -195,9 +196,9 @@ def test_a_parked_task_with_exits_resumes_for_them_when_it_is_cancelled(
     assert store.cancel(with_exits, "") == Cancelled(False, Need())
     slot = look()
     assert slot.places(with_exits.key) == ["ready"]
-    assert slot.runs[with_exits.key].cancelling == 1
+    assert slot.runs[with_exits.key].ending == "cancelled"
     lease = worker.lease_one()
-    assert (lease.run.cancelling, lease.attempt) == (1, 1)
+    assert (lease.run.ending, lease.attempt) == ("cancelled", 1)
     worker.exchange(settle(lease, "cancelled"))
     assert look().runs[with_exits.key].state == State.CANCELLED
 
@@ -244,7 +245,7 @@ def test_a_park_with_exits_while_a_cancel_is_asked_resumes_for_them(
     id = submit()
     lease = worker.lease_one()
     store.cancel(id, "")
-    worker.exchange(park(lease, "go", delay_ms=5_000, usage=Usage(exits=1)))
+    worker.exchange(exits(lease), park(lease, "go", delay_ms=5_000))
     assert look().places(id.key) == ["ready"]
     (resumed,) = worker.lease(1)
-    assert resumed.run.cancelling == 1
+    assert resumed.run.ending == "cancelled"

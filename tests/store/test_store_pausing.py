@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 from hand_clock import START_MS, HandClock
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, park, settle, watch
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, exits, park, settle, watch
 from slot_contents import Look
 from submissions import Submit, submission
 
 from bide.autoscaler import Reason, Seen
-from bide.exchange import Usage
 from bide.gate import Gatekeeper
 from bide.reads import Reads
 from bide.replies import Need
@@ -155,13 +154,14 @@ def test_a_parked_task_that_cleans_up_is_cancelled_once_its_queue_is_resumed(
     store: Store, submit: Submit, worker: ScriptedWorker
 ) -> None:
     id = submit()
-    worker.exchange(park(worker.lease_one(), "go", usage=Usage(exits=1)))
+    lease = worker.lease_one()
+    worker.exchange(exits(lease), park(lease, "go"))
     worker.leave(forced=True)
     store.pause("default", True)
     cancelled = store.cancel(id, "")
     assert (cancelled.now, cancelled.need) == (False, Need())
     assert store.pause("default", False).workers == 1
-    assert worker.lease_one().run.cancelling == 1
+    assert worker.lease_one().run.ending == "cancelled"
 
 
 def test_it_can_be_cancelled(paused: Store, submit: Submit) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from every_branch import play
 from hand_clock import HandClock
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, deliver, park, settle, watch
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, deliver, exits, park, settle, watch
 from slot_contents import Look
 from submissions import Submit, submission
 
 from bide.bulk import Bulk, Kind
-from bide.exchange import Lease, Message, Usage
+from bide.exchange import Lease, Message
 from bide.ids import TaskId
 from bide.moves import Moved
 from bide.state import TRANSITIONS, State
@@ -251,7 +251,8 @@ def test_a_cancel_of_a_parked_task_with_something_to_do_resumes_it(
     store: Store, submit: Submit, worker: ScriptedWorker, log: Kept
 ) -> None:
     id = submit()
-    worker.exchange(park(worker.lease_one(), "go", usage=Usage(exits=1)))
+    lease = worker.lease_one()
+    worker.exchange(exits(lease), park(lease, "go"))
     store.cancel(id, "")
     worker.exchange(settle(worker.lease_one(), "cancelled"))
     assert log.events(id)[2:] == ["parked", "promoted", "resumed", "cancelled"]

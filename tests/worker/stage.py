@@ -32,7 +32,9 @@ from bide.worker.lane import REFRESH_S
 HERE = Path(__file__).parent
 SOON_MS: Final = REFRESH_S * 1000 / 2
 """Much less than it takes a worker to look for work of its own accord."""
-TASKS = registry.load(("worker_tasks", "program_tasks", "poller_tasks", "talking_tasks"), local=True)
+TASKS = registry.load(
+    ("worker_tasks", "program_tasks", "poller_tasks", "talking_tasks", "ending_tasks"), local=True
+)
 
 
 SHORT_LEASE: Final[dict[str, Any]] = {"lease_seconds": 0.6}

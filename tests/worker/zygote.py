@@ -29,7 +29,7 @@ from bide.transition_log import TransitionLog
 from bide.worker.worker import Worker
 from local import tether
 
-TASKS = ("worker_tasks", "program_tasks", "poller_tasks", "talking_tasks")
+TASKS = ("worker_tasks", "program_tasks", "poller_tasks", "talking_tasks", "ending_tasks")
 
 
 async def _work(wish: dict[str, Any]) -> None:
