@@ -105,12 +105,18 @@ _PLACE: Final = 4
 """Bytes of the task's page in the log, which come first in a value of `specs`."""
 
 
-def pack_spec(spec: Spec) -> bytes:
-    """What follows the place in a value of `specs`: the length of the head, the head, the arguments.
+INLINE_BYTES: Final = 512
+"""Larger arguments stand in `arguments`, where lists do not read them; that takes about 50 bytes more."""
 
-    The head: a MessagePack array of all fields but the arguments, without those at its end that say nothing.
+
+def pack_spec(spec: Spec) -> tuple[bytes, bytes]:
+    """What follows the place in a value of `specs`, and what stands in `arguments`: large ones, or nothing.
+
+    The former: the length of the head, the head, and small arguments. The head: a MessagePack array of all
+    fields but the arguments, without those at its end that say nothing.
     """
-    return _packed_head(*msgspec.structs.astuple(spec)[:-1]) + spec.args.encode()
+    head, args = _packed_head(*msgspec.structs.astuple(spec)[:-1]), spec.args.encode()
+    return (head + args, b"") if len(args) <= INLINE_BYTES else (head, args)
 
 
 @lru_cache(maxsize=1024)
@@ -124,7 +130,7 @@ def _packed_head(*fields: Any) -> bytes:
 
 
 def read_spec(value: bytes) -> Spec:
-    """The spec in a value of `specs`; without arguments if they were left out.
+    """The spec in a value of `specs`, and of `arguments` behind it; without arguments if they were left out.
 
     Raises msgspec.MsgspecError, UnicodeDecodeError.
     """

@@ -17,8 +17,8 @@ from bide.records import Run, Spec, first_run, read_run, read_spec
 from bide.tally import GAUGE, tally
 
 _HASHES = (
-    "meta", "specs", "runs", "journal", "inbox", "progress", "idempotency", "uniques", "attempts", "lines",
-    "revived", "operations", "ledgers", "signals", "stats", "series",
+    "meta", "specs", "arguments", "runs", "journal", "inbox", "progress", "idempotency", "uniques",
+    "attempts", "lines", "revived", "operations", "ledgers", "signals", "stats", "series",
 )  # fmt: skip
 _ZSETS = (
     "ready", "isolated", "due", "leased", "done", "ends", "dead", "log", "watched", "listeners", "workers",
@@ -36,6 +36,9 @@ class Slot:
 
     meta: dict[str, bytes]
     specs: dict[bytes, Spec]
+    """With all arguments."""
+    arguments: dict[bytes, bytes]
+    """Those that stand apart."""
     runs: dict[bytes, Run]
     """Without outcomes; of each task, also where nothing has happened to it and none is stored."""
     results: dict[bytes, bytes]
@@ -147,7 +150,7 @@ def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
     # Places in the line count from 1 within each priority.
     for name in ("ready", "isolated"):
         raw[name] = {key: score % BAND for key, score in raw[name].items()}
-    specs = {key: read_spec(packed) for key, packed in raw["specs"].items()}
+    specs = {key: read_spec(packed + raw["arguments"].get(key, b"")) for key, packed in raw["specs"].items()}
     runs = {key: _run(key, spec, raw["runs"].get(key)) for key, spec in specs.items()}
     places = [
         (member[first : first + 16], score)

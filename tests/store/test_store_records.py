@@ -62,7 +62,7 @@ SPECS = [
 
 @pytest.mark.parametrize("spec", SPECS, ids=["small", "large"])
 def test_lua_reads_the_head_of_a_spec_and_python_all_of_it(store: Store, spec: Spec) -> None:
-    value = b"\0\0\0\7" + pack_spec(spec)
+    value = b"\0\0\0\7" + b"".join(pack_spec(spec))
     assert read_spec(value) == spec
     head = evaluate(store, "return cmsgpack.pack(read_spec(ARGV[1]))", value)
     assert msgspec.msgpack.decode(head) == list(msgspec.structs.astuple(spec)[:-1])
@@ -70,7 +70,7 @@ def test_lua_reads_the_head_of_a_spec_and_python_all_of_it(store: Store, spec: S
 
 @pytest.mark.parametrize("spec", SPECS, ids=["small", "large"])
 def test_lua_and_python_begin_with_the_same_run(store: Store, spec: Spec) -> None:
-    value = b"\0\0\0\7" + pack_spec(spec)
+    value = b"\0\0\0\7" + b"".join(pack_spec(spec))
     id = TaskId("default", START_MS.to_bytes(6, "big") + b"?" * 10)
     packed = evaluate(store, "return pack_run(first_run(ARGV[1], read_spec(ARGV[2])))", id.key, value)
     assert read_run(packed) == first_run(spec, START_MS)
