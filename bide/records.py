@@ -57,7 +57,9 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """First start, or that after the latest retry; 0 before it."""
     finished_ms: int = 0
     outcome: str = ""
-    """JSON: the result of a succeeded task, else the latest Failure; empty when there is none."""
+    """JSON: the result of a succeeded task, else the latest Failure; empty when there is none. A large result
+    stands in `results`, and here once the task is read whole.
+    """
     billed_us: int = 0
     """Its active share of its workers' time, in microseconds."""
     waited_ms: int = 0
@@ -106,7 +108,9 @@ _PLACE: Final = 4
 
 
 INLINE_BYTES: Final = 512
-"""Larger arguments stand in `arguments`, where lists do not read them; that takes about 50 bytes more."""
+"""Larger arguments stand in `arguments`, larger results in `results`, where lists do not read them; that
+takes about 50 bytes more. lua/_finish.lua has the number, too.
+"""
 
 
 def pack_spec(spec: Spec) -> tuple[bytes, bytes]:

@@ -17,7 +17,7 @@ from bide.records import Run, Spec, first_run, read_run, read_spec
 from bide.tally import GAUGE, tally
 
 _HASHES = (
-    "meta", "specs", "arguments", "runs", "journal", "inbox", "progress", "idempotency", "uniques",
+    "meta", "specs", "arguments", "runs", "results", "journal", "inbox", "progress", "idempotency", "uniques",
     "attempts", "lines", "revived", "operations", "ledgers", "signals", "stats", "series",
 )  # fmt: skip
 _ZSETS = (
@@ -42,7 +42,9 @@ class Slot:
     runs: dict[bytes, Run]
     """Without outcomes; of each task, also where nothing has happened to it and none is stored."""
     results: dict[bytes, bytes]
-    """Their outcomes."""
+    """Their outcomes, small or large."""
+    large_results: dict[bytes, bytes]
+    """Those that stand apart."""
     ready: dict[bytes, int]
     isolated: dict[bytes, int]
     due: dict[bytes, int]
@@ -169,7 +171,9 @@ def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
         | {
             "specs": specs,
             "runs": {key: replace(run, outcome="") for key, run in runs.items()},
-            "results": {key: run.outcome.encode() for key, run in runs.items() if run.outcome},
+            "results": {key: run.outcome.encode() for key, run in runs.items() if run.outcome}
+            | raw["results"],
+            "large_results": raw["results"],
             "done": {key: int(score) for key, score in shelves},
             "shelved": {key: _STATES[int(score % 1 * 4)] for key, score in shelves},
             "left": len(left),

@@ -18,7 +18,7 @@ from bide import store as store_module
 from bide.errors import TaskNotFound
 from bide.ids import TaskId, parse_id
 from bide.reads import Reads
-from bide.records import Run, Spec, TaskView, first_run, pack_spec, read_run, read_spec
+from bide.records import INLINE_BYTES, Run, Spec, TaskView, first_run, pack_spec, read_run, read_spec
 from bide.state import State
 from bide.store import Store
 
@@ -95,6 +95,10 @@ def test_numbers_that_lua_and_python_share_are_the_same() -> None:
         for text in texts
         for n in re.findall(r"^local KEPT_LINES(?:, \w+)? = (\d+)", text, re.MULTILINE)
     ]
+    inline = [
+        int(n) for text in texts for n in re.findall(r"^local INLINE_BYTES = (\d+)", text, re.MULTILINE)
+    ]
+    assert inline == [INLINE_BYTES]
     assert bands == [store_module._BAND]
     assert kept == [line.KEPT]
 

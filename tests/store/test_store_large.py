@@ -1,4 +1,4 @@
-"""Large arguments stand apart from what lists read of a task."""
+"""Large arguments and results stand apart from what lists read of a task."""
 
 from __future__ import annotations
 
@@ -97,3 +97,57 @@ def test_a_repeat_of_a_submission_leaves_the_arguments_as_they_are(
     before = look()
     assert submit(args=LARGE, **keyed) == first
     assert look() == before
+
+
+# --- and results --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "stands_apart"), [(INLINE_BYTES, False), (INLINE_BYTES + 1, True)])
+def test_results_of_any_size_are_shown_whole(
+    submit: Submit, store: Store, worker: ScriptedWorker, look: Look, size: int, stands_apart: bool
+) -> None:
+    id, result = submit(), args_of(size).encode()
+    worker.exchange(settle(worker.lease_one(), "succeeded", result))
+    worker.repeat()
+    assert look().large_results == ({id.key: result} if stands_apart else {})
+    reads = Reads(store)
+    assert [view.run.outcome for view in (reads.task(id, ""), reads.tasks([id], "")[id])] == [
+        result.decode()
+    ] * 2
+
+
+def test_a_large_result_takes_the_place_of_an_earlier_failure(
+    submit: Submit, store: Store, worker: ScriptedWorker
+) -> None:
+    id = submit()
+    worker.exchange(settle(worker.lease_one(), "retrying", b'{"code":"X","message":"x"}', delay_ms=0))
+    worker.exchange(settle(worker.lease_one(), "succeeded", LARGE.encode()))
+    assert Reads(store).task(id, "").run.outcome == LARGE
+    assert Reads(store).attempts(id, "").traceback == ""
+
+
+def test_a_list_finds_a_hundred_tasks_whatever_they_returned(
+    submit: Submit, store: Store, worker: ScriptedWorker
+) -> None:
+    for _ in range(100):
+        submit()
+    leases = worker.lease()
+    for first in range(0, 100, 10):
+        worker.exchange(*(settle(lease, "succeeded", LARGE.encode()) for lease in leases[first : first + 10]))
+    page = Listing(store).page("", Filter(), 100, {"default": NEWEST})
+    assert len(page.tasks) == 100
+    assert {view.run.outcome for view in page.tasks} == {""}
+
+
+@pytest.mark.parametrize("way", ["erase", "prune"])
+def test_a_large_result_goes_with_its_task(
+    submit: Submit, store: Store, worker: ScriptedWorker, clock: HandClock, look: Look, way: str
+) -> None:
+    id, kept = submit(retention_ms=1_000), submit()
+    worker.exchange(*(settle(lease, "succeeded", LARGE.encode()) for lease in worker.lease()))
+    if way == "erase":
+        store.erase(id, "")
+    else:
+        clock.pass_ms(2_000)
+        store.tick("default", 0)
+    assert look().large_results.keys() == {kept.key}
