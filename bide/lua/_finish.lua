@@ -33,11 +33,10 @@ local function finish(id, run, state, outcome, now_ms, name)
   -- Callers' readings of the store's time differ by a little.
   local least_ms = run[STARTED] > 0 and math.max(run[STARTED], run[BEGAN]) or math.max(submitted_ms(id), run[RETRIED])
   run[FINISHED], run[WORKER], run[DUE] = math.max(now_ms, least_ms), '', 0
-  if state == 'succeeded' and #outcome > INLINE_BYTES then
-    collect(large, id, outcome)
+  if outcome ~= '' then run[OUTCOME] = outcome end
+  if state == 'succeeded' and #run[OUTCOME] > INLINE_BYTES then
+    collect(large, id, run[OUTCOME])
     run[OUTCOME] = ''
-  elseif outcome ~= '' then
-    run[OUTCOME] = outcome
   end
   run[PARKED], run[AWAITS], run[JOURNAL], run[INBOX], run[RESUMES] = 0, '', 0, 0, 0
   -- What the spec says, and what nobody asks of a task that is over: such records are many.

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Final
 
 from bide.context import StopReason
-from bide.errors import StoreUnavailable
 from bide.exchange import BATCH, Event, Lease, Message, Settlement
 from bide.ids import TaskId
 from bide.poller import Poller, Watcher
@@ -29,8 +28,6 @@ from bide.worker.room import Isolation, Room
 from bide.worker.runner import Runner
 from bide.worker.scribe import Scribe
 
-_AGAIN_S: Final = 1.0
-"""Until a read is tried again that the store did not answer."""
 UNWIND_S: Final = 2.0
 """How long the code of a parked task may take to unwind."""
 
@@ -217,11 +214,7 @@ class Floor:
         self._lanes[slot].send(message, answered)
 
     async def read_events(self, id: TaskId, name: str) -> Sequence[Event]:
-        while True:
-            try:
-                return await asyncio.to_thread(self._reads.unread_events, id, name)
-            except StoreUnavailable:  # as an exchange goes on when it is back
-                await asyncio.sleep(_AGAIN_S)
+        return await asyncio.to_thread(self._reads.unread_events, id, name)
 
     def on_idle(self, attempt: Attempt) -> None:
         self.waiting.add(attempt)
