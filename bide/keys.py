@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Final
 
 SLOT_KEYS: Final = (
-    "meta", "specs", "runs", "ready", "isolated", "due", "leased", "done", "ends", "dead", "log", "journal",
-    "inbox", "progress", "watched", "idempotency", "uniques", "attempts", "lines", "revived", "listeners",
-    "bell", "workers", "ledgers", "signals", "stats", "starting", "decisions", "operations", "series",
+    "meta", "specs", "arguments", "runs", "results", "ready", "isolated", "due", "leased", "done", "ends",
+    "dead", "log", "journal", "inbox", "progress", "watched", "idempotency", "uniques", "attempts", "lines",
+    "revived", "listeners", "bell", "workers", "ledgers", "signals", "stats", "starting", "decisions",
+    "operations", "series",
 )  # fmt: skip
 """Names of the keys that each queue's slot has."""
 

@@ -203,6 +203,8 @@ def _view(id: TaskId, tenant: str, reply: Sequence[Any]) -> TaskView | None:
     if not reply or (spec := read_spec(reply[0])).tenant != tenant:
         return None
     run = read_run(reply[1]) if reply[1] else first_run(spec, id.submitted_ms)
+    if reply[4]:
+        msgspec.structs.force_setattr(run, "outcome", reply[4].decode())
     recent = () if run.state.done else read_recent(reply[3])
     return TaskView(str(id), id.slot, spec, run, id.submitted_ms, reply[2], recent)
 

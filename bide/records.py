@@ -58,7 +58,9 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """First start, or that after the latest retry; 0 before it."""
     finished_ms: int = 0
     outcome: str = ""
-    """JSON: the result of a succeeded task, else the latest Failure; empty when there is none."""
+    """JSON: the result of a succeeded task, else the latest Failure; empty when there is none. A large result
+    stands in `results`, and here once the task is read whole.
+    """
     billed_us: int = 0
     """Its active share of its workers' time, in microseconds."""
     waited_ms: int = 0
@@ -110,12 +112,20 @@ _PLACE: Final = 4
 """Bytes of the task's page in the log, which come first in a value of `specs`."""
 
 
-def pack_spec(spec: Spec) -> bytes:
-    """What follows the place in a value of `specs`: the length of the head, the head, the arguments.
+INLINE_BYTES: Final = 512
+"""Larger arguments stand in `arguments`, larger results in `results`, where lists do not read them; that
+takes about 50 bytes more. lua/_finish.lua has the number, too.
+"""
 
-    The head: a MessagePack array of all fields but the arguments, without those at its end that say nothing.
+
+def pack_spec(spec: Spec) -> tuple[bytes, bytes]:
+    """What follows the place in a value of `specs`, and what stands in `arguments`: large ones, or nothing.
+
+    The former: the length of the head, the head, and small arguments. The head: a MessagePack array of all
+    fields but the arguments, without those at its end that say nothing.
     """
-    return _packed_head(*msgspec.structs.astuple(spec)[:-1]) + spec.args.encode()
+    head, args = _packed_head(*msgspec.structs.astuple(spec)[:-1]), spec.args.encode()
+    return (head + args, b"") if len(args) <= INLINE_BYTES else (head, args)
 
 
 @lru_cache(maxsize=1024)
@@ -129,7 +139,7 @@ def _packed_head(*fields: Any) -> bytes:
 
 
 def read_spec(value: bytes) -> Spec:
-    """The spec in a value of `specs`; without arguments if they were left out.
+    """The spec in a value of `specs`, and of `arguments` behind it; without arguments if they were left out.
 
     Raises msgspec.MsgspecError, UnicodeDecodeError.
     """

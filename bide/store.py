@@ -114,12 +114,13 @@ class Store(Calls):
         now_ms = self.now_ms()
         id = new_id(submission.queue, now_ms, self._random_bytes)
         spec = submission.spec(now_ms)
+        value, large = pack_spec(spec)
         ends_ms = min(spec.expires_ms or spec.deadline_ms, spec.deadline_ms or spec.expires_ms)
         return spec, (
-            now_ms, id.key, pack_spec(spec), (9 - spec.priority) * _BAND, spec.run_at_ms, ends_ms,
+            now_ms, id.key, value, (9 - spec.priority) * _BAND, spec.run_at_ms, ends_ms,
             spec.idempotency, submission.fingerprint, spec.unique,
             *_rate(spec.tenant, rate_limit), *self._fleet(submission.queue),
-            f"r{spec.name}",
+            f"r{spec.name}", large,
         )  # fmt: skip
 
     def _accepted(self, queue: str, spec: Spec, asked: tuple[Any, ...], reply: list[Any]) -> Accepted:

@@ -17,7 +17,7 @@ from chalice_app import problems, wire
 from chalice_app.errors import InvalidRequest, MalformedJson
 from chalice_app.limits import MAX_BATCH, MAX_BATCH_BYTES, MAX_BODY_BYTES, MAX_DEPTH
 from chalice_app.predict import retry_after
-from chalice_app.requests import decoded, read_body
+from chalice_app.requests import body_size, decoded, expect_storable, read_body
 from chalice_app.routing import Call, Routes
 from chalice_app.services import Services
 from chalice_app.submission import BatchItem, submission_of
@@ -57,6 +57,8 @@ def submit_batch(call: Call) -> Response:
     items = read_body(call.request, _BODY, MAX_BATCH_BYTES, MAX_DEPTH + _AROUND).items
     asked = [_read(call, bytes(item)) for item in items]
     submissions = [each for each in asked if isinstance(each, Submission)]
+    stored = sum(len(each.args.encode()) for each in submissions)
+    expect_storable("batch", stored, body_size(call.request), MAX_BATCH_BYTES)
     answers = services.store.submit_all(submissions, rate_limit=services.settings.rate_limit)
     _wake(services, [answer for answer in answers if isinstance(answer, Accepted)])
     views = iter(_views(call, answers))
@@ -70,7 +72,7 @@ def _read(call: Call, item: bytes) -> Submission | BideError:
         if len(item) > MAX_BODY_BYTES:
             raise TooLarge(f"The item has {len(item)} bytes; at most {MAX_BODY_BYTES} are taken.")
         body = decoded(item, _ITEM)
-        return submission_of(body, body.idempotency_key, call.services, call.tenant)
+        return submission_of(body, len(item), body.idempotency_key, call.services, call.tenant)
     except MalformedJson:
         raise
     except BideError as error:

@@ -15,6 +15,7 @@ from bide.ids import OperationId, TaskId, parse_id, parse_operation_id
 from chalice_app import fields
 from chalice_app.errors import InvalidRequest, MalformedJson, UnsupportedMediaType
 from chalice_app.limits import (
+    MAX_BATCH_BYTES,
     MAX_BODY_BYTES,
     MAX_DEPTH,
     MAX_EVENT_NAME_LENGTH,
@@ -149,6 +150,23 @@ def _raw_body(request: Request, most_bytes: int) -> bytes:
     if len(raw) > most_bytes:
         raise TooLarge(f"The body has {len(raw)} bytes; at most {most_bytes} are taken.")
     return raw if isinstance(raw, bytes) else raw.encode()
+
+
+def body_size(request: Request) -> int:
+    """Bytes of a body that has been read."""
+    return len(_raw_body(request, MAX_BATCH_BYTES))
+
+
+def expect_storable(what: str, stored: int, sent: int, most: int) -> None:
+    """Take no more bytes than `most` as they are stored: JSON that is sent short may be written out long.
+
+    what: was sent, such as "body". Raises TooLarge.
+    """
+    if stored > most:
+        raise TooLarge(
+            f"The {what} has {sent} bytes, but {stored} as it is stored: numbers are written out, such as "
+            f"1e15 as 1000000000000000.0. At most {most} are taken."
+        )
 
 
 def _check_depth(raw: bytes, most: int = MAX_DEPTH) -> None:

@@ -16,6 +16,7 @@ from bide.errors import UnknownQueue
 from bide.submission import Submission
 from chalice_app.errors import FieldError, InvalidFields
 from chalice_app.limits import (
+    MAX_BODY_BYTES,
     MAX_DELAY_SECONDS,
     MAX_KEY_LENGTH,
     MAX_NAME_LENGTH,
@@ -24,7 +25,7 @@ from chalice_app.limits import (
     MAX_TAGS,
     MAX_UNIQUE_LENGTH,
 )
-from chalice_app.requests import idempotency_key, read_body
+from chalice_app.requests import body_size, expect_storable, idempotency_key, read_body
 from chalice_app.services import Services
 
 _FINGERPRINT_BYTES: Final = 16
@@ -80,14 +81,14 @@ def read_submission(request: Request, services: Services, tenant: str) -> Submis
     Raises what `read_body` raises, UnknownTask, UnknownQueue, InvalidArguments, and
     InvalidRequest for a bad Idempotency-Key.
     """
-    key = idempotency_key(request.headers)
-    return submission_of(read_body(request, _DECODER), key, services, tenant)
+    key, body = idempotency_key(request.headers), read_body(request, _DECODER)
+    return submission_of(body, body_size(request), key, services, tenant)
 
 
-def submission_of(body: SubmissionBody, key: str, services: Services, tenant: str) -> Submission:
-    """What such a body asks for; `key` may be empty.
+def submission_of(body: SubmissionBody, sent: int, key: str, services: Services, tenant: str) -> Submission:
+    """What such a body asks for, which was sent in so many bytes; `key` may be empty.
 
-    Raises UnknownTask, UnknownQueue, InvalidArguments, InvalidFields.
+    Raises UnknownTask, UnknownQueue, TooLarge, InvalidArguments, InvalidFields.
     """
     definition = services.registry.get(body.name)
     queue = definition.queue if body.queue is UNSET else body.queue
@@ -95,7 +96,8 @@ def submission_of(body: SubmissionBody, key: str, services: Services, tenant: st
         raise UnknownQueue(queue, sorted(services.queues))
     delay_ms = 0 if body.delay is UNSET else round(body.delay * 1000)
     run_at_ms = 0 if body.run_at is UNSET else _run_at_ms(body, body.run_at, services)
-    args = _encode(body.args).decode()
+    args = _encode(body.args)
+    expect_storable("body", len(args), sent, MAX_BODY_BYTES)
     definition.decode_args(args)
     expires_s = definition.expires_s if body.expires is UNSET else body.expires
     expires_ms = _duration_ms(expires_s)
@@ -105,7 +107,7 @@ def submission_of(body: SubmissionBody, key: str, services: Services, tenant: st
     tags = tuple(dict.fromkeys(body.tags))
     return Submission(
         name=body.name,
-        args=args,
+        args=args.decode(),
         queue=queue,
         tenant=tenant,
         max_attempts=definition.retry.max_attempts,

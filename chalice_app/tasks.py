@@ -14,8 +14,10 @@ from chalice_app import predict, problems, ratelimit, wire
 from chalice_app.limits import MAX_EVENT_BYTES
 from chalice_app.requests import (
     base_path,
+    body_size,
     event_name,
     expect_no_body,
+    expect_storable,
     idempotency_key,
     matches,
     read_value,
@@ -119,6 +121,7 @@ def send_event(call: Call, id: str, name: str) -> Response:
     key = idempotency_key(call.request.headers)
     # Equal for bodies that mean the same: a repeat with the same key need not be spelt alike.
     body = _encode_canonical(read_value(call.request, MAX_EVENT_BYTES))
+    expect_storable("body", len(body), body_size(call.request), MAX_EVENT_BYTES)
     try:
         sent = services.store.send_event(asked, call.tenant, named, body, key=key, rate_limit=limit)
     except RateLimited as error:

@@ -1,5 +1,5 @@
 -- Forgets finished tasks, and everything that was kept of them.
--- Uses: _run, _log, _lines, specs, runs, progress, attempts, dead, idempotency, uniques, revived.
+-- Uses: _run, _log, _lines, specs, arguments, runs, results, progress, attempts, dead, idempotency, uniques, revived.
 
 -- Lets go of a key that was this task's. Its later holder keeps it.
 local function release(key, field, id)
@@ -22,7 +22,9 @@ local function erase(ids, values)
   unlog(pages)
   erase_lines(ids)
   redis.call('HDEL', specs, unpack(ids))
+  redis.call('HDEL', arguments, unpack(ids))
   redis.call('HDEL', runs, unpack(ids))
+  redis.call('HDEL', results, unpack(ids))
   redis.call('HDEL', progress, unpack(ids))
   redis.call('HDEL', attempts, unpack(ids))
   redis.call('HDEL', revived, unpack(ids))

@@ -1,12 +1,15 @@
 -- Ends a task: its terminal state, its outcome and its place in `done`, together. What it
 -- needed to go on, its journal and its unread events, goes.
--- Uses: _run, _writes, _journal, _done, _attempts, _series, _unread, dead, specs.
-local shelves, failures = {}, {}
+-- A large result stands apart from the run, in `results`, where lists do not read it.
+-- Uses: _run, _writes, _journal, _done, _attempts, _series, _unread, dead, specs, results.
+local INLINE_BYTES = 512 -- as of arguments
+local shelves, failures, large = {}, {}, {}
 
 collect(also, function()
   for shelf, ids in pairs(shelves) do shelve(shelf, ids) end
   flush_one('ZADD', dead, failures)
-  shelves, failures = {}, {}
+  flush_one('HSET', results, large)
+  shelves, failures, large = {}, {}, {}
 end)
 
 -- The name of a task, where nobody has told it.
@@ -36,6 +39,10 @@ local function finish(id, run, state, outcome, now_ms, name)
   local least_ms = run[STARTED] > 0 and math.max(run[STARTED], run[BEGAN]) or math.max(submitted_ms(id), run[RETRIED])
   run[FINISHED], run[WORKER], run[DUE] = math.max(now_ms, least_ms), '', 0
   if outcome ~= '' then run[OUTCOME] = outcome end
+  if state == 'succeeded' and #run[OUTCOME] > INLINE_BYTES then
+    collect(large, id, run[OUTCOME])
+    run[OUTCOME] = ''
+  end
   run[PARKED], run[AWAITS], run[JOURNAL], run[INBOX], run[RESUMES] = 0, '', 0, 0, 0
   -- What the spec says, and what nobody asks of a task that is over: such records are many.
   run[PRIORITY], run[EXPIRES], run[DEADLINE], run[SINCE], run[BEGAN] = 0, 0, 0, 0, 0

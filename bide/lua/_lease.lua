@@ -1,6 +1,6 @@
 -- Hands ready tasks to a worker: by priority, then first in first out.
 -- Transition: ready -> running
--- Uses: _run, _writes, _journal, _series, _unread, meta, runs, specs, ready, isolated, journal, inbox.
+-- Uses: _run, _writes, _journal, _series, _unread, meta, runs, specs, arguments, ready, isolated, journal, inbox.
 
 -- The journals of these tasks, by id: lists of entries, in order.
 local function read_journals(ids, records)
@@ -21,6 +21,18 @@ local function read_journals(ids, records)
   return journals
 end
 
+-- Completes these values of `specs` with the arguments that stand apart.
+local function add_arguments(ids, values)
+  local apart, places = {}, {}
+  for i, value in ipairs(values) do
+    if value and #value == head_size(value) then apart[#apart + 1], places[#places + 1] = ids[i], i end
+  end
+  if #apart == 0 then return end
+  for n, json in ipairs(redis.call('HMGET', arguments, unpack(apart))) do
+    values[places[n]] = values[places[n]] .. (json or '')
+  end
+end
+
 local MOST_BODIES = 1048576 -- bytes of events' bodies that one exchange brings; workers read the rest themselves
 local room = MOST_BODIES
 
@@ -29,6 +41,7 @@ local room = MOST_BODIES
 -- packed: the records again, as they are stored; bodies: the values of `specs`.
 local function describe(leases, ids, bodies, records, packed, is_isolated)
   local journals = read_journals(ids, records)
+  add_arguments(ids, bodies)
   for i, id in ipairs(ids) do
     local run, n = records[i], #leases
     leases[n + 1], leases[n + 2], leases[n + 3] = id, bodies[i], packed[i]

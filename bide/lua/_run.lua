@@ -1,7 +1,7 @@
 -- A task's records. What never changes stands in `specs`, packed: its place in `log` (4 bytes), the length
 -- of the head (2 bytes), the head: an array of the fields of `Spec` in bide/records.py, and the arguments
--- (JSON). How far it came stands in `runs`, from its first change on: the fields of `Run` there, in its
--- order, without those at the end that say nothing.
+-- (JSON), unless they are large: those stand apart, in `arguments`. How far it came stands in `runs`, from its
+-- first change on: the fields of `Run` there, in its order, without those at the end that say nothing.
 -- Uses: specs, runs.
 --- fields STATE ATTEMPT MAX_ATTEMPTS FENCE WORKER RETENTION STARTED FINISHED OUTCOME BILLED WAITED REPLAYS
 --- fields POLLS DUE CANCELLING EXPIRES DEADLINE JOURNAL INBOX AWAITS PARKED RESUMES ACTIVE EXITS PRIORITY
@@ -25,6 +25,9 @@ local function read_spec(value)
   if not is_read or type(head) ~= 'table' then head = { '', '', 1, 86400000 } end
   return padded(head, SPEC_TAGS, SPEC_TEXTS)
 end
+
+-- How long a value of `specs` is without arguments; 0 for a damaged one.
+local function head_size(value) return #value >= 6 and 6 + struct.unpack('>I2', value, 5) or 0 end
 
 local function read_run(record) return padded(cmsgpack.unpack(record), RUN_FIELDS, RUN_TEXTS) end
 

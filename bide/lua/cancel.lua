@@ -24,6 +24,7 @@
 -- KEYS[20] decisions: what was decided, and why
 -- KEYS[21] attempts: attempts that ended
 -- KEYS[22] series: what tasks do, minute by minute
+-- KEYS[23] results: large ones
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] tenant: who asks; another tenant's task is not found
@@ -41,7 +42,7 @@ local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], K
 local due, leased, done, ends, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local journal, inbox, stats, signals, listeners = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local bell, workers, ledgers, starting, decisions = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
-local attempts, series = KEYS[21], KEYS[22]
+local attempts, series, results = KEYS[21], KEYS[22], KEYS[23]
 --- include _run
 --- include _done
 --- include _writes

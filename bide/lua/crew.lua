@@ -41,9 +41,8 @@ if #ids > 0 then
       add(run[WORKER], tonumber(redis.call('ZSCORE', workers, run[WORKER]) or 0))
     end
     if run[MAX_ATTEMPTS] > 0 then
-      local size = #value >= 6 and 6 + struct.unpack('>I2', value, 5) or 0 -- it may be damaged
       leases[#leases + 1] = {
-        ids[i], string.sub(value, 1, size), run[WORKER], run[ATTEMPT], run[BEGAN], ends_ms[i],
+        ids[i], string.sub(value, 1, head_size(value)), run[WORKER], run[ATTEMPT], run[BEGAN], ends_ms[i],
       }
     end
   end

@@ -12,16 +12,18 @@
 -- KEYS[10] lines: tasks' logs
 -- KEYS[11] revived: ids in `done` of tasks that were retried
 -- KEYS[12] stats: how many tasks are in a state
+-- KEYS[13] arguments: large ones
+-- KEYS[14] results: large ones
 -- ARGV[1] id: 16 bytes
 -- ARGV[2] tenant: who asks; another tenant's task is not found
 -- Returns: {'OK', the task's name, attempts begun}
 -- Errors: TASK_NOT_FOUND, TASK_NOT_FINISHED (with the state)
 -- When full: goes on
 -- Fence: none, a finished task has no lease
--- Cost: 16 commands
+-- Cost: 18 commands
 local meta, specs, runs, dead, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local progress, idempotency, uniques, attempts, lines = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local revived, stats = KEYS[11], KEYS[12]
+local revived, stats, arguments, results = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 --- include _run
 --- include _stats
 --- include _log

@@ -33,6 +33,8 @@
 -- KEYS[27] starting: workers that were started
 -- KEYS[28] decisions: what was decided, and why
 -- KEYS[29] series: what tasks do, minute by minute
+-- KEYS[30] arguments: large ones
+-- KEYS[31] results: large ones
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] worker: who asks
 -- ARGV[3] boot: which start of that worker, growing
@@ -66,7 +68,8 @@ local due, leased, done, ends, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[1
 local log, journal, inbox, progress, watched = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local idempotency, uniques, attempts, lines, revived = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
 local listeners, bell, workers, ledgers, signals = KEYS[21], KEYS[22], KEYS[23], KEYS[24], KEYS[25]
-local stats, starting, decisions, series = KEYS[26], KEYS[27], KEYS[28], KEYS[29]
+local stats, starting, decisions, series, arguments = KEYS[26], KEYS[27], KEYS[28], KEYS[29], KEYS[30]
+local results = KEYS[31]
 --- include _run
 --- include _done
 --- include _writes

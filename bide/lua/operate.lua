@@ -24,6 +24,8 @@
 -- KEYS[21] starting: workers that were started
 -- KEYS[22] decisions: what was decided, and why
 -- KEYS[23] operations: bulk operations
+-- KEYS[24] arguments: large ones
+-- KEYS[25] results: large ones
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: of the operation, 16 bytes
 -- ARGV[3] first: the operation as it begins, packed; or empty to go on with one
@@ -39,7 +41,7 @@ local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], K
 local due, ends, dead, log, progress = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local idempotency, uniques, attempts, lines, revived = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local stats, listeners, bell, workers, ledgers = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
-local starting, decisions, operations = KEYS[21], KEYS[22], KEYS[23]
+local starting, decisions, operations, arguments, results = KEYS[21], KEYS[22], KEYS[23], KEYS[24], KEYS[25]
 --- include _run
 --- include _stats
 --- include _line

@@ -41,8 +41,8 @@ local function look_at(ids, place_of)
     if head[SPEC_TENANT] == tenant and (name == '' or head[SPEC_NAME] == name)
       and (state == '' or run[STATE] == state) and (tag == '' or has_tag(head[SPEC_TAGS])) then
       if run[STATE] == 'succeeded' then run[OUTCOME] = '' end
-      local size = #value >= 6 and 6 + struct.unpack('>I2', value, 5) or 0
-      found[#found + 1] = { ids[i], string.sub(value, 1, size), pack_run(run), said[i] or '', place_of(i) }
+      local top = string.sub(value, 1, head_size(value))
+      found[#found + 1] = { ids[i], top, pack_run(run), said[i] or '', place_of(i) }
       if #found == most then return i end
     end
   end

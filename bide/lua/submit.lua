@@ -18,6 +18,7 @@
 -- KEYS[16] starting: workers that were started
 -- KEYS[17] decisions: what was decided, and why
 -- KEYS[18] series: how long tasks took lately
+-- KEYS[19] arguments: large ones
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] id: 16 bytes
 -- ARGV[3] spec: what follows the place in a value of `specs`
@@ -32,6 +33,7 @@
 -- ARGV[12] places: of each worker, for tasks of this queue
 -- ARGV[13] most: workers that may be
 -- ARGV[14] recent_field: the field in `series` of the task's name
+-- ARGV[15] large: its arguments where they stand apart from the spec, or empty
 -- Returns: {'OK', id, new (1) or seen (0), workers to start, alarm to set in ms or 0,
 --   burst left (-1 without a limit), durations of the last tasks of its name or '' (also for one seen)}
 -- Errors: UNREGISTERED, CLOSED, IDEMPOTENCY_CONFLICT, NOT_UNIQUE (with the id), RATE_LIMITED
@@ -93,6 +95,7 @@ local page = gate[6] or '\0\0\0\0'
 local full = #page >= 4 + 16 * PAGE and page
 if full then page = struct.pack('>I4', struct.unpack('>I4', full) + 1) end
 if redis.call('HSETNX', specs, id, string.sub(page, 1, 4) .. ARGV[3]) == 0 then return seen(id) end
+if ARGV[15] ~= '' then redis.call('HSET', KEYS[19], id, ARGV[15]) end
 if full then redis.call('ZADD', log, struct.unpack('>I4', full), string.sub(full, 5)) end
 if field ~= '' then redis.call('HSET', idempotency, field, id .. fingerprint) end
 if unique ~= '' then redis.call('HSET', uniques, unique, id) end

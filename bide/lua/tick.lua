@@ -31,6 +31,8 @@
 -- KEYS[26] starting: workers that were started
 -- KEYS[27] decisions: what was decided, and why
 -- KEYS[28] series: what tasks do, minute by minute
+-- KEYS[29] arguments: large ones
+-- KEYS[30] results: large ones
 -- ARGV[1] now_ms: the server's time
 -- ARGV[2] forget_ms: how long a silent worker's rows are kept
 -- ARGV[3] epoch: of the autoscaler that asks
@@ -51,7 +53,7 @@ local due, leased, done, ends, dead = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[1
 local log, journal, inbox, progress, idempotency = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local uniques, attempts, lines, revived, listeners = KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
 local bell, workers, ledgers, signals, stats = KEYS[21], KEYS[22], KEYS[23], KEYS[24], KEYS[25]
-local starting, decisions, series = KEYS[26], KEYS[27], KEYS[28]
+local starting, decisions, series, arguments, results = KEYS[26], KEYS[27], KEYS[28], KEYS[29], KEYS[30]
 --- include _run
 --- include _done
 --- include _writes

@@ -80,14 +80,15 @@ def _batches(page: dict[bytes, Run]) -> Iterator[dict[bytes, Run]]:
 
 
 def _read(store: Store, slot: str, batch: dict[bytes, Run]) -> Iterator[Flight]:
-    specs_key, journal_key = store.keys.slot(slot, ("specs", "journal"))
+    specs_key, arguments_key, journal_key = store.keys.slot(slot, ("specs", "arguments", "journal"))
     fields = [_field(id, position) for id, run in batch.items() for position in range(1, run.journal + 1)]
     entries = iter(store.command("HMGET", journal_key, *fields))
     specs = store.command("HMGET", specs_key, *batch)
-    for (id, run), spec in zip(batch.items(), specs, strict=True):
+    large = store.command("HMGET", arguments_key, *batch)
+    for (id, run), spec, args in zip(batch.items(), specs, large, strict=True):
         journal = [next(entries) for _ in range(run.journal)]
         if None not in journal:  # else it has ended meanwhile, and its journal is gone
-            yield Flight(TaskId(slot, id), run, _spec(spec), tuple(journal))
+            yield Flight(TaskId(slot, id), run, _spec((spec or b"") + (args or b"")), tuple(journal))
 
 
 def _field(id: bytes, position: int) -> bytes:
@@ -95,8 +96,8 @@ def _field(id: bytes, position: int) -> bytes:
     return id + position.to_bytes(2, "big")
 
 
-def _spec(packed: bytes | None) -> Spec | None:
+def _spec(packed: bytes) -> Spec | None:
     try:
-        return read_spec(packed or b"")
+        return read_spec(packed)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None

@@ -126,9 +126,10 @@ class Journal:
         return found
 
     def _check(self, entry: Entry, grown: int, position: int) -> None:
-        if len(entry.value) > MAX_ENTRY_BYTES:
+        value_bytes = len(entry.value) if entry.value.isascii() else len(entry.value.encode())
+        if value_bytes > MAX_ENTRY_BYTES:
             raise JournalFull(
-                f"{entry.path} gave {len(entry.value):,} bytes of JSON; the journal keeps at most "
+                f"{entry.path} gave {value_bytes:,} bytes of JSON; the journal keeps at most "
                 f"{MAX_ENTRY_BYTES:,} of one step. Store it elsewhere and return where."
             )
         if position > MAX_ENTRIES:

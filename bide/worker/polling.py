@@ -20,7 +20,7 @@ from bide.errors import BideError, Interrupted
 from bide.exchange import BATCH, Message, Verb
 from bide.poller import Pending, Poller, Watcher
 from bide.worker.attempt import Attempt
-from bide.worker.journal import Entry, Status
+from bide.worker.journal import MAX_ENTRY_BYTES, Entry, Status
 from bide.worker.raised import describe
 from bide.worker.throttle import throttled
 from bide.worker.waiting import Answer
@@ -182,9 +182,16 @@ class Rounds:
 def _answer(poller: Poller, key: Any, answer: Any) -> bytes:
     if not isinstance(answer, BaseException):
         try:
-            return _encode(Answer(value=msgspec.Raw(_encode(answer))))
+            value = _encode(answer)
         except Exception as error:
             answer = BideError(f"poller {poller.name} answered {key!r} with what JSON cannot hold: {error}")
+        else:
+            if len(value) <= MAX_ENTRY_BYTES:
+                return _encode(Answer(value=msgspec.Raw(value)))
+            answer = BideError(
+                f"poller {poller.name} answered {key!r} with {len(value):,} bytes of JSON, of at most "
+                f"{MAX_ENTRY_BYTES:,}. Store it elsewhere and answer where."
+            )
     return _encode(Answer(error=describe(answer)))
 
 

@@ -95,6 +95,26 @@ def test_an_item_is_no_larger_than_a_body(api: Api) -> None:
     assert "task" in good
 
 
+def test_an_item_is_no_larger_as_it_is_stored(api: Api) -> None:
+    item, good = (
+        b'{"name":"echo","args":{"value":[%s1]}}' % (b"1e15," * 14_000),
+        b'{"name":"add","args":{"a":1}}',
+    )
+    reply = api.request("POST", "/v1/batches", b'{"items":[%s,%s]}' % (item, good))
+    large, accepted = reply.json["items"]
+    assert (large["problem"]["status"], large["problem"]["code"]) == (413, "TOO_LARGE")
+    assert f" {len(item)} " in large["problem"]["detail"]
+    assert "task" in accepted
+
+
+def test_a_batch_is_no_larger_as_it_is_stored(api: Api) -> None:
+    """Each of its items would do."""
+    item = b'{"name":"echo","args":{"value":[%s1]}}' % (b"1e15," * 13_000)
+    reply = api.request("POST", "/v1/batches", b'{"items":[%s]}' % b",".join([item] * 5))
+    assert (reply.status, reply.code) == (413, "TOO_LARGE")
+    assert not api.get("/v1/tasks").json["tasks"]
+
+
 def test_an_item_has_as_many_levels_as_a_body_may_have(api: Api) -> None:
     def nested(levels: int) -> bytes:
         return b'{"items":[{"name":"echo","args":{"value":%s}}]}' % (

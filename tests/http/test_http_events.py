@@ -294,6 +294,15 @@ def test_an_event_of_the_allowed_size_is_taken(api: Api, worker: HandWorker) -> 
     assert _read(worker)[0].body.encode() == body
 
 
+def test_an_event_is_no_larger_as_it_is_stored(api: Api, worker: HandWorker) -> None:
+    body = b"[" + b"1e15," * 4_000 + b"1]"
+    reply = _send(api, _path(api), body)
+    assert (reply.status, reply.code) == (413, "TOO_LARGE")
+    stored = len("[") + len("1000000000000000.0,") * 4_000 + len("1]")
+    assert all(f" {size} " in reply.json["detail"] for size in (len(body), stored, MAX_EVENT_BYTES))
+    assert _read(worker) == ()
+
+
 @pytest.mark.parametrize("size", [MAX_EVENT_BYTES + 1, 300_000, 5_000_000])
 def test_a_larger_event_is_refused(api: Api, worker: HandWorker, size: int) -> None:
     reply = _send(api, _path(api), b" " * (size - 1) + b"1")

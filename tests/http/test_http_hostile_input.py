@@ -307,6 +307,17 @@ def test_a_body_of_the_allowed_size_is_taken(api: Api) -> None:
     assert api.submit_raw(body).status == 202
 
 
+def test_a_body_is_no_larger_as_it_is_stored_than_it_may_be_as_it_is_sent(api: Api) -> None:
+    """JSON's shortest way to write a number is not always the one that is stored."""
+    body = ECHO % (b"[" + b"1e15," * 14_000 + b"1]")
+    refused = api.submit_raw(body)
+    assert (refused.status, refused.code) == (413, "TOO_LARGE")
+    stored = len('{"value":[') + len("1000000000000000.0,") * 14_000 + len("1]}")
+    assert all(f" {size} " in refused.json["detail"] for size in (len(body), stored, MAX_BODY_BYTES))
+    accepted = api.submit_raw(ECHO % (b"[" + b"1e15," * 13_000 + b"1]"))
+    assert accepted.json["args"]["value"] == [1e15] * 13_000 + [1]
+
+
 @pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 5_000_000])
 def test_a_larger_body_is_refused_before_it_is_read(api: Api, size: int) -> None:
     reply = api.submit_raw(b"[" * size)

@@ -33,6 +33,7 @@ from bide.ids import TaskId
 from bide.line import KEPT as KEPT_LINES
 from bide.listing import NEWEST, Filter, Listing, Position
 from bide.reads import Reads
+from bide.records import INLINE_BYTES
 from bide.store import FORGET_MS, Store
 from bide.tally import DAY_MS, DAYS
 from bide.wake import NoWake, Waker
@@ -134,7 +135,7 @@ def _take_tokens(store: Store) -> None:
 
 def _a_busy_worker(store: Store, hire: Hire, clock: HandClock) -> None:
     for _ in range(8):
-        store.submit(submission(retention_ms=1_000))
+        store.submit(submission(retention_ms=1_000, args='{"value":"' + "x" * INLINE_BYTES + '"}'))
     _take_tokens(store)
     worker = hire("busy")
     leases = worker.lease(8)

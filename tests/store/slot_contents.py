@@ -17,8 +17,8 @@ from bide.records import Run, Spec, first_run, read_run, read_spec
 from bide.tally import GAUGE, tally
 
 _HASHES = (
-    "meta", "specs", "runs", "journal", "inbox", "progress", "idempotency", "uniques", "attempts", "lines",
-    "revived", "operations", "ledgers", "signals", "stats", "series",
+    "meta", "specs", "arguments", "runs", "results", "journal", "inbox", "progress", "idempotency", "uniques",
+    "attempts", "lines", "revived", "operations", "ledgers", "signals", "stats", "series",
 )  # fmt: skip
 _ZSETS = (
     "ready", "isolated", "due", "leased", "done", "ends", "dead", "log", "watched", "listeners", "workers",
@@ -36,10 +36,15 @@ class Slot:
 
     meta: dict[str, bytes]
     specs: dict[bytes, Spec]
+    """With all arguments."""
+    arguments: dict[bytes, bytes]
+    """Those that stand apart."""
     runs: dict[bytes, Run]
     """Without outcomes; of each task, also where nothing has happened to it and none is stored."""
     results: dict[bytes, bytes]
-    """Their outcomes."""
+    """Their outcomes, small or large."""
+    large_results: dict[bytes, bytes]
+    """Those that stand apart."""
     ready: dict[bytes, int]
     isolated: dict[bytes, int]
     due: dict[bytes, int]
@@ -147,7 +152,7 @@ def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
     # Places in the line count from 1 within each priority.
     for name in ("ready", "isolated"):
         raw[name] = {key: score % BAND for key, score in raw[name].items()}
-    specs = {key: read_spec(packed) for key, packed in raw["specs"].items()}
+    specs = {key: read_spec(packed + raw["arguments"].get(key, b"")) for key, packed in raw["specs"].items()}
     runs = {key: _run(key, spec, raw["runs"].get(key)) for key, spec in specs.items()}
     places = [
         (member[first : first + 16], score)
@@ -166,7 +171,9 @@ def read_slot(client: redis.Redis, keys: Keys, slot: str = "default") -> Slot:
         | {
             "specs": specs,
             "runs": {key: replace(run, outcome="") for key, run in runs.items()},
-            "results": {key: run.outcome.encode() for key, run in runs.items() if run.outcome},
+            "results": {key: run.outcome.encode() for key, run in runs.items() if run.outcome}
+            | raw["results"],
+            "large_results": raw["results"],
             "done": {key: int(score) for key, score in shelves},
             "shelved": {key: _STATES[int(score % 1 * 4)] for key, score in shelves},
             "left": len(left),

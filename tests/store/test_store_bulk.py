@@ -36,8 +36,10 @@ def bulk(store: Store) -> Bulk:
 
 @pytest.fixture
 def fail(submit: Submit, worker: ScriptedWorker, clock: HandClock) -> Fail:
-    def fail(count: int, code: str = "ERROR", *, at_once: bool = False, **given: object) -> list[TaskId]:
-        outcome = json.dumps({"code": code, "message": "no luck"}).encode()
+    def fail(
+        count: int, code: str = "ERROR", *, at_once: bool = False, message: str = "no luck", **given: object
+    ) -> list[TaskId]:
+        outcome = json.dumps({"code": code, "message": message}).encode()
         ids = [submit(**{"max_attempts": 1, **given}) for _ in range(count)]
         while leases := worker.lease():
             if at_once:
@@ -374,8 +376,13 @@ def test_an_operation_that_nobody_began_is_not_found(store: Store, bulk: Bulk) -
         store.slot_script("operate", "default", store.now_ms(), unknown.key, b"", 100, 100)
 
 
-def test_large_tasks_are_read_a_mebibyte_at_a_time(bulk: Bulk, fail: Fail) -> None:
-    fail(30, args=json.dumps({"value": "x" * 100_000}))
+def test_large_failures_are_read_a_mebibyte_at_a_time_and_arguments_not_at_all(
+    bulk: Bulk, fail: Fail
+) -> None:
+    large = "x" * 100_000
+    fail(50, args=json.dumps({"value": large}))
+    assert counts(bulk.begin("default", Kind.PURGE, dry_run=False, goes_on=never)) == (50, 50, 0)
+    fail(30, message=large)
     begun = bulk.begin("default", Kind.REDRIVE, dry_run=True, goes_on=never)
     assert (begun.operation.matched, begun.operation.running) == (20, True)
     bulk.go_on("default", always)

@@ -18,7 +18,7 @@ from bide import store as store_module
 from bide.errors import TaskNotFound
 from bide.ids import TaskId, parse_id
 from bide.reads import Reads
-from bide.records import Run, Spec, TaskView, first_run, pack_spec, read_run, read_spec
+from bide.records import INLINE_BYTES, Run, Spec, TaskView, first_run, pack_spec, read_run, read_spec
 from bide.state import State
 from bide.store import Store
 
@@ -62,7 +62,7 @@ SPECS = [
 
 @pytest.mark.parametrize("spec", SPECS, ids=["small", "large"])
 def test_lua_reads_the_head_of_a_spec_and_python_all_of_it(store: Store, spec: Spec) -> None:
-    value = b"\0\0\0\7" + pack_spec(spec)
+    value = b"\0\0\0\7" + b"".join(pack_spec(spec))
     assert read_spec(value) == spec
     head = evaluate(store, "return cmsgpack.pack(read_spec(ARGV[1]))", value)
     assert msgspec.msgpack.decode(head) == list(msgspec.structs.astuple(spec)[:-1])
@@ -70,7 +70,7 @@ def test_lua_reads_the_head_of_a_spec_and_python_all_of_it(store: Store, spec: S
 
 @pytest.mark.parametrize("spec", SPECS, ids=["small", "large"])
 def test_lua_and_python_begin_with_the_same_run(store: Store, spec: Spec) -> None:
-    value = b"\0\0\0\7" + pack_spec(spec)
+    value = b"\0\0\0\7" + b"".join(pack_spec(spec))
     id = TaskId("default", START_MS.to_bytes(6, "big") + b"?" * 10)
     packed = evaluate(store, "return pack_run(first_run(ARGV[1], read_spec(ARGV[2])))", id.key, value)
     assert read_run(packed) == first_run(spec, START_MS)
@@ -95,6 +95,10 @@ def test_numbers_that_lua_and_python_share_are_the_same() -> None:
         for text in texts
         for n in re.findall(r"^local KEPT_LINES(?:, \w+)? = (\d+)", text, re.MULTILINE)
     ]
+    inline = [
+        int(n) for text in texts for n in re.findall(r"^local INLINE_BYTES = (\d+)", text, re.MULTILINE)
+    ]
+    assert inline == [INLINE_BYTES]
     assert bands == [store_module._BAND]
     assert kept == [line.KEPT]
 

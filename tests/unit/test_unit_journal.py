@@ -96,6 +96,8 @@ def test_an_entry_holds_so_many_bytes() -> None:
     journal.append(done("fits#1", "x" * MAX_ENTRY_BYTES))
     with pytest.raises(JournalFull, match=r"big#1 gave 65,537 bytes"):
         journal.append(done("big#1", "x" * (MAX_ENTRY_BYTES + 1)))
+    with pytest.raises(JournalFull, match=r"wide#1 gave 65,538 bytes"):
+        journal.append(done("wide#1", "ü" * (MAX_ENTRY_BYTES // 2 + 1)))
     assert len(journal) == 1
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import msgspec
 import pytest
 
 from bide import poller
 from bide.errors import Misuse, RegistryError
 from bide.ids import TaskId, new_id
 from bide.poller import MAX_KEY_CHARS, read_watcher, token
+from bide.worker import polling
+from bide.worker.journal import MAX_ENTRY_BYTES
+from bide.worker.waiting import Answer
 
 
 @poller
@@ -80,3 +84,13 @@ def test_a_wait_is_read_as_it_was_written(key: str | int) -> None:
 def test_what_is_no_key_is_refused(key: Any) -> None:
     with pytest.raises(Misuse, match="plain"):
         plain.member(key, "task", "~1.1")
+
+
+@pytest.mark.parametrize(("size", "is_taken"), [(MAX_ENTRY_BYTES, True), (MAX_ENTRY_BYTES + 1, False)])
+def test_an_answer_is_no_larger_than_a_journal_takes(size: int, is_taken: bool) -> None:
+    packed = polling._answer(plain, "a", "x" * (size - 2))
+    answer = msgspec.json.decode(packed, type=Answer)
+    assert (answer.error is None) == is_taken
+    if answer.error is not None:
+        assert len(packed) < 1_000
+        assert "65,537 bytes" in answer.error.message
