@@ -45,7 +45,7 @@ def describe(error: BaseException) -> Raised:
 
 
 def restore(raised: Raised) -> Exception:
-    """The exception again, made without running its `__init__`; StepFailed when its type is not known here."""
+    """The exception again, made without running its `__init__`; StepFailed when its type is unknown here."""
     kind = _find(raised.type)
     if kind is None:
         return StepFailed(f"{raised.type.rpartition(':')[2]}: {raised.message}")
