@@ -63,7 +63,7 @@ class Definition:
         try:
             decoded = self._decode(raw)
         except msgspec.ValidationError as error:
-            raise _invalid(str(error)) from error
+            raise InvalidArguments(*located(error)) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidArguments(f"The arguments are not JSON: {error}") from error
         except RecursionError as error:
@@ -78,20 +78,31 @@ class Definition:
         return str(inspect.Signature([parameters[name] for name in names]))
 
 
-def _invalid(message: str) -> InvalidArguments:
-    """msgspec says `Expected ... - at `$.a[0].b``; clients get a JSON pointer.
+_MOST_CHARS: Final = 300
+"""Of what is said of a value; names in it are the sender's."""
+_MOST_NAME_CHARS: Final = 100
+"""Of each name in a pointer."""
 
-    It writes `[...]` for a mapping's key: the pointer ends before one.
+
+def located(error: msgspec.ValidationError) -> tuple[str, str]:
+    """What is wrong, as a sentence, and a JSON pointer to it.
+
+    msgspec says `Expected ... - at `$.a[0].b``, and writes `[...]` for a mapping's key: the pointer ends
+    before one.
     """
-    text, _, path = message.partition(" - at `")
+    text, _, path = str(error).partition(" - at `")
     pointer = ""
     known, cut, _ = path.rstrip("`").removeprefix("$").partition("[...]")
     for name, index in re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", known):
-        pointer += "/" + (name.replace("~", "~0").replace("/", "~1") or index)
+        pointer += "/" + (_escaped(name) or index)
     named = re.search(r"(?:unknown|required) field `(.*)`", text, re.DOTALL)
     if named and not cut:
-        pointer += "/" + named[1].replace("~", "~0").replace("/", "~1")
-    return InvalidArguments(text + ".", pointer)
+        pointer += "/" + _escaped(named[1])
+    return text[:_MOST_CHARS] + ".", pointer
+
+
+def _escaped(name: str) -> str:
+    return name[:_MOST_NAME_CHARS].replace("~", "~0").replace("/", "~1")
 
 
 @overload

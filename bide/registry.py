@@ -53,16 +53,22 @@ class Registry:
         """
         definition = self.definitions.get(name)
         if definition is None:
-            import difflib  # nobody else needs it: who knows the task's name does not wait for it to load
-
-            nearest = difflib.get_close_matches(name[:128], self.definitions, n=1)
-            raise UnknownTask(name, nearest[0] if nearest else None)
+            raise self.unknown(name)
         if version is None or version == definition.version:
             return definition
         older = self.older.get((name, version))
         if older is None:
             raise UnknownTask(f"{name} (version {version})", f"{name} (version {definition.version})")
         return older
+
+    def unknown(self, name: str, *, suggests: bool = True) -> UnknownTask:
+        """The error for a name that no task has. suggests: look for the nearest, which reads every name."""
+        if not suggests:
+            return UnknownTask(name)
+        import difflib  # nobody else needs it: who knows the task's name does not wait for it to load
+
+        nearest = difflib.get_close_matches(name[:128], self.definitions, n=1)
+        return UnknownTask(name, nearest[0] if nearest else None)
 
     @property
     def queues(self) -> tuple[str, ...]:

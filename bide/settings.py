@@ -184,12 +184,19 @@ class Settings:
         variables.whole(1, 31_536_000),
         "How long a finished task can be read, where the task itself does not say.",
     )
-    wait_slots: int = _setting(
+    api_concurrency: int = _setting(
+        "BIDE_API_CONCURRENCY",
+        64,
+        variables.whole(1, 10_000),
+        "Requests that the API answers at once: in AWS the reserved concurrency of its function, in quick "
+        "mode the threads of each HTTP process.",
+    )
+    wait_slots: int | None = _setting(
         "BIDE_WAIT_SLOTS",
-        16,
+        None,
         variables.whole(0, 10_000),
-        "Requests with `Prefer: wait` that may be held open at once, over all processes; "
-        "one beyond them is answered at once.",
+        "Requests with `Prefer: wait` that may be held open at once, over all processes; one beyond them is "
+        "answered at once. At most, and unless set, a quarter of `BIDE_API_CONCURRENCY`.",
     )
     rate_limit: int = _setting(
         "BIDE_RATE_LIMIT",
@@ -242,6 +249,16 @@ class Settings:
     def is_keyless(self) -> bool:
         """Whether requests need no API key: in local mode, unless hashes of some are set."""
         return self.local and not self.api_key_hashes and not self.operator_key_hashes
+
+    @property
+    def most_waits(self) -> int:
+        """How many requests may be held open at once."""
+        return self.quarter_of_api if self.wait_slots is None else self.wait_slots
+
+    @property
+    def quarter_of_api(self) -> int:
+        """What waiting requests may take of the API's concurrency: the others want to be answered at once."""
+        return self.api_concurrency // 4
 
     def limits(self, queue: str) -> Limits:
         """What the queue is allowed: its own limits, else those of the server."""
@@ -296,6 +313,11 @@ class Settings:
             problems.append(
                 f"BIDE_WORKERS_MAX ({settings.workers_max}) must not be below "
                 f"BIDE_WORKERS_MIN ({settings.workers_min})"
+            )
+        if settings.most_waits > settings.quarter_of_api:
+            problems.append(
+                f"BIDE_WAIT_SLOTS ({settings.most_waits}) must not exceed a quarter of BIDE_API_CONCURRENCY "
+                f"({settings.api_concurrency})"
             )
         problems += settings.lacking_wake()
         return settings, problems

@@ -9,6 +9,7 @@
 docs/client.md is the tour; `bide_client.errors` draws the tree of errors.
 """
 
+from bide_client.address import KeyExposed
 from bide_client.attempt import Attempt
 from bide_client.client import Client
 from bide_client.errors import (
@@ -62,6 +63,7 @@ __all__ = [
     "InboxFull",
     "InvalidArguments",
     "InvalidRequest",
+    "KeyExposed",
     "LogLine",
     "LogPage",
     "Minute",

@@ -12,6 +12,10 @@ from requests.auth import AuthBase
 from bide_client.errors import UsageError
 
 
+class KeyExposed(UserWarning):
+    """An API key is about to go over a network in clear: by http, to another machine."""
+
+
 @dataclass(frozen=True)
 class Address:
     """A server's URL without a slash at its end. `loopback`: it is on this very machine."""
@@ -20,6 +24,11 @@ class Address:
     loopback: bool
     has_path: bool
     """Whether more than the host is named, such as a stage."""
+
+    @property
+    def exposes(self) -> bool:
+        """Whether what is sent there can be read on the way."""
+        return not self.loopback and urlsplit(self.url).scheme == "http"
 
     @classmethod
     def of(cls, url: str) -> Address:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Final
 
 from bide_client import exit_codes, parser, render
+from bide_client.address import KeyExposed
 from bide_client.client import Client, chosen_url
 from bide_client.errors import (
     AccessDenied,
@@ -62,7 +65,7 @@ def _run(argv: Sequence[str]) -> int:
         options.url = chosen_url(options.url)
         return _OF_OPERATORS[options.operate(options)]
     try:
-        with Client(options.url, options.key) as client:
+        with _client(options) as client:
             code: int = options.run(client, options)
             return code
     except BideError as error:
@@ -70,6 +73,16 @@ def _run(argv: Sequence[str]) -> int:
             print(render.document(error.problem))
         say(_message(error))
         return _exit_code(error)
+
+
+def _client(options: argparse.Namespace) -> Client:
+    """The client that a command uses; what it warns of is said as everything is. Raises UsageError."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", KeyExposed)
+        client = Client(options.url, options.key)
+    for warning in told:
+        say(str(warning.message))
+    return client
 
 
 def _message(error: BideError) -> str:

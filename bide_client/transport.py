@@ -9,6 +9,7 @@ import random
 import sys
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,7 +17,7 @@ from typing import Any, Final
 import requests
 
 from bide_client import answer, retry
-from bide_client.address import Address, Bearer
+from bide_client.address import Address, Bearer, KeyExposed
 from bide_client.answer import Answer
 from bide_client.errors import BideError, ConnectionFailed, ProblemError, UsageError
 from bide_client.version import __version__
@@ -40,9 +41,16 @@ class Transport:
         patience: float,
         retry_closed: bool,
     ) -> None:
-        """All times in seconds. Raises UsageError for a URL or key that cannot be used."""
+        """All times in seconds. Raises UsageError for a URL or key that cannot be used; warns: KeyExposed."""
         self._address = Address.of(url)
         self._auth = Bearer(key)
+        if key and self._address.exposes:
+            warnings.warn(
+                f"The API key goes to {self._address.url} without TLS: whoever is on the way can read it. "
+                "Use https://, or a tunnel to this machine.",
+                KeyExposed,
+                stacklevel=3,  # where the Client is made
+            )
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._patience = patience

@@ -62,6 +62,16 @@ def check_origin(settings: Settings, headers: Mapping[str, str]) -> None:
         )
 
 
+def recognised(settings: Settings, headers: Mapping[str, str]) -> Caller:
+    """Whose key a request to a route carries that is open to all: NOBODY without one that is accepted."""
+    if "authorization" not in headers:
+        return NOBODY
+    try:
+        return authenticate(settings, headers)
+    except (NotConfigured, Unauthenticated):
+        return NOBODY
+
+
 def authenticate(settings: Settings, headers: Mapping[str, str]) -> Caller:
     """Whose key the request carries. Raises NotConfigured, Unauthenticated."""
     if settings.is_keyless:

@@ -15,9 +15,10 @@ from bide.replies import Accepted, Need
 from bide.submission import Submission
 from chalice_app import problems, wire
 from chalice_app.errors import InvalidRequest, MalformedJson
+from chalice_app.fields import Explaining
 from chalice_app.limits import MAX_BATCH, MAX_BATCH_BYTES, MAX_BODY_BYTES, MAX_DEPTH
 from chalice_app.predict import retry_after
-from chalice_app.requests import body_size, decoded, expect_storable, read_body
+from chalice_app.requests import body_size, expect_storable, read_body, read_part
 from chalice_app.routing import Call, Routes
 from chalice_app.services import Services
 from chalice_app.submission import BatchItem, submission_of
@@ -55,7 +56,8 @@ def submit_batch(call: Call) -> Response:
             "A batch has no Idempotency-Key: give each item an `idempotency_key` of its own."
         )
     items = read_body(call.request, _BODY, MAX_BATCH_BYTES, MAX_DEPTH + _AROUND).items
-    asked = [_read(call, bytes(item)) for item in items]
+    explaining = Explaining()
+    asked = [_read(call, bytes(item), explaining) for item in items]
     submissions = [each for each in asked if isinstance(each, Submission)]
     stored = sum(len(each.args.encode()) for each in submissions)
     expect_storable("batch", stored, body_size(call.request), MAX_BATCH_BYTES)
@@ -66,17 +68,18 @@ def submit_batch(call: Call) -> Response:
     return wire.respond(202, _encode({"items": shown}))
 
 
-def _read(call: Call, item: bytes) -> Submission | BideError:
+def _read(call: Call, item: bytes, explaining: Explaining) -> Submission | BideError:
     """What an item asks for, or its own fault. Raises MalformedJson: then the whole body is no JSON."""
     try:
         if len(item) > MAX_BODY_BYTES:
             raise TooLarge(f"The item has {len(item)} bytes; at most {MAX_BODY_BYTES} are taken.")
-        body = decoded(item, _ITEM)
-        return submission_of(body, len(item), body.idempotency_key, call.services, call.tenant)
+        body = read_part(item, _ITEM, explaining)
+        return submission_of(body, len(item), body.idempotency_key, call.services, call.tenant, explaining)
     except MalformedJson:
         raise
     except BideError as error:
-        return error
+        # Its frames would keep the whole item alive until all are answered.
+        return error.with_traceback(None)
 
 
 def _wake(services: Services, accepted: list[Accepted]) -> None:

@@ -24,6 +24,10 @@ MAX_UNIQUE_LENGTH: Final = 255
 MAX_BATCH: Final = 100
 """Submissions in one batch."""
 MAX_BATCH_BYTES: Final = 1024 * 1024
+MAX_EXPLAINED: Final = 10
+"""Items of a batch of which all is said that is wrong with them; of further ones the first thing."""
+MAX_EXPLAINED_BYTES: Final = 64 * 1024
+"""Of bodies, and items together, of which all is said that is wrong with them."""
 MAX_PAGE_SIZE: Final = 100
 PAGE_SIZE: Final = 50
 """Tasks on a page of a list, unless it is said."""

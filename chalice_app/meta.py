@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from chalice.app import Response
 
+from bide.reads import StoreHealth
 from chalice_app import wire
 from chalice_app.errors import NotFound
-from chalice_app.requests import base_path
+from chalice_app.kept import Kept
+from chalice_app.requests import base_path, matches
 from chalice_app.routing import Call, Routes
 
 routes: Final = Routes()
@@ -19,6 +22,9 @@ _DOCS: Final = Path(__file__).with_name("http-api.md")
 """A link to docs/http-api.md; packages hold the text itself."""
 
 _NOT_LOADED: Final = "A task could not be loaded; the server's log says why."
+_HEALTH: Final = Kept[StoreHealth]()
+_OPENAPI: Final = Kept[tuple[bytes, str]]()
+"""The document, and its entity tag."""
 
 _LINKS: Final = {
     "docs": "/docs",
@@ -55,19 +61,32 @@ def show_docs(_: Call) -> Response:
 
 @routes.get("/healthz", public=True)
 def show_health(call: Call) -> Response:
-    """Say whether the server can work, and what its store would survive."""
-    store = call.services.reads.health()
-    # What a module raised may hold passwords.
-    found = call.services.registry.problems
-    problems = [str(problem) if call.is_operator else _NOT_LOADED for problem in found]
-    tasks = {"registered": len(call.services.registry.definitions), "problems": problems}
-    return wire.respond(200, msgspec.json.encode({"status": "ok", "store": store, "tasks": tasks}))
+    """Say whether the server can work; to holders of a key also what its store would survive."""
+    services = call.services
+    store = _HEALTH.get(services, services.reads.health)
+    told: dict[str, object] = {"status": "ok"}
+    if call.tenant:
+        # What a module raised may hold passwords.
+        found = services.registry.problems
+        problems = [str(problem) if call.is_operator else _NOT_LOADED for problem in found]
+        tasks = {"registered": len(services.registry.definitions), "problems": problems}
+        told |= {"store": store, "tasks": tasks}
+    return wire.respond(200, msgspec.json.encode(told))
 
 
 @routes.get("/openapi.json", public=True)
 def show_openapi(call: Call) -> Response:
     """Describe the API, with the arguments of each registered task (OpenAPI 3.1)."""
-    from chalice_app import openapi  # only who asks for it pays for loading it
+    services, base = call.services, base_path(call.request, "/openapi.json")
 
-    document = openapi.document(call.services, base_path(call.request, "/openapi.json"))
-    return wire.respond(200, msgspec.json.encode(document))
+    def make() -> tuple[bytes, str]:
+        from chalice_app import openapi  # only who asks for it pays for loading it
+
+        document = msgspec.json.encode(openapi.document(services, base))
+        return document, f'"{hashlib.blake2b(document, digest_size=12).hexdigest()}"'
+
+    document, tag = _OPENAPI.get((services, base), make)
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if matches(call.request.headers, tag):
+        return wire.not_modified(headers)
+    return wire.respond(200, document, headers)

@@ -22,7 +22,7 @@ HEADERS: Final[dict[str, Schema]] = {
         "description": "Seconds after which asking again may tell something new; 0 is very soon.",
         "schema": {"type": "integer", "minimum": 0},
     },
-    "ETag": {"description": "Changes whenever the task does.", "schema": {"type": "string"}},
+    "ETag": {"description": "Changes whenever what is shown does.", "schema": {"type": "string"}},
     "Preference-Applied": {"description": "The `wait` that was honoured.", "schema": {"type": "string"}},
     "RateLimit": {
         "description": "Submissions and events left; only with a limit.",
@@ -49,7 +49,12 @@ def paths(submission: Schema) -> Schema:
     return {
         "/": {"get": _open("index", "Links.", _answer(200, "Links.", "Links"))},
         "/docs": {"get": _open("showDocs", "This API, for people.", _MARKDOWN, 404)},
-        "/openapi.json": {"get": _open("showOpenapi", "This document.", _DOCUMENT)},
+        "/openapi.json": {
+            "get": {
+                **_open("showOpenapi", "This document.", _DOCUMENT),
+                "parameters": [parameters.IF_NONE_MATCH],
+            }
+        },
         "/healthz": {"get": _open("showHealth", "Whether it can work.", _answer(200, "It can.", "Health"))},
         "/v1/tasks": {"get": _list(), "post": _submit(submission)},
         "/v1/tasks/{id}": {"parameters": [parameters.ID], "get": _show(), "delete": _erase()},
@@ -312,7 +317,14 @@ _NO_BODY: Final[Schema] = {
     "required": False,
     "content": _json({"type": "object", "additionalProperties": False}),
 }
-_DOCUMENT: Final[Schema] = {"200": {"description": "OpenAPI 3.1.", "content": _json({"type": "object"})}}
+_DOCUMENT: Final[Schema] = {
+    "200": {
+        "description": "OpenAPI 3.1.",
+        "headers": {"ETag": _reference("headers", "ETag")},
+        "content": _json({"type": "object"}),
+    },
+    **_answer(304, "It has not changed.", None, "ETag"),
+}
 _MARKDOWN: Final[Schema] = {
     "200": {"description": "Markdown.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
@@ -26,7 +27,8 @@ from chalice_app.limits import (
 _JSON: Final = "application/json"
 _CHARSET: Final = re.compile(r';\s*charset\s*=\s*"?([^\s;"]*)', re.IGNORECASE)
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+"""A level more, a level less, as signed bytes."""
 _ALL_ELSE: Final = bytes(set(range(256)) - set(b"[]{}"))
 _KEY: Final = re.compile(rf"[!-~]{{1,{MAX_KEY_LENGTH}}}")
 _EVENT_NAME: Final = re.compile(rf"[a-z0-9_-]{{1,{MAX_EVENT_NAME_LENGTH}}}")
@@ -46,26 +48,31 @@ def read_body(
     """The body, a JSON object of at most `most_bytes` that fits the decoder's type.
 
     A missing Content-Type passes for JSON, except from a web page. Raises UnsupportedMediaType, TooLarge,
-    and what `decoded` raises.
+    MalformedJson, InvalidRequest (too deep), InvalidFields and InvalidArguments.
     """
     raw = _raw_body(request, most_bytes)
     _expect_json(request)
     if not raw:
         raise MalformedJson("The body is empty; a JSON object is expected.")
-    return decoded(raw, decoder, most_levels)
-
-
-def decoded(raw: bytes, decoder: msgspec.json.Decoder[_Body], most_levels: int = MAX_DEPTH) -> _Body:
-    """A JSON object that fits the decoder's type.
-
-    Raises MalformedJson, InvalidRequest (too deep), InvalidFields and InvalidArguments.
-    """
     try:
         body = _decode(raw, decoder.decode)
     except msgspec.ValidationError as error:
-        raise _explained(raw, decoder.type, error, most_levels) from error
+        wrong = _explained(raw, decoder.type, error, fields.Explaining())
+        _check_depth(raw, most_levels)
+        raise wrong from error
     _check_depth(raw, most_levels)
     return body
+
+
+def read_part(raw: bytes, decoder: msgspec.json.Decoder[_Body], explaining: fields.Explaining) -> _Body:
+    """A JSON object that fits the decoder's type, of a body whose depth has been looked at.
+
+    Raises MalformedJson, InvalidFields and InvalidArguments.
+    """
+    try:
+        return _decode(raw, decoder.decode)
+    except msgspec.ValidationError as error:
+        raise _explained(raw, decoder.type, error, explaining) from error
 
 
 def read_optional_body(request: Request, decoder: msgspec.json.Decoder[_Body]) -> _Body:
@@ -115,15 +122,21 @@ def _decode(raw: bytes, decode: Callable[[bytes], _Decoded]) -> _Decoded:
 
 
 def _explained(
-    raw: bytes, kind: type[msgspec.Struct], error: msgspec.ValidationError, most_levels: int
+    raw: bytes, kind: type[msgspec.Struct], error: msgspec.ValidationError, explaining: fields.Explaining
 ) -> BideError:
-    """What to raise for a refused body: the decoder stopped at the first thing that did not fit."""
+    """What to raise for a refused body: the decoder stopped at the first thing that did not fit.
+
+    Raises MalformedJson where the rest is no JSON.
+    """
     try:
         body = _decode(raw, msgspec.json.decode)
-    except msgspec.ValidationError:
-        return fields.explain_number_of_task(raw)
-    _check_depth(raw, most_levels)
-    return fields.explain(body, kind, error)
+    except msgspec.ValidationError:  # a number out of range
+        if explaining.takes(len(raw)):
+            return fields.explain_number_of_task(raw)
+    else:
+        if explaining.takes(len(raw)):
+            return fields.explain(body, kind, error)
+    return fields.explain_briefly(kind, error)
 
 
 def _expect_json(request: Request) -> None:
@@ -173,10 +186,8 @@ def _check_depth(raw: bytes, most: int = MAX_DEPTH) -> None:
     """Refuse valid JSON that is nested too deeply, as later readers recurse."""
     if raw.count(b"[") + raw.count(b"{") <= most:
         return
-    brackets = _STRING.sub(b"", raw).translate(_BRACKETS, _ALL_ELSE)
-    for _ in range(most):  # each round takes the innermost level away
-        brackets = brackets.replace(b"[]", b"")
-    if brackets:
+    steps = memoryview(_STRING.sub(b"", raw).translate(_STEPS, _ALL_ELSE)).cast("b")
+    if max(accumulate(steps), default=0) > most:
         raise _too_deep(most)
 
 

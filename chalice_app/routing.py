@@ -19,6 +19,10 @@ METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 """All that API Gateway passes on."""
 
 
+_SAFETY: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Headers of every answer, unless its view has set them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One admitted request. `tenant` is empty where a route is open to all, unless no keys are needed."""
@@ -81,6 +85,8 @@ def _guarded(routes: Blueprint, view: View, public: bool, operator: bool = False
             auth.check_origin(services.settings, request.headers)
             if services.settings.is_keyless or not public:
                 caller = auth.authenticate(services.settings, request.headers)
+            else:
+                caller = auth.recognised(services.settings, request.headers)
             if operator and not caller.is_operator:
                 raise Forbidden
             return view(Call(request, services, caller.tenant, caller.is_operator), **parameters)
@@ -119,9 +125,12 @@ def close_gaps(app: Chalice) -> None:
         raise NotFound
 
     def answer_in_kind(request: Request | None, get_response: Callable[[Any], Response]) -> Response:
-        """What Chalice itself answers, too, is a problem (RFC 9457)."""
+        """What Chalice itself answers, too, is a problem (RFC 9457), and nothing is kept or guessed at."""
         allowed = served.get(request.path, ()) if request else ()
-        return problems.rewritten(get_response(request), request, allowed)
+        response = problems.rewritten(get_response(request), request, allowed)
+        for name, value in _SAFETY.items():
+            response.headers.setdefault(name, value)
+        return response
 
     for path, methods in served.items():
         unserved = [method for method in METHODS if method not in methods]

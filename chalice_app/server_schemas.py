@@ -170,7 +170,7 @@ _STATS: Final = record(
 )
 
 _HEALTH: Final = record(
-    "The server can work.",
+    "The server can work. Without a key that is all it says.",
     {
         "status": {"const": "ok"},
         "store": record(
@@ -190,6 +190,7 @@ _HEALTH: Final = record(
             },
         ),
     },
+    optional=("store", "tasks"),
 )
 
 _LINKS: Final = record(

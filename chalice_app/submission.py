@@ -15,6 +15,7 @@ from bide.definition import Definition
 from bide.errors import UnknownQueue
 from bide.submission import Submission
 from chalice_app.errors import FieldError, InvalidFields
+from chalice_app.fields import Explaining
 from chalice_app.limits import (
     MAX_BODY_BYTES,
     MAX_DELAY_SECONDS,
@@ -82,15 +83,19 @@ def read_submission(request: Request, services: Services, tenant: str) -> Submis
     InvalidRequest for a bad Idempotency-Key.
     """
     key, body = idempotency_key(request.headers), read_body(request, _DECODER)
-    return submission_of(body, body_size(request), key, services, tenant)
+    return submission_of(body, body_size(request), key, services, tenant, Explaining())
 
 
-def submission_of(body: SubmissionBody, sent: int, key: str, services: Services, tenant: str) -> Submission:
+def submission_of(
+    body: SubmissionBody, sent: int, key: str, services: Services, tenant: str, explaining: Explaining
+) -> Submission:
     """What such a body asks for, which was sent in so many bytes; `key` may be empty.
 
     Raises UnknownTask, UnknownQueue, TooLarge, InvalidArguments, InvalidFields.
     """
-    definition = services.registry.get(body.name)
+    definition = services.registry.definitions.get(body.name)
+    if definition is None:
+        raise services.registry.unknown(body.name, suggests=explaining.takes(len(body.name)))
     queue = definition.queue if body.queue is UNSET else body.queue
     if queue not in services.queues:
         raise UnknownQueue(queue, sorted(services.queues))

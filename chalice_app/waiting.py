@@ -51,7 +51,7 @@ def wait_until_done(
     """Look at the task again and again for up to `seconds`, if that may help.
 
     It does not when the task is done, or due to start only later; nor is it allowed when as many
-    requests as `BIDE_WAIT_SLOTS` are held, over all processes. A store that fails meanwhile
+    requests as `Settings.most_waits` are held, over all processes. A store that fails meanwhile
     ends the wait: what is known by then is still an answer. Raises TaskNotFound.
     """
     left = float(seconds)
@@ -66,7 +66,7 @@ def wait_until_done(
         if not is_parked and view.run.due_ms > services.store.now_ms() + left * 1000:
             return Waited(view, honoured=False)
         hold_ms = int((left + _STALE_SECONDS) * 1000)
-        held = services.store.hold(holder, hold_ms, services.settings.wait_slots)
+        held = services.store.hold(holder, hold_ms, services.settings.most_waits)
     except StoreError:
         return Waited(view, honoured=False)
     if not held:

@@ -11,7 +11,6 @@ import asyncio
 import os
 import signal
 import socket
-from typing import Final
 
 import uvloop
 
@@ -24,9 +23,6 @@ from local.gateway import Gateway
 from local.http_server import Server
 from local.line import DRAIN, SERVE, Line, Problems, Ready, Stopped
 from local.wake import LineWake
-
-_SPARE_THREADS: Final = 16
-"""Threads for requests that do not wait, beside those that `BIDE_WAIT_SLOTS` allows to."""
 
 
 def main() -> None:
@@ -43,7 +39,7 @@ def main() -> None:
 
         PROVIDER.use(build(settings, wake=LineWake(line), log=process_log.transitions(settings)))
         line.report(Problems.of(PROVIDER.get().registry.problems))
-        application = Application(Blocking(Gateway(app), settings.wait_slots + _SPARE_THREADS).answer)
+        application = Application(Blocking(Gateway(app), settings.api_concurrency).answer)
         admitted = admission(settings)
         listener = socket.socket(fileno=arguments.socket)
         forks.keep(listener)

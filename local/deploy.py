@@ -43,6 +43,8 @@ class Stage:
     name: str
     variables: dict[str, str]
     """The environment that its functions get."""
+    api_concurrency: int | None
+    """Reserved for the API; None where nothing is."""
 
     @classmethod
     def read(cls, project: Path, name: str) -> Stage:
@@ -55,12 +57,23 @@ class Stage:
         found = config.get("environment_variables", {}) | config["stages"][name].get(
             "environment_variables", {}
         )
-        return cls(project, config["app_name"], name, found)
+        api = config["stages"][name].get("lambda_functions", {}).get("api_handler", {})
+        return cls(project, config["app_name"], name, found, api.get("reserved_concurrency"))
 
     @property
     def settings(self) -> Settings:
         """What its variables say. Raises SettingsError."""
         return Settings.from_environ(self.variables)
+
+    def overstated(self) -> list[str]:
+        """What its variables promise that Lambda would not keep, each as a sentence. Raises SettingsError."""
+        told, reserved = self.settings.api_concurrency, self.api_concurrency
+        if reserved is None or told <= reserved:
+            return []
+        return [
+            f"BIDE_API_CONCURRENCY is {told}, and the stage reserves a concurrency of {reserved} for its "
+            "api_handler: requests that wait could take all of it. Write the same number in both places."
+        ]
 
     def deployed(self) -> dict[str, dict[str, Any]]:
         """What Chalice has created, by its name for it; empty before the first deployment."""
@@ -104,6 +117,7 @@ def _look_beforehand(stage: Stage, new_api: bool) -> None:
     problems = list(deployable.lacking(stage.variables))
     if not problems:
         settings = stage.settings
+        problems += stage.overstated()
         if settings.wake_queue and not _exists("sqs", "get_queue_url", QueueName=settings.wake_queue):
             problems.append(f"There is no SQS queue {settings.wake_queue}, which BIDE_WAKE_QUEUE names.")
         if settings.wake_stream and not _exists(

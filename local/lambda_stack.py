@@ -63,7 +63,7 @@ class LambdaStack:
         """settings, environ: as the user has set them; see `Variables` for what becomes of them.
 
         rules: of the emulator. api_concurrency: how many environments the API may have, instead of what
-        the stage says. Raises SettingsError, StackFailed.
+        BIDE_API_CONCURRENCY says. Raises SettingsError, StackFailed.
         """
         self._variables = variables(environ)
         self._environ = environ
@@ -190,7 +190,8 @@ class LambdaStack:
             aws.client("kinesis").create_stream(StreamName=self._settings.wake_stream, ShardCount=1)
 
     def _copy(self) -> None:
-        self._project.copy(self.variables(), self._api_concurrency)
+        concurrency = self._api_concurrency or self._settings.api_concurrency
+        self._project.copy(self.variables(), concurrency)
 
     async def _load(self, aws: RunningAws, listener: socket.socket | None) -> None:
         """Run what is deployed now; the packages of what was deployed before are deleted."""

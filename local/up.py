@@ -17,7 +17,7 @@ import uvloop
 
 from bide.errors import SettingsError, StoreError
 from bide.operate.stack import published
-from bide.printable import one_line, printable
+from bide.printable import printable, record
 from bide.settings import Settings
 from local import ports
 from local.banner import banner
@@ -83,9 +83,9 @@ def _stack(mode: str, *arguments: Any) -> Stack | LambdaStack:
 
 
 def say(text: str) -> None:
-    """One line about one event. That nobody reads it is no reason to end."""
+    """Tell of one event, further lines indented. That nobody reads it is no reason to end."""
     with contextlib.suppress(OSError):
-        print(f"{time.strftime('%H:%M:%S')}  {one_line(text)}", flush=True)
+        print(f"{time.strftime('%H:%M:%S')}  {record(text)}", flush=True)
 
 
 async def _run(

@@ -73,7 +73,8 @@ def lives_s(settings: Settings, context: Deadline) -> float:
 
 def _hops(event: Any) -> int:
     hops = event.get("hops") if isinstance(event, dict) else None
-    return hops if isinstance(hops, int) and hops > 0 else 0
+    # No worker was started with more: whoever calls this by hand must not end a chain that has not begun.
+    return hops if isinstance(hops, int) and 0 < hops <= fleet.MOST_HOPS else 0
 
 
 def _end_with(threads: set[threading.Thread]) -> None:

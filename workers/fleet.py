@@ -12,9 +12,10 @@ import os
 import threading
 from collections.abc import Callable
 from math import ceil
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from bide.settings import Settings
 from bide.wake import NoWake, Wake
@@ -34,10 +35,10 @@ _log = logging.getLogger(__name__)
 class Hint(msgspec.Struct, frozen=True):
     """What a message to a trigger says. Both count; neither is a task."""
 
-    start: int = 0
+    start: Annotated[int, Meta(ge=0)] = 0
     """Workers to start."""
-    hops: int = 0
-    """Invocations in a row, so far, that found nothing to do."""
+    hops: Annotated[int, Meta(ge=0)] = 0
+    """Invocations in a row, so far, that found nothing to do; beyond MOST_HOPS it starts nobody."""
 
 
 Hops = Callable[[], int]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from bide.upkeep import Caretaker
 from bide.wake import Waker
 from workers import fleet
 from workers.environment import new_store, set_up_logs, settings, sources
-from workers.fleet import Hint
+from workers.fleet import MOST_HOPS, Hint
 
 WITHIN_MS: Final = 120_000
 """What is due so soon gets an alarm: two periods of the tick, so that a tick that fails costs none."""
@@ -56,22 +56,27 @@ def _trigger(source: str, register: Callable[..., Any], **options: object) -> Ca
 @_trigger(_queue, routes.on_sqs_message, queue=_queue, batch_size=10)
 def wake_by_queue(event: SQSEvent) -> None:
     """A doorbell or an alarm has come by the queue."""
-    _wake(event, (record.body.encode() for record in event))
+    _wake(event, [record.body.encode("utf-8", "replace") for record in event])
 
 
 @_trigger(_stream, routes.on_kinesis_record, stream=_stream, batch_size=100)
 def wake_by_stream(event: KinesisEvent) -> None:
     """A doorbell has come by the stream."""
-    _wake(event, (record.data for record in event))
+    _wake(event, [record.data for record in event])
 
 
-def _wake(event: BaseLambdaEvent, messages: Iterable[bytes]) -> None:
+def _wake(event: BaseLambdaEvent, messages: Sequence[bytes]) -> None:
     """Start whom the messages ask for, then look for what else it takes."""
     ends_at = time.monotonic() + _LOOK_S
-    hints = [_read(message) for message in messages]
+    read = [_read(message) for message in messages]
+    # Whatever a message is, somebody has rung; and none has a say in what the others come to.
+    hints = [hint or Hint() for hint in read]
+    hints = [hint for hint in hints if hint.hops <= MOST_HOPS] or hints
     hops = max((hint.hops for hint in hints), default=0)
     try:
         set_up_logs(event.context)
+        if None in read:
+            _log.warning("%d of %d messages say nothing that is known here", read.count(None), len(read))
         wake = fleet.direct(settings(), lambda: hops)
         wake.start(sum(hint.start for hint in hints))
         store = new_store()
@@ -81,8 +86,9 @@ def _wake(event: BaseLambdaEvent, messages: Iterable[bytes]) -> None:
         _log.error("the next tick makes up for this: %s: %s", type(error).__name__, error)
 
 
-def _read(message: bytes) -> Hint:
+def _read(message: bytes) -> Hint | None:
+    """What a message says; None for what cannot be read, which would come again if it failed the trigger."""
     try:
         return msgspec.json.decode(message, type=Hint)
-    except msgspec.MsgspecError:
-        return Hint()  # whatever it is, somebody has rung
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ def describe(error: BaseException) -> Raised:
 
 
 def restore(raised: Raised) -> Exception:
-    """The exception again, made without running its `__init__`; StepFailed when its type is gone."""
+    """The exception again, made without running its `__init__`; StepFailed when its type is unknown here."""
     kind = _find(raised.type)
     if kind is None:
         return StepFailed(f"{raised.type.rpartition(':')[2]}: {raised.message}")
@@ -61,13 +61,14 @@ def restore(raised: Raised) -> Exception:
 
 
 def _find(type_name: str) -> type[Exception] | None:
+    """The type, in a module that this process has loaded: code that can catch it has.
+
+    A record of the store makes nothing run: no import, and no `__getattr__`, with which modules may import.
+    """
     module, _, qualified = type_name.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for name in qualified.split("."):
-            found = getattr(found, name)
-    except (ImportError, AttributeError, ValueError):
-        return None
+    found: Any = sys.modules.get(module)
+    for name in qualified.split("."):
+        found = getattr(found, "__dict__", {}).get(name)
     return found if isinstance(found, type) and issubclass(found, Exception) else None
 
 

@@ -6,13 +6,15 @@ import os
 import socket
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from bide_client import Client, ConnectionFailed
+from bide_client import Client, ConnectionFailed, KeyExposed
 
+from .ran import Bide
 from .replies import accepted, server_json, succeeded, unfinished
 from .stub_server import Reply, StubServer
 
@@ -176,7 +178,49 @@ def test_a_password_in_netrc_is_never_sent(
     monkeypatch.setenv("http_proxy", stub.url)  # the stub stands in for bide.example
     monkeypatch.delenv("no_proxy", raising=False)
     stub.plays(STATE)
-    with Client("http://bide.example", key) as client:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", KeyExposed)
+        client = Client("http://bide.example", key)
+    with client:
         client.server()
     assert stub.asked[0].path == "http://bide.example/v1/server"
     assert stub.asked[0].headers["Authorization"] == (f"Bearer {key}" if key else None)
+
+
+EXPOSED = [
+    "http://bide.example",
+    "http://192.168.0.7:8000/api",
+    "http://[2001:db8::1]",
+    "HTTP://localhost.example",
+]
+PRIVATE = ["https://bide.example", "http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"]
+
+
+@pytest.mark.parametrize("url", EXPOSED)
+def test_a_key_that_would_go_in_clear_is_warned_of_once_where_the_client_is_made(url: str) -> None:
+    with pytest.warns(KeyExposed, match="without TLS") as told:
+        Client(url, "secret-key").disconnect()
+    (warning,) = told
+    assert warning.filename == __file__
+    assert "secret-key" not in str(warning.message)
+
+
+@pytest.mark.parametrize("url", PRIVATE)
+def test_a_key_that_nobody_can_read_on_the_way_is_not_warned_of(url: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Client(url, "secret-key").disconnect()
+        Client(EXPOSED[0]).disconnect()  # no key
+
+
+def test_the_command_says_it_once_and_goes_on(
+    stub: StubServer, bide: Bide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", stub.url)  # the stub stands in for bide.example
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("BIDE_KEY", "secret-key")
+    stub.plays(STATE)
+    ran = bide("--url", EXPOSED[0], "server", "status")
+    assert ran.code == 0
+    (said,) = [line for line in ran.err.splitlines() if "API key" in line]
+    assert said.startswith("bide: The API key goes to http://bide.example without TLS")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from deployment import ROOT
@@ -48,6 +49,27 @@ def test_a_stage_names_its_own_function_queue_and_prefix(stage: str) -> None:
 def test_a_stage_tells_dollars_by_the_memory_that_its_workers_have(stage: str) -> None:
     drain = CONFIG["stages"][stage]["lambda_functions"]["drain"]
     assert Stage.read(ROOT, stage).settings.memory_mb == drain["lambda_memory_size"]
+
+
+@pytest.mark.parametrize("stage", CONFIG["stages"])
+def test_requests_that_wait_take_a_quarter_of_what_the_api_has_at_most(stage: str) -> None:
+    read = Stage.read(ROOT, stage)
+    reserved = CONFIG["stages"][stage]["lambda_functions"]["api_handler"]["reserved_concurrency"]
+    assert read.settings.api_concurrency == read.api_concurrency == reserved
+    assert 0 < read.settings.most_waits <= reserved / 4
+    assert read.overstated() == []
+
+
+@pytest.mark.parametrize(("reserved", "told"), [(20, 1), (None, 0), (64, 0)])
+def test_a_concurrency_that_lambda_would_not_keep_is_named(
+    tmp_path: Path, reserved: int | None, told: int
+) -> None:
+    function = {} if reserved is None else {"reserved_concurrency": reserved}
+    stage = {"environment_variables": {}, "lambda_functions": {"api_handler": function}}
+    (tmp_path / ".chalice").mkdir()
+    config = {"app_name": "bide", "stages": {"dev": stage}}
+    (tmp_path / ".chalice" / "config.json").write_text(json.dumps(config))
+    assert len(Stage.read(tmp_path, "dev").overstated()) == told
 
 
 def test_what_is_to_be_filled_in_is_empty_as_shipped() -> None:

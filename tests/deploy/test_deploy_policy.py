@@ -1,4 +1,4 @@
-"""The policy file allows each call of AWS that the code makes, on what the stages name."""
+"""A stage's policy allows each call of AWS that the code makes, on what the stage names and nothing else."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from deployment import ROOT
 
 from bide.settings import Settings
 
-POLICY = json.loads((ROOT / ".chalice" / "policy.json").read_text())
 CONFIG = json.loads((ROOT / ".chalice" / "config.json").read_text())
+STAGES = list(CONFIG["stages"])
+POLICIES = {stage: json.loads((ROOT / ".chalice" / f"policy-{stage}.json").read_text()) for stage in STAGES}
 SOURCES = sorted(path for path in (ROOT / "workers").glob("*.py"))
 ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
 """Actions that are not called like their operation."""
@@ -39,8 +40,8 @@ def calls(path: Path) -> Iterator[tuple[str, str]]:
             yield str(client.args[0].value), node.func.attr
 
 
-def allowed(action: str, arn: str) -> bool:
-    for statement in POLICY["Statement"]:
+def allowed(stage: str, action: str, arn: str) -> bool:
+    for statement in POLICIES[stage]["Statement"]:
         resources = statement["Resource"]
         resources = [resources] if isinstance(resources, str) else resources
         if (
@@ -70,12 +71,35 @@ def test_there_are_calls_to_look_at() -> None:
     assert {"lambda", "sqs", "kinesis"} == {service for service, _ in MADE}
 
 
-@pytest.mark.parametrize("stage", CONFIG["stages"])
+@pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize(("service", "method"), MADE)
-def test_each_call_is_allowed_on_what_the_stage_names(stage: str, service: str, method: str) -> None:
+def test_each_call_is_allowed_on_what_the_stage_names_and_on_nothing_of_another(
+    stage: str, service: str, method: str
+) -> None:
     client = boto3.client(service, region_name="eu-central-1")
     operation = f"{service}:{client.meta.method_to_api_mapping[method]}"
-    assert allowed(ACTIONS.get(operation, operation), targets(stage)[service])
+    action = ACTIONS.get(operation, operation)
+    named = {other: allowed(stage, action, targets(other)[service]) for other in STAGES}
+    assert named == {other: other == stage for other in STAGES}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_writes_the_logs_of_its_own_functions_alone(stage: str) -> None:
+    for other in STAGES:
+        for function in (f"bide-{other}", f"bide-{other}-drain"):
+            group = f"arn:aws:logs:eu-central-1:1:log-group:/aws/lambda/{function}"
+            assert allowed(stage, "logs:CreateLogGroup", group) == (other == stage)
+            assert allowed(stage, "logs:CreateLogStream", f"{group}:*") == (other == stage)
+            assert allowed(stage, "logs:PutLogEvents", f"{group}:log-stream:x") == (other == stage)
+
+
+def test_the_policies_of_all_stages_are_alike() -> None:
+    alike = {json.dumps(policy).replace(f"bide-{stage}", "bide-STAGE") for stage, policy in POLICIES.items()}
+    assert len(alike) == 1
+
+
+def test_no_stage_has_a_name_that_the_resources_of_another_begin_with() -> None:
+    assert [a for a in STAGES for b in STAGES if b.startswith(f"{a}-")] == []
 
 
 def statements(policy: Any) -> Iterator[str]:
@@ -86,29 +110,31 @@ def statements(policy: Any) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("policy", "arn"),
     [
-        (constants.SQS_EVENT_SOURCE_POLICY, "arn:aws:sqs:eu-central-1:1:bide-dev-wake"),
-        (constants.KINESIS_EVENT_SOURCE_POLICY, "arn:aws:kinesis:eu-central-1:1:stream/bide-dev-wake"),
+        (constants.SQS_EVENT_SOURCE_POLICY, "arn:aws:sqs:eu-central-1:1:bide-{}-wake"),
+        (constants.KINESIS_EVENT_SOURCE_POLICY, "arn:aws:kinesis:eu-central-1:1:stream/bide-{}-wake"),
         (constants.VPC_ATTACH_POLICY, "*"),
-        (constants.CLOUDWATCH_LOGS, "arn:aws:logs:eu-central-1:1:*"),
+        (constants.CLOUDWATCH_LOGS, "arn:aws:logs:eu-central-1:1:log-group:/aws/lambda/bide-{}:*"),
     ],
     ids=["queue", "stream", "subnets", "logs"],
 )
-def test_what_lambda_itself_needs_for_a_function_is_allowed(policy: Any, arn: str) -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_lambda_itself_needs_for_a_function_is_allowed(policy: Any, arn: str, stage: str) -> None:
     actions = list(statements(policy))
     assert actions
     for action in actions:
-        assert allowed(action, arn), action
+        assert allowed(stage, action, arn.format(stage)), action
 
 
-def test_nothing_is_allowed_on_everything_but_network_interfaces_and_the_list_of_streams() -> None:
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=STAGES)
+def test_nothing_is_allowed_on_everything_but_network_interfaces_and_the_list_of_streams(policy: Any) -> None:
     wide = {
         action
-        for statement in POLICY["Statement"]
+        for statement in policy["Statement"]
         if statement["Resource"] == "*"
         for action in statement["Action"]
     }
     assert {action for action in wide if not action.startswith("ec2:")} == {"kinesis:ListStreams"}
-    assert not [action for action in statements(POLICY) if "*" in action]
+    assert not [action for action in statements(policy) if "*" in action]
 
 
 def test_no_other_module_of_the_fleet_makes_a_client() -> None:

@@ -56,7 +56,7 @@ def test_a_function_has_a_role_with_the_policy_of_the_file_and_nothing_else(
     role = function(deployed, name)["Configuration"]["Role"].rpartition("/")[2]
     (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
     document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-    assert document == json.loads((deployed.folder / ".chalice" / "policy.json").read_text())
+    assert document == json.loads((deployed.folder / ".chalice" / "policy-dev.json").read_text())
     assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
 
 

@@ -137,7 +137,9 @@ def test_what_operates_the_server_needs_an_operators_key(public: Api, method: st
         ("/v1/tasks", "first", False),
         ("/metrics", "second", False),
         ("/v1/tasks", "operator", True),
-        ("/healthz", "operator", False),
+        ("/healthz", "operator", True),
+        ("/healthz", "first", False),
+        ("/healthz", "nobody's", False),
     ],
 )
 def test_where_the_store_is_stays_among_operators(
@@ -148,8 +150,6 @@ def test_where_the_store_is_stays_among_operators(
     key: str,
     is_told: bool,
 ) -> None:
-    """The route /healthz is open, and looks at nobody's key."""
-
     def unreachable(*_: object) -> None:
         raise StoreUnavailable("The store cannot be used: no route (10.0.0.1:6379)")
 

@@ -12,7 +12,7 @@ from chalice.test import Client
 from hand_worker import HandWorker
 
 from bide.settings import Settings
-from chalice_app.limits import MAX_BODY_BYTES, MAX_DEPTH
+from chalice_app.limits import MAX_BODY_BYTES, MAX_DEPTH, MAX_EXPLAINED, MAX_EXPLAINED_BYTES
 from chalice_app.services import Services
 
 
@@ -232,3 +232,85 @@ def test_what_marks_a_task_is_shown_with_it(api: Api) -> None:
     assert (task["priority"], task["tags"], task["unique"]) == (7, ["b", "a"], "one")
     assert task["expires_at"] > task["submitted_at"]
     assert "unique" in task
+
+
+# --- items that are wrong -----------------------------------------------------------------------
+
+WRONG: dict[str, Any] = {
+    "no object": 7,
+    "an array": [1],
+    "a field of another type": {"name": 1},
+    "no name": {"args": {}},
+    "an unknown field": _add(surprise=1),
+    "an unknown field with an odd name": _add(**{"a~b/c": 1}),
+    "a field of a later version": _add(callback_url="https://example.com"),
+    "an empty unique value": _add(unique=""),
+    "a bad tag": _add(tags=["ok", "NOT OK"]),
+    "a bad key": _add(idempotency_key="two words"),
+    "too great a delay": _add(delay=10**10),
+    "no time": _add(run_at="soon"),
+    "a time without an offset": _add(run_at="2026-01-01T00:00:00"),
+    "arguments that are no object": _add(args=[1]),
+    "an argument of another type": _add(args={"a": "x"}),
+    "an unknown argument": _add(args={"a": 1, "z": 1}),
+    "an unknown queue": _add(queue="nowhere"),
+    "an unknown task like none": {"name": "zzzzzzzz"},
+    "a name that is too long": {"name": "x" * 129},
+}
+
+
+@pytest.mark.parametrize("item", WRONG.values(), ids=list(WRONG))
+def test_an_item_that_is_not_explained_is_told_the_same_of_its_one_fault(api: Api, item: Any) -> None:
+    answered = _batch(api, *[item] * (MAX_EXPLAINED + 2))
+    assert answered[-1] == answered[0]
+    assert answered[0]["problem"]["status"] == 422
+
+
+def test_of_many_wrong_items_the_first_are_explained_and_the_rest_told_their_first_fault(api: Api) -> None:
+    answered = _batch(api, _add(), *[{"name": "ecjo", "args": {}, "delay": "x", "priority": 77}] * 99)
+    assert "task" in answered[0]
+    told = [item["problem"] for item in answered[1:]]
+    assert {(problem["code"], problem["status"]) for problem in told} == {("INVALID_REQUEST", 422)}
+    pointers = [[error["pointer"] for error in problem["errors"]] for problem in told]
+    assert pointers[:MAX_EXPLAINED] == [["/delay", "/priority"]] * MAX_EXPLAINED
+    assert pointers[MAX_EXPLAINED:] == [["/delay"]] * (99 - MAX_EXPLAINED)
+
+
+def test_the_nearest_name_is_looked_for_a_few_times(api: Api) -> None:
+    details = [item["problem"]["detail"] for item in _batch(api, *[{"name": "ecjo"}] * 100)]
+    assert [("Did you mean" in detail) for detail in details] == [True] * MAX_EXPLAINED + [False] * 90
+    assert all(detail.startswith("No task named 'ecjo' is registered.") for detail in details)
+
+
+def test_wrong_items_of_many_bytes_are_not_read_again(api: Api) -> None:
+    half = MAX_EXPLAINED_BYTES // 2
+    large = {"name": "add", "args": {"a": "x" * half}, "delay": "x", "priority": 77}
+    counts = [len(item["problem"]["errors"]) for item in _batch(api, large, large, large)]
+    assert counts == [2, 1, 1]
+    huge = {**large, "args": {"a": "x" * MAX_EXPLAINED_BYTES}}
+    assert api.post("/v1/tasks", huge).pointers == ["/delay"]
+    assert api.post("/v1/tasks", {**huge, "args": {}}).pointers == ["/delay", "/priority"]
+
+
+def test_a_number_out_of_range_is_found_in_a_few_items(api: Api) -> None:
+    item = b'{"name":"echo","args":{"value":[1,1e400]}}'
+    body = b'{"items":[%s]}' % b",".join([item] * 12)
+    told = [each["problem"] for each in api.request("POST", "/v1/batches", body).json["items"]]
+    assert {problem["code"] for problem in told} == {"INVALID_ARGUMENTS"}
+    assert [problem["errors"][0]["pointer"] for problem in told] == ["/args/value/1"] * 10 + ["/args"] * 2
+    assert len({problem["detail"] for problem in told}) == 1
+    elsewhere = b'{"items":[%s]}' % b",".join([b'{"name":"echo","zz":[1e400]}'] * 12)
+    told = [each["problem"] for each in api.request("POST", "/v1/batches", elsewhere).json["items"]]
+    assert {problem["code"] for problem in told} == {"INVALID_REQUEST"}
+
+
+def test_what_a_field_is_called_is_told_within_bounds(api: Api) -> None:
+    for item in ({"name": "add", "x" * 100_000: 1}, {"name": "add", "args": {"a": 1, "x" * 100_000: 1}}):
+        assert len(api.post("/v1/tasks", item).body) < 1_000
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH - 2, MAX_DEPTH - 1])
+def test_any_number_of_brackets_is_taken_that_are_not_nested_too_deeply(api: Api, levels: int) -> None:
+    nest = b"[" * (levels - 1) + b"]" * (levels - 1)
+    body = b'{"name":"echo","args":{"value":["]]]\\"]]",%s]}}' % b",".join([nest, b"{}", b"[]"] * 500)
+    assert api.submit_raw(body).status == (202 if levels == MAX_DEPTH - 2 else 400)

@@ -333,3 +333,10 @@ def test_a_closed_server_takes_events(api: Api) -> None:
     path = _path(api)
     api.post("/v1/server/close", {"reason": "x"})
     assert _send(api, path, b"1").status == 202
+
+
+def test_brackets_in_a_string_are_no_levels(api: Api) -> None:
+    id = api.submit().json["id"]
+    for text in ("[" * 100, "{" * 100, '\\"[' * 100):
+        assert api.post(f"/v1/tasks/{id}/events/x", text).status == 202
+        assert api.post(f"/v1/tasks/{id}/events/x", [text]).status == 202

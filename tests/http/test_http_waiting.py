@@ -108,6 +108,16 @@ def test_a_request_beyond_the_budget_is_answered_at_once(
     assert _holds(services) == 1
 
 
+def test_a_quarter_of_the_api_waits_unless_it_is_said(
+    serve: Callable[[Settings], Services], settings: Settings, client: Client
+) -> None:
+    services = serve(dataclasses.replace(settings, api_concurrency=8))
+    for holder, is_held in (("one", True), ("two", False)):
+        assert services.store.hold(holder, 60_000, 2)
+        reply = Api(client).submit_raw(b'{"name":"house.keep"}', prefer="wait=1")
+        assert ("preference-applied" in reply.headers) == is_held
+
+
 def test_without_slots_nothing_is_held(
     serve: Callable[[Settings], Services], settings: Settings, client: Client
 ) -> None:

@@ -40,7 +40,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("bide", "vendor", ".chalice/deployed"):
         (folder / name).mkdir(parents=True)
     (folder / "vendor" / "bide").symlink_to(Path("..") / "bide")
-    for name in ("app.py", "requirements.txt", "bide/store.py", "README.md", ".chalice/policy.json"):
+    for name in ("app.py", "requirements.txt", "bide/store.py", "README.md", ".chalice/policy-dev.json"):
         (folder / name).write_text(name)
     (folder / ".chalice" / "config.json").write_text(json.dumps(CONFIG))
     (folder / ".chalice" / "deployed" / "dev.json").write_text("{}")
@@ -68,7 +68,7 @@ def test_it_names_nothing_that_is_in_aws_alone(tmp_path: Path) -> None:
         }
     }
     assert config.keys() == {"version", "app_name", "stages"}
-    assert (copy / ".chalice" / "policy.json").exists()
+    assert (copy / ".chalice" / "policy-dev.json").exists()
     assert not (copy / ".chalice" / "deployed").exists()
     assert not (copy / "README.md").exists()
 

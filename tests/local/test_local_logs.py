@@ -27,11 +27,12 @@ def talks(name: str) -> None:
 HOSTILE = "not loaded: \x1b[2J\x9b\u202e\u200b\U000e0041\r\n12:00:00  all is well"
 
 
-def test_the_supervisor_says_one_printable_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_supervisor_says_is_printable_and_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
     say(HOSTILE)
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.isprintable()
-    assert line.endswith("\\u001b[2J\\u009b\\u202e\\u200b\\U000e0041\\u000d 12:00:00  all is well")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.isprintable()
+    assert first.endswith("  not loaded: \\u001b[2J\\u009b\\u202e\\u200b\\U000e0041\\u000d")
+    assert second == "    12:00:00  all is well"
 
 
 def test_what_the_emulator_says_of_an_invocation_is_printable(tmp_path: Path) -> None:

@@ -223,4 +223,4 @@ def test_the_policy_of_each_function_is_the_file_verbatim(package: Package) -> N
     assert len(roles) == len(_functions(package))
     for role in roles:
         (policy,) = role["Properties"]["Policies"]
-        assert policy["PolicyDocument"] == json.loads((ROOT / ".chalice" / "policy.json").read_text())
+        assert policy["PolicyDocument"] == json.loads((ROOT / ".chalice" / "policy-dev.json").read_text())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -57,6 +60,28 @@ def test_an_exception_whose_type_is_gone_comes_back_as_step_failed(kind: str) ->
     back = restore(Raised(kind, "what it said"))
     assert isinstance(back, StepFailed)
     assert "what it said" in str(back)
+
+
+def test_a_record_imports_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = tmp_path / "ran"
+    source = f"open({str(ran)!r}, 'w').close()\nclass Error(Exception): ..."
+    (tmp_path / "never_imported_here.py").write_text(source)
+    lazy = f"def __getattr__(name):\n    open({str(ran)!r}, 'w').close()\n    return ValueError"
+    (tmp_path / "lazy_here.py").write_text(lazy)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("lazy_here")
+    for kind in ("never_imported_here:Error", "lazy_here:Error"):
+        assert isinstance(restore(Raised(kind, "no")), StepFailed)
+    assert not ran.exists()
+    assert "never_imported_here" not in sys.modules
+
+
+class Outer:
+    class Inner(Exception): ...
+
+
+def test_an_exception_class_inside_of_another_comes_back_as_itself() -> None:
+    assert type(there_and_back(Outer.Inner("no"))) is Outer.Inner
 
 
 @pytest.mark.parametrize("kind", ["builtins:SystemExit", "builtins:KeyboardInterrupt"])

@@ -37,7 +37,7 @@ def rows_of_the_page() -> list[tuple[str, str, str]]:
 
 def as_written(value: Any) -> str:
     """A default as the page writes it."""
-    if value in ("", ()):
+    if value in ("", (), None):
         return "unset"
     if isinstance(value, tuple):
         value = ",".join(value)
@@ -161,6 +161,24 @@ def test_a_problem_shows_what_was_given_and_what_may_be() -> None:
 def test_fewer_workers_at_most_than_at_least_is_a_problem() -> None:
     (problem,) = problems(BIDE_WORKERS_MIN="3", BIDE_WORKERS_MAX="2")
     assert "BIDE_WORKERS_MAX (2) must not be below BIDE_WORKERS_MIN (3)" in problem
+
+
+@pytest.mark.parametrize(("concurrency", "waits"), [("64", 16), ("20", 5), ("7", 1), ("3", 0), ("200", 50)])
+def test_requests_that_wait_take_a_quarter_of_the_api_unless_it_is_said(concurrency: str, waits: int) -> None:
+    assert read(BIDE_API_CONCURRENCY=concurrency).most_waits == waits
+    assert read(BIDE_API_CONCURRENCY=concurrency, BIDE_WAIT_SLOTS="0").most_waits == 0
+    assert read(BIDE_API_CONCURRENCY=concurrency, BIDE_WAIT_SLOTS=str(waits)).most_waits == waits
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"BIDE_WAIT_SLOTS": "17"}, {"BIDE_API_CONCURRENCY": "20", "BIDE_WAIT_SLOTS": "6"}],
+)
+def test_more_of_them_are_a_problem(variables: dict[str, str]) -> None:
+    (problem,) = problems(**variables)
+    assert problem.startswith(
+        f"BIDE_WAIT_SLOTS ({variables['BIDE_WAIT_SLOTS']}) must not exceed a quarter of"
+    )
 
 
 NAMES = {"BIDE_DRAIN_FUNCTION": "f", "BIDE_WAKE_QUEUE": "q", "BIDE_WAKE_STREAM": "s"}

@@ -21,6 +21,7 @@ from bide.reads import Reads
 from bide.settings import Settings
 from bide.state import State
 from bide.store import Store
+from workers import fleet
 from workers.drain import drain, lives_s
 
 Configure = Callable[..., Settings]
@@ -42,7 +43,17 @@ def test_an_invocation_does_what_is_ready_and_ends(
     assert invocations.seen == []
 
 
-@pytest.mark.parametrize(("event", "hops"), [({"hops": 3}, 4), ({}, 1), ({"hops": "x"}, 1), ([], 1)])
+@pytest.mark.parametrize(
+    ("event", "hops"),
+    [
+        ({"hops": 3}, 4),
+        ({"hops": fleet.MOST_HOPS}, fleet.MOST_HOPS + 1),
+        *[
+            (event, 1)
+            for event in ({}, [], None, {"hops": "x"}, {"hops": 10**9}, {"hops": -7}, {"hops": 1e300})
+        ],
+    ],
+)
 def test_an_invocation_that_finds_nothing_to_do_counts_a_hop(
     configure: Configure, event: object, hops: int
 ) -> None:

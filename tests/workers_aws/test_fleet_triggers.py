@@ -200,6 +200,34 @@ def test_whatever_a_message_says_somebody_has_rung(
     assert len(invocations.seen) in (1, 2)
 
 
+HOPELESS = [
+    "[" * 100_000, '{"x":' + "[" * 100_000, '{"x":' + '{"x":' * 20_000, "\x00", '{"start":"\ud800"}',
+    hint(0, 10**9), hint(0, -1), hint(-(10**9)), '{"hops": null}', '{"hops": "many"}', '{"hops": 1e400}',
+    '{"start": null}', '{"start": -1}', '{"hops": ' + "9" * 100_000 + "}", '{"hops": true}',
+]  # fmt: skip
+"""Messages that no sender of ours would send."""
+
+
+def test_hopeless_messages_fail_no_trigger_and_stop_no_other_of_their_batch(
+    configure: Configure, invocations: Invocations, caplog: pytest.LogCaptureFixture
+) -> None:
+    configure()
+    for message in HOPELESS:
+        invocations.seen.clear()
+        by_queue(message, hint(2, hops=3), message)
+        assert invocations.hops == [3, 3], message[:40]
+        invocations.seen.clear()
+        by_stream(message.encode("utf-8", "replace"), hint(1).encode())
+        assert len(invocations.seen) == 1, message[:40]
+    assert "2 of 3 messages say nothing that is known here" in caplog.text
+
+
+def test_records_of_a_stream_need_not_be_text(configure: Configure, invocations: Invocations) -> None:
+    configure()
+    by_stream(b"\xff\xfe", b"\x80" * 100, b'{"start":1,"x":"\xff"}', hint(1).encode())
+    assert len(invocations.seen) in (1, 2)
+
+
 def dead_store() -> str:
     return f"redis://{ports.LOOPBACK}:{ports.free_port()}"
 
