@@ -43,6 +43,12 @@ class Ground:
         self.settled: asyncio.Future[Message | None] | None = None
         self.journal: dict[int, bytes] = {}
 
+    def local(self) -> float:
+        return time.monotonic()
+
+    async def renewal(self, attempt: Attempt) -> None:
+        pass
+
     def now_ms(self) -> int:
         return round(time.time() * 1000)
 
@@ -53,7 +59,7 @@ class Ground:
         if answered is not None:
             answered(True)
 
-    async def read_events(self, id: TaskId) -> Sequence[Event]:  # noqa: ARG002
+    async def read_events(self, id: TaskId, name: str) -> Sequence[Event]:  # noqa: ARG002
         return ()
 
     def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:  # noqa: ARG002
@@ -85,7 +91,7 @@ async def _rounds(rounds: int) -> list[float]:
     asyncio.get_running_loop().set_task_factory(adopt)
     tasks = registry.load(("bench.tasks",), local=True)
     with ThreadPoolExecutor(1) as threads:
-        runner = Runner(tasks, threads, time.monotonic)
+        runner = Runner(tasks)
         ground = Ground(threads)
         await _climb(runner, ground, ())
         journal = tuple(ground.journal[position] for position in sorted(ground.journal))

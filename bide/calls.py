@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from bide import scripts
 from bide.clock import Clock
-from bide.connection import Client, NoScript
+from bide.connection import Client, sound
+from bide.error_replies import NoScript
 from bide.errors import (
     Closed,
     IdempotencyConflict,
@@ -38,9 +40,12 @@ class Calls:
         self.keys = keys
         self._slot_keys: dict[tuple[str, str], tuple[str, ...]] = {}
 
-    def now_ms(self) -> int:
-        """The store's time; asks it (one round trip) when no young sample is at hand."""
-        now_ms = self.clock.now_ms()
+    def now_ms(self, lease_ms: float = math.inf) -> int:
+        """The store's time, good enough for leases of that length, by default of any.
+
+        Asks the store (one round trip) when no young sample is at hand.
+        """
+        now_ms = self.clock.now_ms() if self.clock.suits(lease_ms) else None
         if now_ms is None:
             sent = self.clock.local()
             self.clock.record(read_time(self.command("TIME")), sent)
@@ -127,14 +132,6 @@ class Calls:
 
     def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         return self.client.pipeline(*commands) if commands else []
-
-
-def sound(replies: list[Any]) -> list[Any]:
-    """The replies. Raises the first that is an error."""
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies
 
 
 def _fields(flat: Sequence[bytes]) -> dict[bytes, bytes]:

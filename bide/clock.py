@@ -49,7 +49,7 @@ class Clock:
         sample = self._sample
         return sample[2] if sample else float("inf")
 
-    def suits(self, lease_ms: int) -> bool:
+    def suits(self, lease_ms: float) -> bool:
         """Whether there is a sample that is young enough, and good enough for leases of that length.
 
         Each ends earlier, by as much as the reading lags, than whoever takes it may think: one that is

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
 
+from bide import forks
 from bide.address import Address
-from bide.errors import BideError, ScriptError, StoreUnavailable
+from bide.error_replies import DISCARDED, NoScript, Passing, explain
+from bide.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     import ssl
@@ -24,16 +26,11 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 2.0
 REPLY_S: Final = 3.0
 PAUSES_S: Final = (0.0, 0.05)
-"""Before each repeat of a call whose connection was lost: scripts answer as the first time.
+"""Before each repeat of a call whose connection was lost, or that met a state of the store which passes:
+scripts answer as the first time.
 
 The first comes at once, since a connection that slept in a frozen environment is often dead.
 """
-
-_OUT_OF_REACH: Final = (
-    "LOADING", "MISCONF", "OOM", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOPERM",
-)  # fmt: skip
-"""Error replies that say nothing of the script: the operator has something to mend."""
-_REFUSED: Final = ("NOAUTH", "WRONGPASS", "ERR invalid password", "ERR AUTH ", "ERR Client sent AUTH")
 
 _CHUNK: Final = 65_536
 
@@ -42,23 +39,6 @@ Argument = str | bytes | int | float
 
 pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
 """A command as it is sent. (The stub knows commands of one word alone.)"""
-
-
-class NoScript(Exception):
-    """The store does not know a script by this hash."""
-
-
-def explain(said: str) -> BideError | NoScript:
-    """What an error reply of the store means."""
-    if said.startswith("NOSCRIPT"):
-        return NoScript(said)
-    if said.startswith("READONLY"):
-        return StoreUnavailable(f"The store is read-only just now ({said}). Try again.")
-    if said.startswith(_REFUSED):
-        return StoreUnavailable(f"The store refused the password in BIDE_REDIS_URL ({said}).")
-    if said.startswith(_OUT_OF_REACH):
-        return StoreUnavailable(f"The store cannot be used: {said}")
-    return ScriptError(f"The store answered: {said}")
 
 
 class Client:
@@ -74,55 +54,48 @@ class Client:
     def execute_command(self, *args: Argument) -> Any:
         """Send one command and return its reply: bytes, int, None, or a list of such.
 
-        Raises StoreUnavailable, NoScript, or ScriptError for any other error reply.
+        Raises what `bide.error_replies.explain` makes of an error reply, and StoreUnavailable without one.
         """
-        return self._answers((args,))[0]
+        return sound(self._ask((args,)))[0]
 
     def transaction(self, *commands: tuple[Argument, ...]) -> list[Any]:
         """Run commands as one (MULTI), in one round trip; returns their replies. Raises likewise."""
-        replies: list[Any] = self._answers((("MULTI",), *commands, ("EXEC",)))[-1]
-        return replies
+        replies: list[Any] = sound(self._ask((("MULTI",), *commands, ("EXEC",))))[-1]
+        return sound(replies)
 
     def pipeline(self, *commands: tuple[Argument, ...]) -> list[Any]:
         """Run commands one after another in one round trip; returns their replies.
 
         What a command was refused with stands in its place: NoScript or ScriptError. Raises StoreUnavailable.
         """
-        replies = self._ask(commands)
-        for place, reply in enumerate(replies):
-            if isinstance(reply, hiredis.ReplyError):
-                replies[place] = explain(str(reply))
-                if isinstance(replies[place], StoreUnavailable):
-                    self._held.connection = None
-                    raise replies[place]
-        return replies
+        return self._ask(commands)
 
     def close(self) -> None:
         """Let go of every thread's connection; the next command opens another."""
         self._held = threading.local()
 
-    def _answers(self, commands: tuple[tuple[Argument, ...], ...]) -> list[Any]:
-        replies = self._ask(commands)
-        for reply in replies:
-            if isinstance(reply, hiredis.ReplyError):
-                meant = explain(str(reply))
-                if isinstance(meant, StoreUnavailable):
-                    # Another connection may lead to a store that can: a replica stays one.
-                    self._held.connection = None
-                raise meant
-        return replies
-
     def _ask(self, commands: tuple[tuple[Argument, ...], ...]) -> list[Any]:
-        """Ask, and again after a lost connection."""
+        """Ask, and again after a lost connection, or where the store's state may be over."""
         for pause_s in PAUSES_S:
             try:
-                return self._of_this_thread().ask(commands)
-            except OSError:
+                return self._heard(commands)
+            except (OSError, Passing):
                 time.sleep(pause_s)
         try:
-            return self._of_this_thread().ask(commands)
+            return self._heard(commands)
         except OSError as error:
             raise StoreUnavailable(f"The store cannot be used: {error} ({self._address.place})") from error
+
+    def _heard(self, commands: tuple[tuple[Argument, ...], ...]) -> list[Any]:
+        """The replies, NoScript and ScriptError among them. Raises OSError, and the first other error."""
+        connection = self._of_this_thread()
+        replies, errors = connection.ask(commands)
+        for error in errors:
+            if isinstance(error, StoreUnavailable) and not isinstance(error, NoScript):
+                # Another connection may lead to a store that can: a replica stays one.
+                connection.end()
+                raise error
+        return replies
 
     def _of_this_thread(self) -> _Connection:
         held = self._held
@@ -139,23 +112,37 @@ class _Connection:
 
     def __init__(self, address: Address) -> None:
         self.is_spent = True
-        self._reader = hiredis.Reader()
+        errors: list[StoreError] = []
+
+        def note(said: str) -> StoreError:
+            # A transaction is discarded because of what one of its commands was refused with before.
+            errors.append(errors[-1] if errors and said.startswith(DISCARDED) else explain(said))
+            return errors[-1]
+
+        self._errors = errors
+        self._reader = hiredis.Reader(replyError=note)
         self._socket = _open(address)
+        forks.keep(self._socket)
         self._socket.settimeout(REPLY_S)
         self.is_spent = False
-        for reply in self.ask(greeting(address)):
-            if isinstance(reply, hiredis.ReplyError):
-                self._end()
-                raise explain(str(reply))
+        _, refusals = self.ask(greeting(address))
+        if refusals:
+            self.end()
+            raise refusals[0]
 
-    def ask(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
-        """Send commands in one write and return their replies, errors among them."""
+    def ask(self, commands: Sequence[tuple[Argument, ...]]) -> tuple[list[Any], tuple[StoreError, ...]]:
+        """Send commands in one write; returns their replies, errors in their places, and all errors in order.
+
+        The latter are those deep in replies, too.
+        """
         try:
             self._socket.sendall(b"".join(map(pack, commands)))
-            return [self._next_reply() for _ in commands]
+            replies, errors = [self._next_reply() for _ in commands], tuple(self._errors)
+            self._errors.clear()  # what is raised knows this frame, and so the connection: a ring
+            return replies, errors
         except BaseException as error:
             # Also when interrupted: the reply that is still to come would be taken for the next call's.
-            self._end()
+            self.end()
             if isinstance(error, hiredis.ProtocolError):
                 raise OSError(f"it is no store that answers: {error}") from error
             raise
@@ -169,13 +156,22 @@ class _Connection:
             self._reader.feed(received)
         return reply
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Close it."""
         self.is_spent = True
         self._socket.close()
 
     def __del__(self) -> None:
         if not self.is_spent:
             self._socket.close()
+
+
+def sound(replies: list[Any]) -> list[Any]:
+    """The replies. Raises the first that is an error."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 def _open(address: Address) -> socket.socket:

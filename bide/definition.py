@@ -212,6 +212,16 @@ def _read_signature(
     takes_context = bool(parameters) and hints.get(parameters[0].name) is Context
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for parameter in parameters[1:] if takes_context else parameters:
+        if parameter.name == "ctx" and "ctx" not in hints:
+            raise RegistryError(
+                f"{place}: task {name!r}: ctx has no type hint; write `ctx: Context` as the first parameter "
+                "to get the task's context, or give an argument another name"
+            )
+        if _names_context(hints.get(parameter.name)):
+            raise RegistryError(
+                f"{place}: task {name!r}: {parameter} cannot be the task's context, which is the first "
+                "parameter alone, with the hint Context itself; write it first, as `ctx: Context`"
+            )
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise RegistryError(
                 f"{place}: task {name!r}: {parameter} cannot be submitted; arguments are passed by name, "
@@ -225,10 +235,32 @@ def _read_signature(
     args_type = msgspec.defstruct(name.replace(".", "_"), fields, kw_only=True, forbid_unknown_fields=True)
     try:
         msgspec.json.Decoder(args_type)
-        msgspec.json.schema(args_type)
+        json_schema(args_type)
     except TypeError as error:
         raise RegistryError(f"{place}: an argument of task {name!r} has no JSON form: {error}") from error
     return takes_context, args_type, hints.get("return", Any)
+
+
+def _names_context(hint: Any) -> bool:
+    """Whether a hint is Context, or has it inside, as `Context | None` does."""
+    return hint is Context or any(map(_names_context, typing.get_args(hint)))
+
+
+def json_schema(type: Any, ref_template: str = "#/$defs/{name}") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The JSON Schema of a type, and the components that it refers to by `ref_template`.
+
+    `object` is any JSON, as `Any` is. Raises TypeError for a type without a JSON form.
+    """
+    (schema,), components = msgspec.json.schema_components(
+        [type], ref_template=ref_template, schema_hook=_schema_of_object
+    )
+    return schema, components
+
+
+def _schema_of_object(type: type) -> dict[str, Any]:
+    if type is object:
+        return {"description": "Any JSON."}  # an empty schema counts as none
+    raise TypeError(f"{type.__module__}.{type.__qualname__} cannot be read from JSON")
 
 
 def _default(value: Any) -> Any:

@@ -128,7 +128,7 @@ class Unregistered(Refused):
 
 
 class RateLimited(Refused):
-    """Too many submissions; slow down."""
+    """Too many submissions and events; slow down."""
 
     code = "RATE_LIMITED"
 
@@ -246,7 +246,7 @@ class InvalidArguments(Refused):
 
 
 class InboxFull(Refused):
-    """The task has as many unread events as it may have; send the next when it has read some."""
+    """The task has not read 64 events, or 256 KiB of them; send the next when it has read some."""
 
     code = "INBOX_FULL"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -85,21 +85,14 @@ class Usage(NamedTuple):
         return _pack(tuple(self))
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
+class Event(msgspec.Struct, frozen=True):
     """One unread event."""
 
     number: int
+    """In the order they came, from 1."""
     name: str
-    body: str
-    """JSON."""
-
-
-class Inbox(msgspec.Struct, frozen=True, array_like=True):
-    """A task's unread events, in the order they came. Written by lua/_inbox.lua."""
-
-    last: int = 0
-    events: tuple[Event, ...] | dict[str, Event] = ()
-    marks: tuple[str, ...] | dict[str, str] = ()
+    body: str | None = None
+    """JSON; None where it did not come along, and is to be read."""
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -116,6 +109,7 @@ class Lease(msgspec.Struct, frozen=True):
     journal: tuple[bytes, ...] = ()
     """Entries, packed."""
     events: tuple[Event, ...] = ()
+    """Unread ones in the order they came; those that the task awaited with their bodies, within bounds."""
 
     @property
     def fence(self) -> int:
@@ -157,7 +151,6 @@ class ExchangeReply:
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack_inbox = msgspec.msgpack.Decoder(Inbox).decode
 
 
 def flatten_messages(messages: Iterable[Message]) -> Iterator[Any]:
@@ -177,11 +170,19 @@ def _read_spec(packed: bytes) -> Spec | None:
         return None
 
 
-def read_events(packed: bytes | None) -> tuple[Event, ...]:
-    """The unread events in a field of `inbox`."""
-    events = _unpack_inbox(packed).events if packed else ()
-    # Lua knows no empty list: it packs one as a map.
-    return events if isinstance(events, tuple) else ()
+def read_events(told: Sequence[Any]) -> tuple[Event, ...]:
+    """A task's unread events, as `tell_unread` in lua/_unread.lua tells them."""
+    if not told:
+        return ()
+    listed, *rest = told
+    bodies = dict(zip(rest[::2], rest[1::2], strict=True))
+    events, at = list[Event](), 0
+    while at < len(listed):
+        number, begin = int.from_bytes(listed[at : at + 4], "big"), at + 9  # the size comes between
+        at = begin + listed[at + 8]
+        body = bodies.get(number)
+        events.append(Event(number, listed[begin:at].decode(), None if body is None else body.decode()))
+    return tuple(events)
 
 
 def read_reply(slot: str, reply: list[Any], expires_at: float) -> ExchangeReply:
@@ -191,9 +192,9 @@ def read_reply(slot: str, reply: list[Any], expires_at: float) -> ExchangeReply:
     leases = tuple(
         Lease(
             TaskId(slot, key), read_run(run), _read_spec(spec), isolated == 1, expires_at,
-            tuple(journal), read_events(inbox),
+            tuple(journal), read_events(unread),
         )
-        for key, spec, run, isolated, journal, inbox in zip(*[fields] * 6, strict=True)
+        for key, spec, run, isolated, journal, unread in zip(*[fields] * 6, strict=True)
     )  # fmt: skip
     return ExchangeReply(
         lost=tuple(lost),

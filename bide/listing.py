@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from bide.calls import sound
+from bide.connection import sound
 from bide.ids import TaskId
 from bide.records import TaskView, read_run, read_spec
 from bide.state import State
@@ -129,9 +129,9 @@ def _part(slot: str, filter: Filter, found: list[Any], start: bytes, within: int
     return _Part(tasks, Place(start.decode(), within) if start else None, min(last_ms, time_ms))
 
 
-def _view(slot: str, key: bytes, spec: bytes, run: bytes) -> TaskView:
+def _view(slot: str, key: bytes, spec: bytes, run: bytes, progress: bytes) -> TaskView:
     id = TaskId(slot, key)
-    return TaskView(str(id), slot, read_spec(spec), read_run(run), id.submitted_ms)
+    return TaskView(str(id), slot, read_spec(spec), read_run(run), id.submitted_ms, progress)
 
 
 def _time(view: TaskView, filter: Filter) -> int:

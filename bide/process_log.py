@@ -8,13 +8,13 @@ from typing import Final
 
 import msgspec
 
+from bide import printable
 from bide.output import Output
 from bide.settings import Settings
 from bide.transition_log import TransitionLog, time_of
 from bide.whose import BRANCH, REQUEST_ID
 
 _STDERR: Final = 2
-_TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _CHATTY: Final = ("boto3", "botocore", "s3transfer", "urllib3")
 """What they tell at INFO is where they found their settings: that is for who asks for DEBUG."""
 _LAMBDA: Final = "LambdaLoggerHandler"
@@ -33,7 +33,7 @@ def set_up(settings: Settings, worker: str = "") -> None:
             return
         ours = [_Stderr()]
         root.addHandler(ours[0])
-    formatter: logging.Formatter = JsonLines(worker) if settings.logs_json else logging.Formatter(_TEXT)
+    formatter: logging.Formatter = JsonLines(worker) if settings.logs_json else TextLines()
     for handler in ours:
         handler.setFormatter(formatter if isinstance(handler, _Stderr) else _Ended(formatter))
     root.setLevel(settings.log_level)
@@ -70,6 +70,16 @@ def _is_ours(handler: logging.Handler) -> bool:
     return isinstance(handler, _Stderr) or type(handler).__name__.startswith(_LAMBDA)
 
 
+class TextLines(logging.Formatter):
+    """A record for people, whose further lines are indented: none can be taken for another record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = [f"{self.formatTime(record)} {record.levelname} {record.name}: {_message(record)}"]
+        told += [self.formatException(record.exc_info)] if record.exc_info else []
+        told += [self.formatStack(record.stack_info)] if record.stack_info else []
+        return printable.record("\n".join(told))
+
+
 class JsonLines(logging.Formatter):
     """A record as one line of JSON, like those of transitions; its event is `log`."""
 
@@ -99,13 +109,14 @@ class JsonLines(logging.Formatter):
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
         try:
-            return msgspec.json.encode(line).decode()
+            encoded = msgspec.json.encode(line)
         except UnicodeEncodeError:  # half of a surrogate pair
             sound = {
                 key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
                 for key, value in line.items()
             }
-            return msgspec.json.encode(sound).decode()
+            encoded = msgspec.json.encode(sound)
+        return printable.printable_json(encoded.decode())
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from bide import scripts
 from bide.autoscaler import Seen
-from bide.calls import sound
+from bide.connection import sound
 from bide.depth import Depth
 from bide.errors import TaskNotFound
 from bide.exchange import Event, read_events
@@ -164,9 +164,10 @@ class Reads:
         told = self._store.each_slot("fleet", slots, self._store.now_ms())
         return {slot: Fleet(Seen(*seen), tuple(decisions)) for slot, (*seen, decisions) in told.items()}
 
-    def unread_events(self, id: TaskId) -> tuple[Event, ...]:
-        """A task's unread events, in the order they came."""
-        return read_events(self._store.command("HGET", self._store.keys.slot(id.slot, ("inbox",))[0], id.key))
+    def unread_events(self, id: TaskId, name: str) -> tuple[Event, ...]:
+        """A task's unread events in the order they came, those of that name with their bodies."""
+        events = read_events(self._store.slot_script("unread", id.slot, id.key, name))
+        return tuple(event for event in events if event.body is not None or event.name != name)
 
     def watchers(self, poller: Poller) -> list[Watcher]:
         """Everybody who waits for a poller, in the order of their keys."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bide.ids import TaskId
 from bide.state import State
 
 
@@ -77,7 +78,8 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     inbox: int = 0
     """1 once it was sent an event."""
     awaits: str = ""
-    """Names of the events that a parked task waits for, separated by spaces."""
+    """Names of the events that a parked task waits for, separated by spaces. They stay when it goes on, until
+    it parks again or its attempt ends."""
     parked_ms: int = 0
     """Since when a waiting task has been parked; 0 otherwise."""
     resumes: int = 0
@@ -94,6 +96,8 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When its latest attempt began, until it has finished."""
     retried_ms: int = 0
     """When it was last begun again, by the time of whoever asked; 0 is never."""
+    suspect: int = 0
+    """1 once a worker was lost that held it, until it has finished: it may have been what killed that."""
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -181,6 +185,11 @@ class TaskView(msgspec.Struct, frozen=True):
     """JSON: `{"fraction", "message"}`, what the task last said of itself; empty when it has not."""
     recent: tuple[int, ...] = ()
     """Of the last tasks of this name in this queue that succeeded: milliseconds from start to end."""
+
+
+def first_view(id: TaskId, spec: Spec, recent: tuple[int, ...]) -> TaskView:
+    """A task that nothing has happened to yet, as `Reads.task` would show it."""
+    return TaskView(str(id), id.slot, spec, first_run(spec, id.submitted_ms), id.submitted_ms, recent=recent)
 
 
 class Decided(msgspec.Struct, frozen=True, array_like=True):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bide.autoscaler import Seen
 from bide.ids import TaskId
+from bide.records import TaskView
 
 
 class Need(NamedTuple):
@@ -27,8 +28,8 @@ class Accepted(NamedTuple):
     """What it takes that somebody runs it."""
     burst_left: int | None
     """Submissions that the rate limit still allows at once; None without a limit."""
-    recent: tuple[int, ...] = ()
-    """As in TaskView; empty for one that had been accepted before."""
+    view: TaskView | None = None
+    """The task as it has just been recorded; None of one that had been accepted before: only a read tells."""
 
 
 class Cancelled(NamedTuple):
@@ -53,6 +54,8 @@ class Sent(NamedTuple):
     seen: bool
     """Whether this answers an event that had been accepted before."""
     need: Need
+    burst_left: int | None = None
+    """As in Accepted, events and submissions together; None also for a repeat."""
 
 
 class Upkeep(NamedTuple):

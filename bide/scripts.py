@@ -8,12 +8,18 @@ A script's header is its contract, in comments at its top:
     -- ARGV[1] name: meaning                            (ARGV[2...] for the rest)
     -- Returns: ...
     -- Errors: CODE, CODE                               (or: none)
+    -- When full: goes on                               (or: refused, reads)
     -- Fence: ...
     -- Cost: ...
 
 `--- include _name` splices lua/_name.lua in, once. Lines `--- fields A B` number names from 1, as
 the fields of an array. These numbers, and those of `local A, B = 5, 6`, stand in place of their names
 in what is run: Lua knows no constants, and no more than 200 locals a function.
+
+A store over its limit of memory refuses what may take more, and so the work that would make room as well. A
+script whose header says `goes on` is marked as one that may run there; one that brings something new is
+`refused`.
+
 tests/store/test_store_headers.py holds every header against the body, the transition table and
 `errors.py`.
 """
@@ -29,7 +35,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from bide.connection import NoScript
+from bide.error_replies import NoScript
 from bide.errors import ScriptError
 
 FOLDER: Final = Path(__file__).parent / "lua"
@@ -37,6 +43,9 @@ FOLDER: Final = Path(__file__).parent / "lua"
 _INCLUDE: Final = re.compile(r"^--- include (_\w+)$", re.MULTILINE)
 _FIELDS: Final = re.compile(r"(?:^--- fields [A-Z_ ]+\n)+", re.MULTILINE)
 _CONSTANTS: Final = re.compile(r"^local ([A-Z][A-Z_, ]+) = ([\d., ]+?)(?: --.*)?\n", re.MULTILINE)
+_GOES_ON: Final = re.compile(r"^-- When full: goes on$", re.MULTILINE)
+_ALLOW: Final = "#!lua flags=allow-oom\n"
+"""Before a script that may run in a full store."""
 _WORD: Final = re.compile(r"--.*|'[^'\n]*'|\b[A-Z][A-Z_]+\b")
 """A comment, a text or a name of a number."""
 _KEY: Final = re.compile(r"^-- KEYS\[(\d+)\] (\w+): \S", re.MULTILINE)
@@ -125,6 +134,8 @@ def load(name: str) -> Script:
     """The script lua/<name>.lua; read and expanded once per process."""
     source = _with_numbers(name, _expand(name, set()))
     header = read_header(source)
+    if _GOES_ON.search(header):
+        source = _ALLOW + source
     return Script(
         name=name,
         source=source,

@@ -195,7 +195,8 @@ class Settings:
         "BIDE_RATE_LIMIT",
         0,
         variables.whole(0, 1_000_000),
-        "Submissions a second per tenant and queue, with one second's worth of burst; 0 is no limit.",
+        "Submissions and events a second per tenant and queue, with one second's worth of burst; 0 is no "
+        "limit.",
     )
     records: bool = _setting(
         "BIDE_RECORDS",

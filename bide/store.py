@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Final
 
@@ -17,12 +18,12 @@ from bide.autoscaler import Departure, Limits, Reason, Seen
 from bide.calls import Calls
 from bide.clock import Clock
 from bide.connection import Client
-from bide.errors import BideError, Superseded, Unregistered
+from bide.errors import BideError, StoreError, Superseded, Unregistered
 from bide.exchange import ExchangeReply, Message, flatten_messages, read_reply, split_ids
 from bide.ids import TaskId, new_id
 from bide.keys import Keys
 from bide.moves import read_moves
-from bide.records import pack_spec, read_recent
+from bide.records import Spec, first_view, pack_spec, read_recent
 from bide.replies import Accepted, Cancelled, Need, Retried, Sent, Upkeep
 from bide.scripts import AsyncClient
 from bide.submission import Submission
@@ -40,6 +41,11 @@ _BAND: Final = 2**49
 def _digest(of: bytes) -> str:
     """Sixteen hexadecimal characters."""
     return hashlib.blake2b(of, digest_size=8).hexdigest()
+
+
+def _rate(tenant: str, limit: int) -> tuple[str, int]:
+    """The tenant's field in `meta`, empty for no limit, and the limit."""
+    return f"rate/{tenant}" if limit else "", limit
 
 
 class Store(Calls):
@@ -68,17 +74,18 @@ class Store(Calls):
     # --- for handlers ---------------------------------------------------------------------
 
     def submit(self, submission: Submission, *, rate_limit: int = 0) -> Accepted:
-        """Accept a task. `rate_limit` is per second, tenant and queue; 0 is none.
+        """Accept a task. `rate_limit` is per second, tenant and queue, events included; 0 is none.
 
         Raises Closed, RateLimited, IdempotencyConflict, NotUnique.
         """
-        queue, arguments = submission.queue, self._asked_for(submission, rate_limit)
+        queue = submission.queue
+        spec, arguments = self._asked_for(submission, rate_limit)
         try:
             reply = self.slot_script("submit", queue, *arguments)
         except Unregistered:
             self.register(queue)
             reply = self.slot_script("submit", queue, *arguments)
-        return self._accepted(submission, arguments, reply)
+        return self._accepted(queue, spec, arguments, reply)
 
     def submit_all(
         self, submissions: Sequence[Submission], *, rate_limit: int = 0
@@ -88,7 +95,8 @@ class Store(Calls):
         Returns in order what `submit` would return, or raise. Of StoreUnavailable it is not known what was
         accepted: only a repeat with idempotency keys is safe.
         """
-        calls = [(each.queue, self._asked_for(each, rate_limit)) for each in submissions]
+        asked = [self._asked_for(each, rate_limit) for each in submissions]
+        calls = [(each.queue, arguments) for each, (_, arguments) in zip(submissions, asked, strict=True)]
         replies = self.slot_scripts("submit", calls)
         unheard = [place for place, reply in enumerate(replies) if isinstance(reply, Unregistered)]
         for queue in dict.fromkeys(calls[place][0] for place in unheard):
@@ -97,47 +105,51 @@ class Store(Calls):
         for place, reply in zip(unheard, again, strict=True):
             replies[place] = reply
         return [
-            reply if isinstance(reply, BideError) else self._accepted(submission, arguments, reply)
-            for submission, (_, arguments), reply in zip(submissions, calls, replies, strict=True)
+            reply if isinstance(reply, BideError) else self._accepted(queue, spec, arguments, reply)
+            for (spec, _), (queue, arguments), reply in zip(asked, calls, replies, strict=True)
         ]
 
-    def _asked_for(self, submission: Submission, rate_limit: int) -> tuple[Any, ...]:
-        """The arguments of submit.lua, with a new id."""
+    def _asked_for(self, submission: Submission, rate_limit: int) -> tuple[Spec, tuple[Any, ...]]:
+        """What the store shall keep, and the arguments of submit.lua, with a new id."""
         now_ms = self.now_ms()
         id = new_id(submission.queue, now_ms, self._random_bytes)
         spec = submission.spec(now_ms)
         ends_ms = min(spec.expires_ms or spec.deadline_ms, spec.deadline_ms or spec.expires_ms)
-        return (
+        return spec, (
             now_ms, id.key, pack_spec(spec), (9 - spec.priority) * _BAND, spec.run_at_ms, ends_ms,
             spec.idempotency, submission.fingerprint, spec.unique,
-            f"rate/{spec.tenant}" if rate_limit else "", rate_limit, *self._fleet(submission.queue),
+            *_rate(spec.tenant, rate_limit), *self._fleet(submission.queue),
             f"r{spec.name}",
         )  # fmt: skip
 
-    def _accepted(self, submission: Submission, asked: tuple[Any, ...], reply: list[Any]) -> Accepted:
+    def _accepted(self, queue: str, spec: Spec, asked: tuple[Any, ...], reply: list[Any]) -> Accepted:
         """What submit.lua answered to these arguments."""
         _, key, new, workers, alarm_ms, left, recent = reply
-        id = TaskId(submission.queue, key)
+        id = TaskId(queue, key)
         # Seen under its own id it is new, too: the first answer was lost.
         if self.log is not None and (new == 1 or key == asked[1]):
-            self.log.note("submitted", id, submission.name, state="scheduled" if asked[4] else "ready")
+            self.log.note("submitted", id, spec.name, state="scheduled" if asked[4] else "ready")
         burst_left = left if left >= 0 else None
-        return Accepted(id, new == 0, Need(workers, alarm_ms), burst_left, read_recent(recent))
+        view = first_view(id, spec, read_recent(recent)) if new else None
+        return Accepted(id, new == 0, Need(workers, alarm_ms), burst_left, view)
 
-    def send_event(self, id: TaskId, tenant: str, name: str, body: bytes, *, key: str = "") -> Sent:
+    def send_event(
+        self, id: TaskId, tenant: str, name: str, body: bytes, *, key: str = "", rate_limit: int = 0
+    ) -> Sent:
         """Send a task an event; it is kept until the task reads it.
 
         body: JSON. key: the same key again, for the same task and with the same name and body, is
-            answered without being sent again; empty makes one up.
-        Raises TaskNotFound, TaskFinished, IdempotencyConflict, InboxFull.
+            answered without being sent again; empty makes one up. rate_limit: as in `submit`, and the same.
+        Raises TaskNotFound, TaskFinished, IdempotencyConflict, InboxFull, RateLimited.
         """
         marked = key.encode() or self._random_bytes(16)
-        _, new, workers, moves = self.slot_script(
+        _, new, workers, left, moves = self.slot_script(
             "event", id.slot, self.now_ms(), id.key, tenant, name, body,
             _digest(marked), _digest(name.encode() + b"\0" + body), *self._fleet(id.slot), int(self.records),
+            *_rate(tenant, rate_limit),
         )  # fmt: skip
         self.note(id.slot, moves)
-        return Sent(new == 0, Need(workers))
+        return Sent(new == 0, Need(workers), left if left >= 0 else None)
 
     def cancel(self, id: TaskId, tenant: str) -> Cancelled:
         """Cancel a task. Raises TaskNotFound, TaskFinished."""
@@ -148,7 +160,8 @@ class Store(Calls):
         if reply[0] == b"CANCELLED":
             return Cancelled(True, Need())
         if reply[2]:
-            self._ring(id.slot, reply[2].decode())
+            with suppress(StoreError):  # the cancel is recorded, and the ring is but a hint
+                self._ring(id.slot, reply[2].decode())
         return Cancelled(False, Need(reply[3]))
 
     def note(self, slot: str, moves: Sequence[bytes | int]) -> None:
@@ -243,7 +256,7 @@ class Store(Calls):
     ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         """Renew the leases `held` (id, fence), at most BATCH; return those lost and those to cancel."""
         lost, cancels = self.slot_script(
-            "heartbeat", slot, self.now_ms(), worker, lease_ms, *chain.from_iterable(held)
+            "heartbeat", slot, self.now_ms(lease_ms), worker, lease_ms, *chain.from_iterable(held)
         )
         return split_ids(lost), split_ids(cancels)
 

@@ -17,6 +17,7 @@ import msgspec
 from bide.exchange import Lease, Message, Settlement, Verb
 from bide.ids import TaskId, spell
 from bide.moves import Moved
+from bide.printable import printable_json
 from bide.records import Failure
 from bide.whose import REQUEST_ID
 
@@ -204,7 +205,7 @@ def _second(seconds: int) -> str:
 @lru_cache(maxsize=1024)
 def _escaped(text: str) -> str:
     """The inside of a JSON string."""
-    return msgspec.json.encode(text.encode("utf-8", "replace").decode())[1:-1].decode()
+    return printable_json(msgspec.json.encode(text.encode("utf-8", "replace").decode())[1:-1].decode())
 
 
 def _reason(verb: Settlement | Verb, delay_ms: int, body: bytes | str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from bide.autoscaler import Departure, decide
 from bide.bulk import Bulk
-from bide.errors import Superseded
+from bide.errors import ScriptError, Superseded
 from bide.replies import Need, Upkeep
 from bide.store import Store
 from bide.wake import Waker
@@ -20,6 +21,9 @@ OPERATE_S: Final = 2.0
 
 _FULL: Final = 100
 """Tasks of a kind that one call sees to; a slot that had so many is asked again."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Report(NamedTuple):
@@ -79,6 +83,10 @@ class Caretaker:
                 upkeep = self._keep_up(slot, epoch, goes_on, found, afresh=afresh)
             except Superseded:
                 upkeep = None
+            except ScriptError as error:  # one queue's damage is not the others'
+                _log.error("queue %s has no upkeep: %s", slot, error)
+                complete = False
+                continue
             if upkeep is None:
                 complete = False
                 break

@@ -18,6 +18,8 @@ class Address:
 
     url: str
     loopback: bool
+    has_path: bool
+    """Whether more than the host is named, such as a stage."""
 
     @classmethod
     def of(cls, url: str) -> Address:
@@ -29,7 +31,7 @@ class Address:
             usable = False
         if not usable or parts.query or parts.fragment or parts.username is not None:
             raise UsageError(f"The server's URL must look like http://127.0.0.1:8000, not {url!r}")
-        return cls(url.rstrip("/"), _is_loopback(parts.hostname or ""))
+        return cls(url.rstrip("/"), _is_loopback(parts.hostname or ""), bool(parts.path.strip("/")))
 
 
 class Bearer(AuthBase):

@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import requests
 
@@ -41,7 +41,7 @@ def read(response: requests.Response, address: Address, took: float) -> Answer:
     retry_after = seconds_from(headers.get("Retry-After"))
     parsed = {} if status in (204, 304) else _json_object(response)
     if status >= 400:
-        raise problem_error(status, _problem(response, parsed), retry_after)
+        raise problem_error(status, _problem(response, parsed, address), retry_after)
     if parsed is None or status not in (200, 202, 204, 304):
         raise UnexpectedAnswer(_unexpected(response, address))
     return Answer(status, parsed, headers.get("ETag"), retry_after, took)
@@ -101,13 +101,22 @@ def _json_object(response: requests.Response) -> dict[str, Any] | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-def _problem(response: requests.Response, parsed: dict[str, Any] | None) -> dict[str, Any]:
+_UNROUTED: Final = ("Forbidden", "Missing Authentication Token")
+"""What API Gateway says of a path that leads to none of its stages, and to no route of one."""
+
+
+def _problem(response: requests.Response, parsed: dict[str, Any] | None, address: Address) -> dict[str, Any]:
     """The problem of an answer; for one from a gateway in front, which knows no problems, the like of it."""
     if parsed is not None and ("title" in parsed or "code" in parsed):
         return parsed
     what = _status_line(response)
     message = (parsed or {}).get("message")
     detail = f"{what}: {message}" if message else what
+    if response.status_code == 403 and message in _UNROUTED and not address.has_path:
+        detail += (
+            ". The URL lacks its stage: behind API Gateway a server's URL ends with one, such as "
+            f"{address.url}/api. (BIDE_URL or --url names the server.)"
+        )
     return {"title": what, "status": response.status_code, "detail": detail}
 
 

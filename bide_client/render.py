@@ -1,33 +1,15 @@
-"""What people read: a task, the server's state, its totals. Pure.
-
-Text that came from elsewhere is shown without control characters: a terminal
-would obey them.
-"""
+"""What people read: a task, the server's state, its totals; all of it printable. Pure."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
+from bide_client.printable import printable, printable_json
 from bide_client.status import ServerStatus, Stats, StatsPart, TaskStatus
-
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-_BREAK: Final = re.compile(r" *[\t\n][\t\n ]*")
-
-
-def printable(text: str) -> str:
-    """The text with its control characters spelt out; tabs and line ends stay."""
-    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def one_line(text: str) -> str:
-    """The same on one line."""
-    return printable(_BREAK.sub(" ", text))
 
 
 def document(json_object: Mapping[str, Any]) -> str:
@@ -37,7 +19,7 @@ def document(json_object: Mapping[str, Any]) -> str:
 
 def value(result: Any) -> str:
     """A result or arguments, as JSON that people can read."""
-    return printable(json.dumps(result, ensure_ascii=False, indent=2))
+    return printable_json(json.dumps(result, ensure_ascii=False, indent=2))
 
 
 def task(status: TaskStatus) -> str:
@@ -160,7 +142,7 @@ def span(ms: float | None) -> str:
 
 
 def _brief(args: Mapping[str, Any]) -> str:
-    return json.dumps(args, ensure_ascii=False) if args else ""
+    return printable_json(json.dumps(args, ensure_ascii=False)) if args else ""
 
 
 def _indented(text: str) -> str:

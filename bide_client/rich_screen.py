@@ -16,7 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bide_client.render import one_line, printable
+from bide_client.printable import one_line, printable
 from bide_client.table import (
     GAP,
     INDENT,

@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from bide_client import table
-from bide_client.render import document, one_line, printable
+from bide_client.printable import one_line, printable
+from bide_client.render import document
 from bide_client.table import Add, Block, Draw, Line, Marked, Table, Tell
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bide_client.render import one_line, printable
+from bide_client.printable import one_line, printable
 
 GAP: Final = "  "
 """Between two columns."""
@@ -56,6 +56,9 @@ class Table:
     columns: Sequence[Column]
     title: str = ""
     rows: list[tuple[Marked, ...]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.title = one_line(self.title)
 
     def add(self, *cells: Cell) -> None:
         """Add a row; each cell is put on one line."""

@@ -20,7 +20,7 @@ from chalice_app.predict import retry_after
 from chalice_app.requests import decoded, read_body
 from chalice_app.routing import Call, Routes
 from chalice_app.services import Services
-from chalice_app.submission import BatchItem, accepted_view, submission_of
+from chalice_app.submission import BatchItem, submission_of
 from chalice_app.waking import wake
 
 routes: Final = Routes()
@@ -59,7 +59,7 @@ def submit_batch(call: Call) -> Response:
     submissions = [each for each in asked if isinstance(each, Submission)]
     answers = services.store.submit_all(submissions, rate_limit=services.settings.rate_limit)
     _wake(services, [answer for answer in answers if isinstance(answer, Accepted)])
-    views = iter(_views(call, submissions, answers))
+    views = iter(_views(call, answers))
     shown = [_answer(call, next(views) if isinstance(each, Submission) else each) for each in asked]
     return wire.respond(202, _encode({"items": shown}))
 
@@ -84,19 +84,15 @@ def _wake(services: Services, accepted: list[Accepted]) -> None:
         wake(services, slot, Need(sum(need.workers for need in needs), min(alarms, default=0)))
 
 
-def _views(
-    call: Call, submissions: Sequence[Submission], answers: Sequence[Accepted | BideError]
-) -> Iterator[TaskView | BideError]:
+def _views(call: Call, answers: Sequence[Accepted | BideError]) -> Iterator[TaskView | BideError]:
     """What the store answered, with tasks in place of what it accepted, now or before."""
     seen = [answer.id for answer in answers if isinstance(answer, Accepted) and answer.seen]
     known = call.services.reads.tasks(seen, call.tenant)
-    for submission, answer in zip(submissions, answers, strict=True):
+    for answer in answers:
         if isinstance(answer, BideError):
             yield answer
-        elif answer.seen:
-            yield known.get(answer.id) or TaskNotFound()
         else:
-            yield accepted_view(submission, answer)
+            yield answer.view or known.get(answer.id) or TaskNotFound()
 
 
 def _answer(call: Call, view: TaskView | BideError) -> _Answer:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from bide.definition import Definition
+from bide.definition import Definition, json_schema
 from chalice_app import limits, operations
 from chalice_app.schema_pieces import Schema
 from chalice_app.schemas import SCHEMAS
@@ -56,9 +54,7 @@ def _one_of(submissions: dict[str, str]) -> Schema:
 def _args_schema(definition: Definition) -> tuple[Schema, dict[str, Schema]]:
     """The schema of a task's arguments, and the components it refers to, each named after the task."""
     own = f"{definition.name}."
-    (schema,), components = msgspec.json.schema_components(
-        [definition.args_type], ref_template=f"#/components/schemas/{own}{{name}}"
-    )
+    schema, components = json_schema(definition.args_type, f"#/components/schemas/{own}{{name}}")
     args = components.pop(schema["$ref"].rpartition("/")[2].removeprefix(own))
     del args["title"]
     return args, {own + name: component for name, component in components.items()}

@@ -24,7 +24,10 @@ HEADERS: Final[dict[str, Schema]] = {
     },
     "ETag": {"description": "Changes whenever the task does.", "schema": {"type": "string"}},
     "Preference-Applied": {"description": "The `wait` that was honoured.", "schema": {"type": "string"}},
-    "RateLimit": {"description": "Submissions left; only with a limit.", "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": "Submissions and events left; only with a limit.",
+        "schema": {"type": "string"},
+    },
     "RateLimit-Policy": {"description": "The limit, if there is one.", "schema": {"type": "string"}},
     "Allow": {"schema": {"type": "string"}},
     "WWW-Authenticate": {"schema": {"type": "string"}},
@@ -179,7 +182,7 @@ def _cancel() -> Schema:
 
 
 def _send_event() -> Schema:
-    sent = _answer(202, "It is recorded.", "Task", "Retry-After")
+    sent = _answer(202, "It is recorded.", "Task", "Retry-After", *_RATE)
     return {
         **_operation("sendEvent", "Send a task an event.", sent, *_BODY, 404, 409, 429),
         "parameters": [parameters.EVENT_KEY],

@@ -119,7 +119,7 @@ def describe(error: Exception) -> Problem | None:
 
     A server that is not configured says so at each request, and has logged why when it found out.
     """
-    status = STATUS.get(type(error)) if isinstance(error, BideError) else None
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
     if status is None or not isinstance(error, BideError):
         return None
     if status >= 500 and not isinstance(error, Closed | NotConfigured):

@@ -13,8 +13,6 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bide.definition import Definition
 from bide.errors import UnknownQueue
-from bide.records import Spec, TaskView, first_run
-from bide.replies import Accepted
 from bide.submission import Submission
 from chalice_app.errors import FieldError, InvalidFields
 from chalice_app.limits import (
@@ -122,25 +120,6 @@ def submission_of(body: SubmissionBody, key: str, services: Services, tenant: st
         expires_ms=expires_ms,
         deadline_ms=_duration_ms(definition.deadline_s),
     )
-
-
-def accepted_view(submission: Submission, accepted: Accepted) -> TaskView:
-    """The task as `Store.submit` has just recorded it, without asking the store again."""
-    id = accepted.id
-    submitted_ms, recent = id.submitted_ms, accepted.recent
-    due_ms = submission.run_at_ms or (submission.delay_ms and submitted_ms + submission.delay_ms)
-    spec = Spec(
-        submission.name,
-        submission.tenant,
-        max_attempts=submission.max_attempts,
-        priority=submission.priority,
-        run_at_ms=due_ms if due_ms > submitted_ms else 0,
-        expires_ms=submission.expires_ms and submitted_ms + submission.expires_ms,
-        unique=submission.unique,
-        tags=" ".join(submission.tags),
-        args=submission.args,
-    )
-    return TaskView(str(id), id.slot, spec, first_run(spec, submitted_ms), submitted_ms, recent=recent)
 
 
 def _run_at_ms(body: SubmissionBody, run_at: datetime, services: Services) -> int:

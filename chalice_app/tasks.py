@@ -23,7 +23,7 @@ from chalice_app.requests import (
     wait_seconds,
 )
 from chalice_app.routing import Call, Routes
-from chalice_app.submission import accepted_view, read_submission
+from chalice_app.submission import read_submission
 from chalice_app.waiting import wait_until_done
 from chalice_app.waking import wake
 
@@ -41,14 +41,13 @@ def submit_task(call: Call) -> Response:
     try:
         accepted = services.store.submit(submission, rate_limit=limit)
     except RateLimited as error:
-        return problems.answer(error, call.request, ratelimit.headers(limit, 0, error.retry_after_ms))
+        return _rate_limited(call, error)
     id = accepted.id
     wake(call.services, id.slot, accepted.need)
-    view = services.reads.task(id, call.tenant) if accepted.seen else accepted_view(submission, accepted)
+    view = accepted.view or services.reads.task(id, call.tenant)
     view, waited = _wait(call, view, id)
     headers = {"Location": f"{base_path(call.request, _PATH)}{_PATH}/{view.id}", **waited}
-    if accepted.burst_left is not None:
-        headers |= ratelimit.headers(limit, accepted.burst_left)
+    headers |= ratelimit.headers_after(limit, accepted.burst_left)
     if waited and view.run.state.done:
         return wire.respond(200, _show(call, view), headers)
     now_ms = services.store.clock.now_ms() or view.submitted_ms
@@ -115,15 +114,25 @@ def list_attempts(call: Call, id: str) -> Response:
 @routes.post(f"{_PATH}/{{id}}/events/{{name}}")
 def send_event(call: Call, id: str, name: str) -> Response:
     """Send a task an event, with any JSON: 202 once it is recorded."""
-    asked, services = task_id(id), call.services
+    asked, services, limit = task_id(id), call.services, call.services.settings.rate_limit
     named = event_name(name)
     key = idempotency_key(call.request.headers)
     # Equal for bodies that mean the same: a repeat with the same key need not be spelt alike.
     body = _encode_canonical(read_value(call.request, MAX_EVENT_BYTES))
-    sent = services.store.send_event(asked, call.tenant, named, body, key=key)
+    try:
+        sent = services.store.send_event(asked, call.tenant, named, body, key=key, rate_limit=limit)
+    except RateLimited as error:
+        return _rate_limited(call, error)
     wake(services, asked.slot, sent.need)
     view = services.reads.task(asked, call.tenant)
-    return wire.respond(202, _show(call, view), {"Retry-After": _retry_after(call, view)})
+    headers = {"Retry-After": _retry_after(call, view)} | ratelimit.headers_after(limit, sent.burst_left)
+    return wire.respond(202, _show(call, view), headers)
+
+
+def _rate_limited(call: Call, error: RateLimited) -> Response:
+    """The answer to who has used up the rate, with the headers that tell of it."""
+    limit = call.services.settings.rate_limit
+    return problems.answer(error, call.request, ratelimit.headers(limit, 0, error.retry_after_ms))
 
 
 def _show(call: Call, view: TaskView) -> bytes:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from bide.errors import StoreUnavailable
+from bide.errors import StoreError
 from bide.ids import TaskId
 from bide.records import TaskView
 from bide.state import State
@@ -67,7 +67,7 @@ def wait_until_done(
             return Waited(view, honoured=False)
         hold_ms = int((left + _STALE_SECONDS) * 1000)
         held = services.store.hold(holder, hold_ms, services.settings.wait_slots)
-    except StoreUnavailable:
+    except StoreError:
         return Waited(view, honoured=False)
     if not held:
         return Waited(view, honoured=False)
@@ -79,9 +79,9 @@ def wait_until_done(
             view = services.reads.task(id, view.spec.tenant)
             if view.run.state.done:
                 break
-    except StoreUnavailable:
+    except StoreError:
         pass  # what is known by now is still an answer
     finally:
-        with contextlib.suppress(StoreUnavailable):  # the place frees itself
+        with contextlib.suppress(StoreError):  # the place frees itself
             services.store.release_hold(holder)
     return Waited(view, honoured=True)

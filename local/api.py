@@ -15,7 +15,7 @@ from typing import Final
 
 import uvloop
 
-from bide import process_log
+from bide import forks, process_log
 from bide.settings import Settings
 from local.admission import Admission, admission
 from local.asgi import Application
@@ -45,7 +45,9 @@ def main() -> None:
         line.report(Problems.of(PROVIDER.get().registry.problems))
         application = Application(Blocking(Gateway(app), settings.wait_slots + _SPARE_THREADS).answer)
         admitted = admission(settings)
-    uvloop.run(_serve(application, admitted, socket.socket(fileno=arguments.socket), line))
+        listener = socket.socket(fileno=arguments.socket)
+        forks.keep(listener)
+    uvloop.run(_serve(application, admitted, listener, line))
     os._exit(0)  # without joining the threads of requests that still wait
 
 

@@ -1,8 +1,15 @@
-"""One child process of the supervisor, with its end of the line."""
+"""One child process of the supervisor, with its end of the line.
+
+What counts is the process, not the line: a process that a task has forked may hold the line open for as
+long as it likes. It is in the group of the child, which ends with the child.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import os
 import signal
 import socket
 import sys
@@ -10,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -27,6 +34,8 @@ def shown(text: object) -> str:
 
 
 _decode = msgspec.json.Decoder(Report).decode
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class Child:
         self,
         role: Role,
         process: asyncio.subprocess.Process,
+        line: socket.socket,
         reports: asyncio.StreamReader,
         commands: asyncio.StreamWriter,
     ) -> None:
@@ -60,6 +70,7 @@ class Child:
         self.leaving = False
         """The supervisor has asked it to end."""
         self.started_at = time.monotonic()
+        self._line = line
         self._reports = reports
         self._commands = commands
 
@@ -83,9 +94,30 @@ class Child:
             self.process.send_signal(number)
 
     async def follow(self, on_report: Callable[[Child, Report], None]) -> int:
-        """Hand on every report until the process has ended; returns its exit code, negative for a signal."""
+        """Hand on every report until the process has ended; returns its exit code, negative for a signal.
+
+        What the process has forked or started has ended then too, unless it has left the group.
+        """
+        reading = asyncio.create_task(self._hand_on(on_report))
         try:
-            while line := await self._reports.readline():
+            code = await self.process.wait()
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left in the group
+                os.killpg(self.pid, signal.SIGKILL)
+            self._take_the_rest()
+            await reading
+        finally:
+            reading.cancel()
+        self._commands.close()
+        self.ready.set()
+        self.stopped.set()
+        return code
+
+    async def _hand_on(self, on_report: Callable[[Child, Report], None]) -> None:
+        while True:
+            try:
+                line = await self._reports.readline()
+                if not line:
+                    return
                 report = _decode(line)
                 if isinstance(report, Ready):
                     self.name = report.name
@@ -95,13 +127,18 @@ class Child:
                 elif isinstance(report, Failed):
                     self.failed = True
                 on_report(self, report)
-        except OSError:
-            pass  # the line of a killed process may be reset
-        code = await self.process.wait()
-        self._commands.close()
-        self.ready.set()
-        self.stopped.set()
-        return code
+            except OSError:
+                return  # the line of a killed process may be reset
+            except Exception:  # the next report may be of more use
+                _log.exception("a report of %s %d came to nothing", self.role.name, self.pid)
+
+    def _take_the_rest(self) -> None:
+        """End the line here, after what the process has reported: others may hold its other end."""
+        cast(asyncio.Transport, self._commands.transport).pause_reading()
+        with contextlib.suppress(OSError):
+            while data := self._line.recv(REPORT_BYTES, socket.MSG_DONTWAIT):
+                self._reports.feed_data(data)
+        self._reports.feed_eof()
 
 
 async def spawn(role: Role, environ: Mapping[str, str]) -> Child:
@@ -117,7 +154,7 @@ async def spawn(role: Role, environ: Mapping[str, str]) -> Child:
             start_new_session=True,  # a terminal's Ctrl-C is for the supervisor alone
             preexec_fn=tether.die_with_parent(),
         )
-    return Child(role, process, *await asyncio.open_connection(sock=ours, limit=REPORT_BYTES))
+    return Child(role, process, ours, *await asyncio.open_connection(sock=ours, limit=REPORT_BYTES))
 
 
 def _command(role: Role, line: int) -> Sequence[str]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
+from bide.printable import one_line
 from bide_client.status import Stats
 from local import demo_pages, demo_vms
 from local.demo_pages import Outcome
@@ -107,7 +108,7 @@ def totals_table(stats: Stats, most_workers: int, workers: int) -> str:
 
 def _table(title: str, rows: Sequence[tuple[str, str]], wrong: Sequence[str]) -> str:
     lines = ["", title, *(f"  {name:<14} {text}" for name, text in rows)]
-    lines += [f"  wrong: {text}" for text in wrong[:_SHOWN]]
+    lines += [f"  wrong: {one_line(text)}" for text in wrong[:_SHOWN]]
     if len(wrong) > _SHOWN:
         lines.append(f"  and {len(wrong) - _SHOWN} more")
     return "\n".join(lines)

@@ -20,6 +20,7 @@ import boto3  # type: ignore[import-untyped]
 from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
 from bide.errors import SettingsError
+from bide.printable import printable
 from bide.settings import Settings
 from chalice_app import deployable
 from local.children import ROOT
@@ -158,7 +159,7 @@ def main() -> int:
         stage = Stage.read(arguments.project, arguments.stage)
         address = deploy(stage, new_api=arguments.new_api)
     except (NotDeployed, PackageFailed, SettingsError, BotoCoreError, ClientError) as error:
-        print(f"deploy: {error}", file=sys.stderr)
+        print(printable(f"deploy: {error}"), file=sys.stderr)
         return 1
     print(f"{stage.name} is deployed: {address}v1/tasks\nTo see whether it works:  curl {address}healthz")
     return 0

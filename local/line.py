@@ -1,11 +1,13 @@
 """The line between the supervisor and a child: one socket pair, a JSON report or a command a line.
 
-The child reports upwards; the supervisor sends commands down. The end of the line
-tells either side that the other is gone.
+The child reports upwards; the supervisor sends commands down. The end of the line tells the child
+that the supervisor is gone. The other way about it tells nothing: a process that the child has
+forked may hold the line open.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -18,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from bide import forks
 from local.tether import ORPHANED
 
 
@@ -84,6 +87,8 @@ REPORT_BYTES: Final = 1024 * 1024
 
 _PROBLEM_CHARACTERS: Final = 500
 
+_log = logging.getLogger(__name__)
+
 
 class Line:
     """The child's end. Thread-safe."""
@@ -92,6 +97,8 @@ class Line:
         os.set_inheritable(descriptor, False)
         self._socket = socket.socket(fileno=descriptor)
         self._sending = threading.Lock()
+        forks.keep(self._socket)
+        forks.leave_signals()
 
     def report(self, report: Report) -> None:
         """Tell the supervisor; silently nothing when it is gone, since this process is ending then."""
@@ -102,11 +109,13 @@ class Line:
         """Call `on_command` in a thread for each command; end this process with the line."""
 
         def read() -> None:
-            with self._socket.makefile("r", encoding="ascii") as commands:
-                for command in commands:
-                    if on_command is not None:
-                        on_command(command.strip())
-            os._exit(ORPHANED)
+            try:
+                with self._socket.makefile("r", encoding="ascii") as commands:
+                    for command in commands:
+                        if on_command is not None:
+                            _obey(on_command, command.strip())
+            finally:
+                os._exit(ORPHANED)
 
         threading.Thread(target=read, name="line", daemon=True).start()
 
@@ -118,6 +127,13 @@ class Line:
         except Exception as error:
             self.report(Failed.of(error))
             sys.exit(CANNOT_START)
+
+
+def _obey(on_command: Callable[[str], object], command: str) -> None:
+    try:
+        on_command(command)
+    except Exception:  # the line goes on: without it this process would hear of nothing any more
+        _log.exception("the command %r came to nothing", command)
 
 
 def describe(error: Exception) -> str:

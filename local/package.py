@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,6 +26,8 @@ from chalice.config import Config
 from chalice.deploy import packager as chalice_packager
 from chalice.utils import UI, OSUtils
 
+from bide.printable import printable
+from bide.settings import Settings
 from local.ballast import ballast
 from local.children import ROOT, shown
 
@@ -58,7 +61,7 @@ def prepare(project: Path, stage: str) -> Path:
     """Have Chalice make the project's deployment package, and prepare it. Returns its path.
 
     Deletes bytecode of the project's own packages first: Chalice would pack it, and count it in the
-    package's name. Raises PackageFailed.
+    package's name. Raises PackageFailed, also where packages of tasks are not among what was packed.
     """
     return prepare_verbosely(project, stage).file
 
@@ -67,6 +70,9 @@ def prepare_verbosely(project: Path, stage: str) -> Prepared:
     """`prepare`, with an account of it."""
     file = plain(project, stage)
     with zipfile.ZipFile(file) as opened:
+        _look_for_tasks(
+            opened.namelist(), stage, _read_config(project, stage).environment_variables, os.environ
+        )
         if opened.comment == MARK:
             return Prepared(file, len(opened.namelist()), (), ())
         contents = {name: opened.read(name) for name in opened.namelist() if not name.endswith("/")}
@@ -76,6 +82,32 @@ def prepare_verbosely(project: Path, stage: str) -> Prepared:
     _write(file, kept | compiled)
     bare = tuple(sorted(name for name in kept if name.endswith(".py") and _bytecode_of(name) not in compiled))
     return Prepared(file, len(kept) + len(compiled), tuple(sorted(idle)), bare)
+
+
+def _look_for_tasks(
+    packed: Sequence[str], stage: str, given: Mapping[str, str], here: Mapping[str, str]
+) -> None:
+    """Raises PackageFailed unless the functions will find the tasks that are meant.
+
+    given: variables of the stage's functions. here: those of this process, which show what its user means.
+    """
+    unset = Settings().tasks
+    loaded, told = Settings.read(given)[0].tasks, Settings.read(here)[0].tasks
+    meant = loaded if told == unset else told
+    for package in {*meant, *loaded} - {*unset}:
+        path = package.replace(".", "/")
+        if not any(name.startswith((f"{path}/", f"{path}.")) for name in packed):
+            raise PackageFailed(
+                f"BIDE_TASKS names {package}, of which no file is in the package: it has what vendor/ holds, "
+                f"and what requirements.txt names. Link {path.partition('/')[0]} into vendor/, as bide is "
+                "there, or name it in requirements.txt"
+            )
+    if set(meant) != set(loaded):
+        raise PackageFailed(
+            f"BIDE_TASKS is {','.join(meant)} here, and the functions of stage {stage} would load "
+            f"{','.join(loaded)}: set it in that stage's environment_variables in .chalice/config.json, or "
+            "unset it here"
+        )
 
 
 def plain(project: Path, stage: str) -> Path:
@@ -196,7 +228,7 @@ def main() -> int:
     try:
         prepared = prepare_verbosely(arguments.project.resolve(), arguments.stage)
     except PackageFailed as error:
-        print(f"package: {error}", file=sys.stderr)
+        print(printable(f"package: {error}"), file=sys.stderr)
         return 1
     size = prepared.file.stat().st_size
     print(f"{shown(prepared.file)}: {size:,} bytes, {prepared.files} files, {sys.implementation.cache_tag}")

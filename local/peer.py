@@ -67,6 +67,23 @@ def peer_owner(peer: tuple[str, int], local: tuple[str, int]) -> Owner | None:
     return owner if owner and owner.inode else None
 
 
+def holds(pid: int, inode: int) -> bool:
+    """Whether a process has the socket with this inode open; False for a process that is gone or foreign."""
+    name = f"socket:[{inode}]"
+    try:
+        descriptors = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return False
+    return any(_target(f"/proc/{pid}/fd/{descriptor}") == name for descriptor in descriptors)
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:  # it has just been closed
+        return ""
+
+
 _Address = tuple[IPv4Address | IPv6Address, int]
 
 

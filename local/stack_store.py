@@ -50,7 +50,7 @@ class StackStore:
             await asyncio.to_thread(self._embedded.stop, _STOP_SECONDS)
 
     def kill(self) -> None:
-        """End an embedded one at once; what it has acknowledged is kept."""
+        """End an embedded one at once; what it has written is kept."""
         if self._embedded is not None:
             self._embedded.kill()
 

@@ -4,8 +4,8 @@
     url = store.start()      # redis://:...@127.0.0.1:...
     store.stop()             # the data stays in the directory for the next start
 
-Data: an append-only file, synced each second. A killed store loses nothing that it
-has acknowledged; a power loss may lose about the last second.
+Data: an append-only file, synced each second. A killed store loses nothing that it has acknowledged, unless
+its disk was full or amid a sync (docs/operating.md); a power loss may lose about the last second.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class EmbeddedStore:
             self._guard = None
 
     def kill(self) -> None:
-        """End it at once; what it has acknowledged is kept."""
+        """End it at once; what it has written is kept."""
         if self._process is not None:
             self._process.kill()
 

@@ -19,6 +19,7 @@ from typing import Final
 
 from local.alarm import AlarmClock
 from local.children import Child, Role, shown, spawn
+from local.emulator.keeper import Keeper
 from local.line import (
     CANNOT_START,
     DRAIN,
@@ -73,6 +74,7 @@ class Supervisor:
         self._most = most
         self._environ = environ
         self._say = say
+        self._keeper = Keeper()
         self._children: dict[Child, asyncio.Task[None]] = {}
         self._coming: dict[str, set[asyncio.Task[None]]] = {role.name: set() for role in roles}
         self._died_young: dict[str, int] = dict.fromkeys(self._roles, 0)
@@ -138,6 +140,7 @@ class Supervisor:
         self.kill()
         if following:
             await asyncio.wait(following)
+        await asyncio.to_thread(self._keeper.close)
 
     def kill(self) -> None:
         """End every child at once."""
@@ -148,6 +151,7 @@ class Supervisor:
 
     async def _add(self, name: str) -> Child:
         child = await spawn(self._roles[name], self._environ)
+        self._keeper.watch(child.pid)
         self._children[child] = asyncio.create_task(self._follow(child))
         return child
 
@@ -174,6 +178,7 @@ class Supervisor:
 
     async def _follow(self, child: Child) -> None:
         code = await child.follow(self._on_report)
+        self._keeper.release(child.pid)
         del self._children[child]
         if self._stopping or child.leaving or child in self._trial:
             return

@@ -26,13 +26,22 @@ def die_with_parent() -> Callable[[], None] | None:
     What counts is the thread that starts the child: start it from one that lasts,
     the main thread as a rule.
     """
+    return _with_parent(signal.SIGKILL)
+
+
+def thaw_with_parent() -> Callable[[], None] | None:
+    """The same for a child that has something to do then: it goes on, should it be frozen."""
+    return _with_parent(signal.SIGCONT)
+
+
+def _with_parent(number: signal.Signals) -> Callable[[], None] | None:
     if not sys.platform.startswith("linux"):
         return None
     parent = os.getpid()
     prctl = ctypes.CDLL(None).prctl
 
     def before_exec() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(ORPHANED)
 

@@ -53,10 +53,13 @@ def main() -> None:
     line.report(Ready())
     is_store_away, is_first, is_busy = False, True, False
     lost: list[str] | None = []
+    unheard: list[str] = []  # workers that have died, of which the store does not know
     while lost is not None:
+        unheard += lost
         try:
-            for worker in lost:
-                caretaker.lose(worker)
+            while unheard:
+                caretaker.lose(unheard[0])
+                del unheard[0]
             within_ms = round(_PERIODS * settings.tick_seconds * 1000)
             report = caretaker.look(within_ms, every_alarm=True, afresh=is_first)
             is_store_away, is_first, is_busy = False, False, report.operating

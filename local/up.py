@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
-from bide.errors import SettingsError
+from bide.errors import SettingsError, StoreError
 from bide.operate.stack import published
+from bide.printable import one_line, printable
 from bide.settings import Settings
 from local import ports
 from local.banner import banner
@@ -58,10 +59,10 @@ def up(port: int | None, environ: Mapping[str, str], *, mode: str = QUICK, with_
             # In MODE=lambda this process answers every request; otherwise it only watches others.
             return asyncio.run(running) if mode == QUICK else uvloop.run(running)
     except (SettingsError, ports.PortTaken, DataInUse) as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return UNUSABLE
-    except (StoreFailed, StackFailed) as error:
-        print(error, file=sys.stderr)
+    except (StoreFailed, StoreError, StackFailed) as error:
+        print(printable(str(error)), file=sys.stderr)
         return FAILED
 
 
@@ -84,7 +85,7 @@ def _stack(mode: str, *arguments: Any) -> Stack | LambdaStack:
 def say(text: str) -> None:
     """One line about one event. That nobody reads it is no reason to end."""
     with contextlib.suppress(OSError):
-        print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+        print(f"{time.strftime('%H:%M:%S')}  {one_line(text)}", flush=True)
 
 
 async def _run(

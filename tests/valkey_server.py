@@ -35,6 +35,7 @@ def valkey(folder: Path, *words: str | Path) -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=tether.die_with_parent(),
+        restore_signals=False,  # so that a file at its limit is an error, as a full disk is
     )
     try:
         assert process.stdout is not None

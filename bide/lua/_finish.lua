@@ -1,6 +1,6 @@
 -- Ends a task: its terminal state, its outcome and its place in `done`, together. What it
 -- needed to go on, its journal and its unread events, goes.
--- Uses: _run, _writes, _journal, _done, _attempts, _series, dead, specs.
+-- Uses: _run, _writes, _journal, _done, _attempts, _series, _unread, dead, specs.
 local shelves, failures = {}, {}
 
 collect(also, function()
@@ -25,7 +25,7 @@ local function finish(id, run, state, outcome, now_ms, name)
   end
   if run[EXPIRES] + run[DEADLINE] > 0 then collect(writes.unended, id) end
   if run[JOURNAL] > 0 then collect_fields(writes.unjournal, id, run[JOURNAL]) end
-  if run[INBOX] > 0 then collect(writes.uninbox, id) end
+  if run[INBOX] > 0 then collect_inbox(writes.uninbox, id) end
   enter(run, state)
   -- Callers' readings of the store's time differ by a little.
   local least_ms = run[STARTED] > 0 and math.max(run[STARTED], run[BEGAN]) or math.max(submitted_ms(id), run[RETRIED])
@@ -34,7 +34,7 @@ local function finish(id, run, state, outcome, now_ms, name)
   run[PARKED], run[AWAITS], run[JOURNAL], run[INBOX], run[RESUMES] = 0, '', 0, 0, 0
   -- What the spec says, and what nobody asks of a task that is over: such records are many.
   run[PRIORITY], run[EXPIRES], run[DEADLINE], run[SINCE], run[BEGAN] = 0, 0, 0, 0, 0
-  run[ACTIVE], run[EXITS] = 0, 0
+  run[ACTIVE], run[EXITS], run[SUSPECT] = 0, 0, 0
   keep(id, run)
   local shelf = shelf_of(run)
   shelves[shelf] = shelves[shelf] or {}

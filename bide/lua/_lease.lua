@@ -1,6 +1,6 @@
 -- Hands ready tasks to a worker: by priority, then first in first out.
 -- Transition: ready -> running
--- Uses: _run, _writes, _journal, _series, meta, runs, specs, ready, isolated, journal, inbox.
+-- Uses: _run, _writes, _journal, _series, _unread, meta, runs, specs, ready, isolated, journal, inbox.
 
 -- The journals of these tasks, by id: lists of entries, in order.
 local function read_journals(ids, records)
@@ -21,7 +21,11 @@ local function read_journals(ids, records)
   return journals
 end
 
--- Appends to `leases` six values a task: id, spec, run, 1 for an isolated one, journal, inbox.
+local MOST_BODIES = 1048576 -- bytes of events' bodies that one exchange brings; workers read the rest themselves
+local room = MOST_BODIES
+
+-- Appends to `leases` six values a task: id, spec, run, 1 for an isolated one, journal, and what `tell_unread` says of
+-- its events, with the bodies of those that it awaited.
 -- packed: the records again, as they are stored; bodies: the values of `specs`.
 local function describe(leases, ids, bodies, records, packed, is_isolated)
   local journals = read_journals(ids, records)
@@ -29,7 +33,8 @@ local function describe(leases, ids, bodies, records, packed, is_isolated)
     local run, n = records[i], #leases
     leases[n + 1], leases[n + 2], leases[n + 3] = id, bodies[i], packed[i]
     leases[n + 4], leases[n + 5] = is_isolated, journals[id]
-    leases[n + 6] = run[INBOX] > 0 and redis.call('HGET', inbox, id) or ''
+    leases[n + 6] = {}
+    if run[INBOX] > 0 then leases[n + 6], room = tell_unread(id, run[AWAITS], room) end
   end
 end
 

@@ -30,7 +30,7 @@ end
 
 function VERBS.deliver(run, id, polls, billed_us, body, name, now_ms)
   -- A task that ended meanwhile needs no answer.
-  if run and run[FINISHED] == 0 and deliver(run, id, name, body, name .. ' ', '', now_ms) == 'OK' then
+  if run and run[FINISHED] == 0 and deliver(run, id, name, body, now_ms) then
     run[POLLS], run[BILLED] = run[POLLS] + polls, run[BILLED] + billed_us
     count('polls', polls)
     keep(id, run)

@@ -1,5 +1,6 @@
 -- Lines a task up for a worker. One that was parked resumes: its attempt goes on.
--- A task whose crash would be its last goes to `isolated`; see _reap.
+-- A task that a worker was lost with, and whose next loss would be its last, goes to `isolated`: no worker holds
+-- two of those, so that a task which kills its workers fails alone and takes no neighbour with it.
 -- Transition: waiting -> ready
 -- Uses: _run, _writes, _line, isolated.
 local suspects = 0 -- lined up in `isolated` so far
@@ -13,14 +14,14 @@ local function line_up(id, run, seq, now_ms)
     end
   end
   enter(run, 'ready')
-  run[WORKER], run[DUE], run[PARKED], run[AWAITS] = '', 0, 0, ''
+  run[WORKER], run[DUE], run[PARKED] = '', 0, 0
+  -- With what it awaited, the lease brings the events that came.
+  if run[RESUMES] == 0 then run[AWAITS] = '' end
   -- No earlier than its last attempt began; of a task that resumes, later, though in the same millisecond.
   run[SINCE] = math.max(now_ms, run[BEGAN] + run[RESUMES])
   keep(id, run)
   local next_attempt = run[ATTEMPT] + 1 - run[RESUMES]
-  -- One that was retried has earlier attempts, but not of this life.
-  local is_first = next_attempt == 1 or run[STARTED] == 0
-  if not is_first and next_attempt >= run[MAX_ATTEMPTS] and run[MAX_ATTEMPTS] > 0 then
+  if run[SUSPECT] == 1 and next_attempt >= run[MAX_ATTEMPTS] then
     redis.call('ZADD', isolated, place(run, seq), id)
     suspects = suspects + 1
   else

@@ -1,7 +1,6 @@
 -- Takes tasks from workers that have gone silent. The attempt is spent; the fence moves on,
 -- so that nothing the old worker still says counts.
--- A task whose next attempt is its last goes to `isolated`: no worker holds two of those, so
--- that a task which kills its workers fails alone and takes no neighbour with it.
+-- Whether the worker is dead or frozen cannot be told, so each of its tasks may have killed it; see _ready.
 -- Transition: running -> ready, running -> failed, running -> cancelled
 -- Uses: _run, _writes, _attempts, _moves, _finish, _ready, meta, runs, leased, isolated.
 local WORKER_LOST = cjson.encode({
@@ -20,7 +19,9 @@ local function reap(now_ms, limit)
     local run = read_run(records[i])
     local name = run[WORKER]
     if not taken[name] then holders[#holders + 1], taken[name] = name, 0 end
-    if run[MAX_ATTEMPTS] > 0 then taken[name] = taken[name] + 1 end -- a poller is no task
+    if run[MAX_ATTEMPTS] > 0 then -- a poller is no task
+      taken[name], run[SUSPECT] = taken[name] + 1, 1
+    end
     run[FENCE] = fence + i
     note_attempt(id, run, 'lost', '', now_ms)
     collect(writes.unleased, id)

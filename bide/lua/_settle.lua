@@ -78,7 +78,7 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
   run[WORKER], run[RESUMES] = '', 0
   if state == 'retrying' then
     enter(run, 'retrying')
-    run[DUE] = now_ms + delay_ms
+    run[DUE], run[AWAITS] = now_ms + delay_ms, ''
     if body ~= '' then run[OUTCOME] = body end
     collect(writes.due, run[DUE], id)
     keep(id, run)

@@ -7,6 +7,7 @@
 -- ARGV[4] epoch: of the gate
 -- Returns: the slot's epoch: the one given when it was applied, else the newer one it has
 -- Errors: none
+-- When full: goes on
 -- Fence: the epoch; an older one changes nothing
 -- Cost: 2 commands
 local meta = KEYS[1]

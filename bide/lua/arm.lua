@@ -5,6 +5,7 @@
 -- ARGV[2] alarm_ms: when it goes off
 -- Returns: when the earliest alarm that is set goes off
 -- Errors: none
+-- When full: goes on
 -- Fence: none; one alarm too many is harmless
 -- Cost: 2 commands
 local meta, now_ms, alarm_ms = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])

@@ -5,6 +5,7 @@
 -- ARGV[1...] waits: id and attempt of each, at most 100
 -- Returns: a string with one character a wait: 1 while it may want an answer, 0 when it never will
 -- Errors: none
+-- When full: reads
 -- Fence: none, reads only
 -- Cost: 1 command
 local specs, runs = KEYS[1], KEYS[2]

@@ -34,6 +34,7 @@
 --   {'REQUESTED', moves, worker or '', workers to start}; moves: what it moved (id, event, state, attempt, '',
 --   name), or nothing
 -- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state)
+-- When full: goes on
 -- Fence: none; the worker's own settle of the cancel is fenced
 -- Cost: 25 commands, O(log n)
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -48,6 +49,7 @@ local attempts, series = KEYS[21], KEYS[22]
 --- include _attempts
 --- include _moves
 --- include _series
+--- include _unread
 --- include _finish
 --- include _line
 --- include _ready

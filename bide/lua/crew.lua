@@ -13,6 +13,7 @@
 --   leases nothing more, tasks}, ...), leases ({id, spec without arguments, worker, attempt, attempt begun in
 --   ms, end in ms}, ...)}
 -- Errors: none
+-- When full: reads
 -- Fence: none, reads only
 -- Cost: 5 commands, and 1 for each worker that holds a lease and was not heard of lately
 local specs, runs, leased, workers, ledgers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]

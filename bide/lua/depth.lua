@@ -10,6 +10,7 @@
 -- KEYS[7] stats: the gauges
 -- Returns: {1 when paused or 0, since when in ms or 0, state, tasks in it, state, tasks in it, ...}
 -- Errors: none
+-- When full: reads
 -- Fence: none, reads only
 -- Cost: 11 commands, and 1 for each further priority that has ready tasks
 local meta, specs, runs, ready = KEYS[1], KEYS[2], KEYS[3], KEYS[4]

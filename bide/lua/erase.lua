@@ -16,6 +16,7 @@
 -- ARGV[2] tenant: who asks; another tenant's task is not found
 -- Returns: {'OK', the task's name, attempts begun}
 -- Errors: TASK_NOT_FOUND, TASK_NOT_FINISHED (with the state)
+-- When full: goes on
 -- Fence: none, a finished task has no lease
 -- Cost: 16 commands
 local meta, specs, runs, dead, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]

@@ -28,9 +28,13 @@
 -- ARGV[8] places: of each worker, for tasks of this queue
 -- ARGV[9] most: workers that may be
 -- ARGV[10] recording: 1 to leave a line in the task's log
+-- ARGV[11] rate_field: the tenant's field in `meta`, or empty for no limit
+-- ARGV[12] rate_limit: submissions and events a second
 -- Returns: {'OK', new (1) or seen (0), workers to start (of a repeat, whose first reply may be lost, one where nobody
---   is awake), what it moved (id, event, state, attempt, '', name) or nothing}
--- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state), IDEMPOTENCY_CONFLICT, INBOX_FULL
+--   is awake), burst left (-1 without a limit, and for a repeat), what it moved (id, event, state, attempt, '', name)
+--   or nothing}
+-- Errors: TASK_NOT_FOUND, TASK_FINISHED (with the state), IDEMPOTENCY_CONFLICT, INBOX_FULL, RATE_LIMITED
+-- When full: refused
 -- Fence: none; a lease that is under way reads the event when it ends
 -- Cost: 20 commands, O(log n)
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -43,21 +47,29 @@ local starting, decisions, lines = KEYS[16], KEYS[17], KEYS[18]
 --- include _moves
 --- include _lines
 --- include _ready
+--- include _unread
 --- include _inbox
+--- include _rate
 --- include _ring
 --- include _awake
 --- include _fleet
-local now_ms, id = tonumber(ARGV[1]), ARGV[2]
+local now_ms, id, name, body = tonumber(ARGV[1]), ARGV[2], ARGV[4], ARGV[5]
 
 local run, head = load_task(id)
 if not run or head[SPEC_TENANT] ~= ARGV[3] then return { 'TASK_NOT_FOUND' } end
 if run[FINISHED] > 0 then return { 'TASK_FINISHED', run[STATE] } end
-local answer = deliver(run, id, ARGV[4], ARGV[5], ARGV[6], ARGV[7], now_ms)
-flush()
-if answer == 'SEEN' then return { 'OK', 0, run[STATE] == 'ready' and wanted_again(now_ms) or 0, {} } end
+local answer, box, pages = look_into(run, id, name, #body, ARGV[6], ARGV[7])
+-- What was accepted stays accepted: a repeat is answered before the limits are asked.
+if answer == 'SEEN' then return { 'OK', 0, run[STATE] == 'ready' and wanted_again(now_ms) or 0, -1, {} } end
 if answer ~= 'OK' then return { answer } end
-if ARGV[10] == '1' then add_lines(id, { event_line(now_ms, run, ARGV[4]) }) end
-if run[STATE] ~= 'ready' then return { 'OK', 1, 0, {} } end
+local left, wait_ms = -1, nil
+if ARGV[11] ~= '' then left, wait_ms = take_turn(ARGV[11], tonumber(ARGV[12]), now_ms) end
+if wait_ms then return { 'RATE_LIMITED', wait_ms } end
+local was_waiting = run[STATE] == 'waiting'
+put_event(run, id, box, pages, name, body, ARGV[6], ARGV[7], now_ms)
+flush()
+if ARGV[10] == '1' then add_lines(id, { event_line(now_ms, run, name) }) end
+if not was_waiting or run[STATE] ~= 'ready' then return { 'OK', 1, 0, left, {} } end
 ring(now_ms, 1)
 local wanted = summon(now_ms, 'event', see(now_ms), tonumber(ARGV[8]), tonumber(ARGV[9]))
-return { 'OK', 1, wanted, moves_made() }
+return { 'OK', 1, wanted, left, moves_made() }

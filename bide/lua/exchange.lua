@@ -53,11 +53,12 @@
 --   lines: how many, each packed after its length, '';
 --   deliver (fence is polls): billed_us, JSON, name; watch (of a poller): every_ms, member, name;
 --   unwatch: 0, member, ''
--- Returns: {'OK', positions of lost messages, leases (id, spec, run, isolated, journal, inbox; ...),
+-- Returns: {'OK', positions of lost messages, leases (id, spec, run, isolated, journal, unread events; ...),
 --   ids to cancel, next due time in ms or -1, that of a task that waits for its time, tasks still ready, workers to start, 1 when this worker may
 --   lease (0 when there are `most` without it), workers that may, places free on them, workers that start,
 --   what it moved by itself or otherwise than asked (id, event, state, attempt, worker, name; ...)}
 -- Errors: SUPERSEDED (a later exchange or boot of this worker was seen; nothing was done)
+-- When full: goes on
 -- Fence: each settle, and each entry, counts only for its task's latest fence; each lease gets a new one
 -- Cost: 25 commands and about 5 per task settled and 4 per task leased, batched
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -74,6 +75,7 @@ local stats, starting, decisions, series = KEYS[26], KEYS[27], KEYS[28], KEYS[29
 --- include _moves
 --- include _lines
 --- include _series
+--- include _unread
 --- include _finish
 --- include _line
 --- include _ready
@@ -113,8 +115,9 @@ local function tasks_among(ids)
 end
 
 local heard, lost, told = 0, ledger[LOST], again and ledger[MOVES] or {}
+if not again then heard = math.floor((#ARGV - MESSAGES + 1) / 6) end
+prune(now_ms, math.max(10, heard)) -- no slower than tasks end; first, as it makes room for what follows
 if not again then
-  heard = math.floor((#ARGV - MESSAGES + 1) / 6)
   count('worker_ms', tonumber(ARGV[9]))
   count('starts', seq == 1 and 1 or 0)
   lost = heard > 0 and hear(MESSAGES, now_ms) or {}
@@ -125,7 +128,6 @@ end
 promote(now_ms, 100)
 local _, holders, taken = reap(now_ms, 100)
 end_overdue(now_ms, 100)
-prune(now_ms, math.max(10, heard)) -- no slower than tasks end
 
 local leases, capacity, free = {}, tonumber(ARGV[5]), tonumber(ARGV[10])
 local places, most = tonumber(ARGV[11]), tonumber(ARGV[12])

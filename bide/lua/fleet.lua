@@ -11,6 +11,7 @@
 -- Returns: {tasks ready, workers that may lease, places free on them, workers that start, decisions (the
 --   latest first, each packed: time, reason, workers started or -1 for one that left, and what was seen)}
 -- Errors: none
+-- When full: reads
 -- Fence: none; only starts that came to nothing are forgotten
 -- Cost: 6 commands
 local meta, ready, isolated, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]

@@ -9,6 +9,7 @@
 -- ARGV[5] newest: highest epoch that a slot is known to hold, 0 for none
 -- Returns: {epoch, slots}; the same wish again keeps its epoch
 -- Errors: none
+-- When full: goes on
 -- Fence: none; slots take only epochs that are not older than theirs
 -- Cost: 3 commands
 local state, slots = KEYS[1], KEYS[2]

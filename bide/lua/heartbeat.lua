@@ -11,6 +11,7 @@
 -- ARGV[4...] held: id and fence of each lease, at most 100
 -- Returns: {ids lost, ids to cancel}, 16 bytes each, joined
 -- Errors: none
+-- When full: goes on
 -- Fence: only leases with the task's latest fence are renewed
 -- Cost: 5 commands
 local meta, specs, runs, leased, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]

@@ -7,6 +7,7 @@
 -- Returns: {spec, run or '' for a task that nothing has happened to, history or ''}, or {} when there is no
 --   such task
 -- Errors: none
+-- When full: reads
 -- Fence: none, reads only
 -- Cost: 3 commands
 local spec = redis.call('HGET', KEYS[1], ARGV[1])

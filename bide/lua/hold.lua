@@ -7,6 +7,7 @@
 -- ARGV[4] budget: how many may be held at once
 -- Returns: 1 when held, 0 when the budget is spent
 -- Errors: none
+-- When full: goes on
 -- Fence: none; a hold ends by itself
 -- Cost: 4 commands
 local waits, now_ms = KEYS[1], tonumber(ARGV[1])

@@ -9,6 +9,7 @@
 -- ARGV[4] most: lines to answer with, at most 100
 -- Returns: {1 when the task is done, number of the task's last line, of the first on the page, lines...}
 -- Errors: TASK_NOT_FOUND
+-- When full: reads
 -- Fence: none, reads only
 -- Cost: 4 commands
 local specs, runs, lines = KEYS[1], KEYS[2], KEYS[3]

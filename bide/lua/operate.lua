@@ -31,6 +31,7 @@
 -- ARGV[5] most: workers that may be
 -- Returns: {the operation, packed, workers to start, alarm to set in ms or 0, what it moved (see _moves)}
 -- Errors: OPERATION_NOT_FOUND, TOO_MANY_OPERATIONS
+-- When full: goes on
 -- Fence: none, failed tasks have no lease
 -- Cost: 12 commands to count, 2 more per ten tasks, and 6 per task that is retried; looks at 100 tasks, or at 1 MiB
 --   and nine tasks more

@@ -5,6 +5,7 @@
 -- KEYS[3] runs: how far each task came
 -- KEYS[4] log: every task, in order
 -- KEYS[5] dead: failed tasks by when they failed
+-- KEYS[6] progress: what tasks say of themselves
 -- ARGV[1] tenant: whose
 -- ARGV[2] name: of the tasks, or empty
 -- ARGV[3] state: they are in, or empty; `failed` goes by when they failed
@@ -13,12 +14,13 @@
 -- ARGV[6] within: how many there are to look at on the page `from`; for `failed`, at that time
 -- ARGV[7] most: tasks to find at most
 -- ARGV[8] scan: tasks to look at, at most
--- Returns: {tasks found ({id, spec without arguments, run without a result, from and within to go on after
---   it}, ...), from and within to go on with (or '' and 0 at the end), ms of the last that was looked at (or 0)}
+-- Returns: {tasks found ({id, spec without arguments, run without a result, progress or '', from and within to
+--   go on after it}, ...), from and within to go on with (or '' and 0 at the end), ms of the last that was looked at (or 0)}
 -- Errors: none
+-- When full: reads
 -- Fence: none, reads only
--- Cost: 4 commands, and 3 for each further page of the log (24 tasks); looks at `scan` tasks and a page more, or at 1 MiB
-local meta, specs, runs, log, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+-- Cost: 5 commands, and 4 for each further page of the log (24 tasks); looks at `scan` tasks and a page more, or at 1 MiB
+local meta, specs, runs, log, dead, progress = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 --- include _run
 local tenant, name, state, tag = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local from, within, most, scan = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -30,16 +32,17 @@ local function has_tag(tags) return string.find(' ' .. tags .. ' ', ' ' .. tag .
 -- Looks at tasks in their order until there are enough; returns how many it has looked at.
 -- place_of: tells from and within after the i-th.
 local function look_at(ids, place_of)
-  local records = redis.call('HMGET', runs, unpack(ids))
+  local records, said = redis.call('HMGET', runs, unpack(ids)), redis.call('HMGET', progress, unpack(ids))
   for i, value in ipairs(redis.call('HMGET', specs, unpack(ids))) do
-    looked, bytes, last_ms = looked + 1, bytes + #value + #(records[i] or ''), submitted_ms(ids[i])
+    looked, last_ms = looked + 1, submitted_ms(ids[i])
+    bytes = bytes + #value + #(records[i] or '') + #(said[i] or '')
     local head = read_spec(value)
     local run = records[i] and read_run(records[i]) or first_run(ids[i], head)
     if head[SPEC_TENANT] == tenant and (name == '' or head[SPEC_NAME] == name)
       and (state == '' or run[STATE] == state) and (tag == '' or has_tag(head[SPEC_TAGS])) then
       if run[STATE] == 'succeeded' then run[OUTCOME] = '' end
       local size = #value >= 6 and 6 + struct.unpack('>I2', value, 5) or 0
-      found[#found + 1] = { ids[i], string.sub(value, 1, size), pack_run(run), place_of(i) }
+      found[#found + 1] = { ids[i], string.sub(value, 1, size), pack_run(run), said[i] or '', place_of(i) }
       if #found == most then return i end
     end
   end

@@ -19,6 +19,7 @@
 -- ARGV[4] most: workers that may be
 -- Returns: {workers to start, alarm to set in ms or 0}
 -- Errors: none
+-- When full: goes on
 -- Fence: none; the same wish again changes nothing
 -- Cost: 18 commands
 local meta, ready, isolated, due, leased, ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]

@@ -7,6 +7,7 @@
 -- ARGV[2] slot: its name
 -- Returns: {accepting, reason, retry_after, epoch}; a server never told otherwise is open
 -- Errors: none
+-- When full: refused
 -- Fence: none
 -- Cost: 3 commands
 local state, slots = KEYS[1], KEYS[2]

@@ -26,6 +26,7 @@
 -- ARGV[9] most: workers that may be
 -- Returns: {1 when it may leave or 0 when it must stay, workers to start, alarm to set in ms or 0}
 -- Errors: none
+-- When full: goes on
 -- Fence: none; a worker settles or hands back its leases first
 -- Cost: 27 commands; with a new day one per sum of the day that is folded
 local meta, ready, isolated, due, leased, ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]

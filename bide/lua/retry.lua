@@ -27,6 +27,7 @@
 -- Returns: {'OK', new (1), or seen (0) when it was retried before and has not finished since, workers to start (of
 --   a repeat, whose first reply may be lost, one where nobody is awake), what it moved (see _moves)}
 -- Errors: TASK_NOT_FOUND, TASK_NOT_FAILED (with the state), NOT_UNIQUE (with the id)
+-- When full: refused
 -- Fence: none, a failed task has no lease; it keeps its fence, so that nothing an old worker says counts
 -- Cost: 23 commands, O(log n)
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]

@@ -8,6 +8,7 @@
 -- Returns: {spec, run or '' for a task that nothing has happened to, progress or '', durations of the last
 --   tasks of its name or ''}, or {} when there is no such task
 -- Errors: none
+-- When full: reads
 -- Fence: none, reads only
 -- Cost: 4 commands
 local spec = redis.call('HGET', KEYS[1], ARGV[1])

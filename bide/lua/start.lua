@@ -16,6 +16,7 @@
 -- ARGV[6] most: workers that may be
 -- Returns: how many to start; fewer than wanted where `most` is reached, and no successor in a paused queue
 -- Errors: SUPERSEDED (a later autoscaler was here; nothing was done)
+-- When full: goes on
 -- Fence: the epoch
 -- Cost: 10 commands
 local meta, ready, isolated, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]

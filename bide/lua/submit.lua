@@ -28,13 +28,14 @@
 -- ARGV[8] fingerprint: 16 bytes of the request's hash, or empty
 -- ARGV[9] unique_field: tenant and unique value, or empty
 -- ARGV[10] rate_field: the tenant's field in `meta`, or empty for no limit
--- ARGV[11] rate_limit: submissions a second
+-- ARGV[11] rate_limit: submissions and events a second
 -- ARGV[12] places: of each worker, for tasks of this queue
 -- ARGV[13] most: workers that may be
 -- ARGV[14] recent_field: the field in `series` of the task's name
 -- Returns: {'OK', id, new (1) or seen (0), workers to start, alarm to set in ms or 0,
 --   burst left (-1 without a limit), durations of the last tasks of its name or '' (also for one seen)}
 -- Errors: UNREGISTERED, CLOSED, IDEMPOTENCY_CONFLICT, NOT_UNIQUE (with the id), RATE_LIMITED
+-- When full: refused
 -- Fence: none, a new task has had no lease
 -- Cost: 7 commands for a ready task without key or limit, 3 more to ring, about 9 more to start workers,
 --   O(log ready)
@@ -80,16 +81,11 @@ if unique ~= '' then
 end
 
 local left = -1
-if rate_field ~= '' then -- generic cell rate algorithm, one second of burst
-  local interval_ms = 1000 / tonumber(ARGV[11])
-  local known_ms = tonumber(redis.call('HGET', meta, rate_field) or 0)
-  -- It is ahead by a second, and by what readings differ; by more, where the store's clock was set back since.
-  if known_ms > now_ms + 3000 then known_ms = 0 end
-  local arrival_ms = math.max(known_ms, now_ms) + interval_ms
-  local over_ms = arrival_ms - now_ms - 1000
-  if over_ms > 0.001 then return { 'RATE_LIMITED', math.ceil(over_ms) } end
-  redis.call('HSET', meta, rate_field, string.format('%.3f', arrival_ms))
-  left = math.floor(-over_ms / interval_ms + 0.001)
+if rate_field ~= '' then
+--- include _rate
+  local wait_ms
+  left, wait_ms = take_turn(rate_field, tonumber(ARGV[11]), now_ms)
+  if wait_ms then return { 'RATE_LIMITED', wait_ms } end
 end
 
 -- The next place in the log: on the open page, or on a new one.

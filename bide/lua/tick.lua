@@ -43,6 +43,7 @@
 --   running, what it moved (id, event, state, attempt, worker, name; ...)}; 100 of any of the first three: call
 --   again
 -- Errors: SUPERSEDED (a later autoscaler was here; nothing was done)
+-- When full: goes on
 -- Fence: the epoch; reaping moves the tasks' fence on
 -- Cost: 22 commands and about 7 per task, batched; at most 100 of each kind
 local meta, specs, runs, ready, isolated = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -58,6 +59,7 @@ local starting, decisions, series = KEYS[26], KEYS[27], KEYS[28]
 --- include _attempts
 --- include _moves
 --- include _series
+--- include _unread
 --- include _finish
 --- include _line
 --- include _ready
@@ -76,10 +78,10 @@ recording = ARGV[7] == '1'
 local known = tonumber(redis.call('HGET', meta, 'tick_epoch') or 0)
 if known > epoch then return { 'SUPERSEDED' } end
 if known < epoch then redis.call('HSET', meta, 'tick_epoch', epoch) end
+local pruned = prune(now_ms, 100) -- first, as it makes room for what follows
 local promoted = promote(now_ms, 100)
 local reaped, holders, taken = reap(now_ms, 100)
 end_overdue(now_ms, 100)
-local pruned = prune(now_ms, 100)
 write_series(now_ms)
 
 redis.call('ZREMRANGEBYSCORE', listeners, '-inf', '(' .. now_ms)

@@ -4,6 +4,7 @@
 -- ARGV[1] now_ms: the server's time
 -- Returns: the turn's epoch; it grows, also past those of a record that was lost
 -- Errors: none
+-- When full: goes on
 -- Fence: the epoch
 -- Cost: 2 commands
 local epochs = KEYS[1]

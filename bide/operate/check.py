@@ -25,6 +25,7 @@ from bide.operate.entrance import unnamed
 from bide.operate.finding import in_words
 from bide.operate.flight import flights
 from bide.operate.rehearsal import LIMIT_S, TOO_LONG, Mismatch, rehearse
+from bide.printable import one_line, printable, printable_json
 from bide.settings import Settings
 from bide.store import Store
 
@@ -70,9 +71,10 @@ class Check:
                 if not settings.redis_url:
                     print(f"bide: {in_words(unnamed(told))}", file=sys.stderr)
                     return Ended.MISUSED
+                told.extend_path()
                 tasks = registry.load(settings.tasks, local=settings.local)
             except (SettingsError, RegistryError) as error:
-                print(f"bide: {error}", file=sys.stderr)
+                print(printable(f"bide: {error}"), file=sys.stderr)
                 return Ended.MISUSED
             store = Store(connect(settings.redis_url), Keys(settings.prefix), Clock())
             checked = 0
@@ -85,7 +87,7 @@ class Check:
                         if not options.json:
                             print(_line(mismatch), file=output, flush=True)
             except StoreError as error:
-                print(f"bide: {error}", file=sys.stderr)
+                print(printable(f"bide: {error}"), file=sys.stderr)
                 return Ended.UNREACHABLE
             finally:
                 store.client.close()
@@ -94,12 +96,7 @@ class Check:
 
 
 def _line(mismatch: Mismatch) -> str:
-    return _printable(f"{mismatch.id}  {mismatch.name}  {mismatch.code}: {mismatch.message}")
-
-
-def _printable(text: str) -> str:
-    """On one line, and without what would speak to the terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return one_line(f"{mismatch.id}  {mismatch.name}  {mismatch.code}: {mismatch.message}")
 
 
 def _summary(checked: int, mismatches: int) -> str:
@@ -108,7 +105,8 @@ def _summary(checked: int, mismatches: int) -> str:
 
 
 def _document(checked: int, found: list[Mismatch]) -> str:
-    return msgspec.json.encode({"checked": checked, "mismatches": [asdict(each) for each in found]}).decode()
+    document = {"checked": checked, "mismatches": [asdict(each) for each in found]}
+    return printable_json(msgspec.json.encode(document).decode())
 
 
 command = Check()

@@ -15,6 +15,7 @@ import msgspec
 from bide.errors import SettingsError
 from bide.operate.ended import Ended
 from bide.prices import CHECKED, TABLE, Prices, prices, read_price, rounded
+from bide.printable import printable
 from bide.projection import MILLION, Item, Projection, model, project, total
 from bide.retry import parse_seconds
 from bide.settings import Settings
@@ -102,7 +103,7 @@ class Cost:
         try:
             settings = Settings.from_environ(os.environ)
         except SettingsError as error:
-            print(f"bide: {error}", file=sys.stderr)
+            print(printable(f"bide: {error}"), file=sys.stderr)
             return Ended.MISUSED
         table = prices((*settings.prices, *options.price))
         if options.prices:

@@ -19,7 +19,7 @@ from bide.address import Address
 from bide.calls import read_time
 from bide.clock import Clock
 from bide.connection import Client
-from bide.errors import ScriptError, StoreError
+from bide.errors import StoreError
 from bide.gate import Gatekeeper
 from bide.keys import Keys
 from bide.operate import server_findings, stack, store_findings
@@ -28,6 +28,7 @@ from bide.operate.entrance import TOPIC, barred, unnamed
 from bide.operate.finding import Finding, Level, lines, ok, summary
 from bide.operate.server_findings import Copy, Queue
 from bide.operate.stack import Told
+from bide.printable import printable_json
 from bide.reads import Reads
 from bide.settings import Settings
 from bide.store import Store
@@ -67,6 +68,7 @@ def examine(told: Told, *, wall: Callable[[], float] = time.time) -> Iterator[Fi
     yield from server_findings.settings(problems, told.environ, told.port)
     if Settings.name_a_store(told.environ):  # else these are hardly the server's variables
         yield server_findings.api_keys(settings)
+    told.extend_path()
     tasks = registry.load(settings.tasks, local=settings.local, strict=False)
     yield from server_findings.tasks(tasks, settings.tasks)
     if not settings.redis_url:
@@ -123,7 +125,7 @@ def _moved(store: Store, queues: set[str]) -> dict[str, str]:
     for queue, key in keys.items():
         try:
             store.command("EXISTS", key)
-        except ScriptError as error:
+        except StoreError as error:
             if _MOVED not in str(error):
                 raise
             moved[queue] = str(error)
@@ -142,7 +144,8 @@ def _is_faulty(found: list[Finding]) -> bool:
 
 
 def _document(found: list[Finding]) -> str:
-    return msgspec.json.encode({"ok": not _is_faulty(found), "findings": found}).decode()
+    document = {"ok": not _is_faulty(found), "findings": found}
+    return printable_json(msgspec.json.encode(document).decode())
 
 
 command = Doctor()

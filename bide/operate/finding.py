@@ -8,6 +8,8 @@ from enum import StrEnum
 from textwrap import TextWrapper
 from typing import Final
 
+from bide.printable import one_line
+
 
 class Level(StrEnum):
     """How bad it is."""
@@ -64,9 +66,9 @@ def lines(findings: Sequence[Finding], room: int | None = None) -> list[str]:
     found: list[str] = []
     for finding in findings:
         head = f"{finding.level:<4}  {finding.topic:<{width}}  "
-        found += _broken(head, printable(finding.what), room)
+        found += _broken(head, one_line(finding.what), room)
         if finding.remedy:
-            found += _broken(" " * len(head) + _ARROW, printable(finding.remedy), room)
+            found += _broken(" " * len(head) + _ARROW, one_line(finding.remedy), room)
     return found
 
 
@@ -81,15 +83,10 @@ def _broken(head: str, text: str, room: int | None) -> list[str]:
 
 def in_words(finding: Finding) -> str:
     """One that stands alone, as sentences."""
-    return printable(f"{finding.topic}: {finding.what}. {finding.remedy}".strip())
+    return one_line(f"{finding.topic}: {finding.what}. {finding.remedy}".strip())
 
 
 def summary(findings: Sequence[Finding]) -> str:
     """One line: what there is of each level."""
     counts = [sum(finding.level is level for finding in findings) for level in Level]
     return ", ".join(f"{count} {level}" for level, count in zip(Level, counts, strict=True))
-
-
-def printable(text: str) -> str:
-    """On one line, and without what would speak to the terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)

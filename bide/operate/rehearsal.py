@@ -142,9 +142,10 @@ class _Prompter(Operations):
     def loop_time(self, ms: int) -> float:
         return asyncio.get_running_loop().time() + (ms - self._submitted_ms) / 1000
 
+    find_event = staticmethod(_end)
     take_event = staticmethod(_end)
-    know_events = staticmethod(_end)
     save = staticmethod(_end_async)
+    assure = staticmethod(_end_async)
     in_thread = staticmethod(_end_async)
     read_events = staticmethod(_end_async)
     watch = staticmethod(_end_async)

@@ -13,6 +13,7 @@ import msgspec
 from bide.autoscaler import Limits
 from bide.operate.amounts import duration, number, page, whole
 from bide.operate.ended import Ended
+from bide.printable import printable
 from bide.simulation import catalogue, plot
 from bide.simulation.bound import Bound, bound
 from bide.simulation.catalogue import Setup
@@ -20,8 +21,8 @@ from bide.simulation.fleet import Costs
 from bide.simulation.outcome import Outcome
 from bide.simulation.product import Life
 from bide.simulation.series import series
-from bide.simulation.trace import MOST_ARRIVALS, Trace, TraceError, read
-from bide.simulation.workload import Workload, workload
+from bide.simulation.trace import Trace, TraceError, read
+from bide.simulation.workload import MOST_ARRIVALS, Workload, workload
 
 _EPILOG: Final = """\
 TRACE is a CSV file, a heading is allowed: `timestamp,arrivals` a row, or the time of one arrival a row.
@@ -67,7 +68,7 @@ class Scaling:
         try:
             tasks = _tasks(trace, options)
         except TraceError as error:
-            return _misused(f"--from, --hours and --scale: {error}")
+            return _misused(str(error))
         setup = _setup(options)
         outcome = catalogue.RULES[options.rule].run(tasks, setup)
         report = _report(outcome, bound(tasks, options.concurrency), options)
@@ -170,15 +171,25 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def _tasks(trace: Trace, options: argparse.Namespace) -> Workload:
-    """Raises TraceError when nothing is left to simulate."""
+    """Raises TraceError when nothing is left to simulate, or more than can be."""
     part = trace.part(options.start, options.hours * 3600)
     expected = options.scale * sum(count for _, count in part.rows)
     if expected > MOST_ARRIVALS:
-        raise TraceError(f"{expected:,.0f} arrivals; at most {MOST_ARRIVALS:,} can be simulated")
+        raise TraceError(
+            f"{options.trace} has {expected:,.0f} arrivals by --from, --hours and --scale, and at most "
+            f"{MOST_ARRIVALS:,} can be simulated: take fewer hours with --hours, or a share of the arrivals "
+            f"with --scale, such as --scale {_share(MOST_ARRIVALS / expected * options.scale):g}"
+        )
     tasks = workload(part, scale=options.scale, mean=options.hold, cv=options.hold_cv, seed=options.seed)
     if not tasks.arrivals:
-        raise TraceError("no arrival is left")
+        raise TraceError("no arrival is left by --from, --hours and --scale")
     return tasks
+
+
+def _share(most: float) -> float:
+    """A scale below this one, with one digit to type."""
+    unit: float = 10.0 ** math.floor(math.log10(most))
+    return math.floor(most / unit) * unit
 
 
 def _setup(options: argparse.Namespace) -> Setup:
@@ -278,7 +289,7 @@ def _source(value: float, default: float, source: str) -> str:
 
 
 def _misused(message: str) -> Ended:
-    print(f"bide: {message}", file=sys.stderr)
+    print(printable(f"bide: {message}"), file=sys.stderr)
     return Ended.MISUSED
 
 

@@ -1,8 +1,8 @@
 """The stacks of a folder: servers on this machine, as `make up` starts them, and what each told its parts.
 
 While one runs, `.bide/PORT/variables.json` has its variables, the store's URL with its password among
-them. Only its owner may read the file, and it is locked, so that one which a killed stack has left
-behind is known as such.
+them, and the folders in which it finds modules. Only its owner may read the file, and it is locked, so that
+one which a killed stack has left behind is known as such.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import argparse
 import contextlib
 import fcntl
 import json
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bide.settings import Settings
@@ -30,12 +32,18 @@ class Told:
     """What an operator's command goes by: the environment, over what the stack at `url` was told.
 
     port: the stack's; None where nothing is a stack's. others: ports of the folder's further stacks.
+    path: folders in which the stack finds modules.
     """
 
     environ: Mapping[str, str]
     url: str = ""
     port: int | None = None
     others: tuple[int, ...] = ()
+    path: tuple[str, ...] = ()
+
+    def extend_path(self) -> None:
+        """Have imports of this process find what the stack's find."""
+        sys.path.extend(folder for folder in self.path if folder not in sys.path)
 
 
 def add_url(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +68,7 @@ def published(directory: Path, variables: Mapping[str, str]) -> Iterator[None]:
     draft.touch(mode=0o600)
     with draft.open("w", encoding="utf-8") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX)
-        json.dump(known, opened)
+        json.dump({"variables": known, "path": _found_by_imports()}, opened)
         opened.flush()
         draft.replace(file)
         try:
@@ -77,14 +85,21 @@ def told(environ: Mapping[str, str], url: str, folder: Path) -> Told:
     if Settings.name_a_store(environ):
         return Told(environ, url)
     stacks = _running(folder / HOME)
-    variables = stacks.pop(_port(url), None)
-    if variables is None:
+    document = stacks.pop(_port(url), None)
+    if document is None:
         return Told(environ, url, others=tuple(sorted(stacks)))
-    return Told({**variables, **environ}, url, _port(url), tuple(sorted(stacks)))
+    known = {**document["variables"], **environ}
+    return Told(known, url, _port(url), tuple(sorted(stacks)), tuple(document["path"]))
 
 
-def _running(home: Path) -> dict[int, dict[str, str]]:
-    """The variables of each stack that runs, by its port."""
+def _found_by_imports() -> list[str]:
+    """The folders of `sys.path`, but for those of Python itself, which any other has too."""
+    own = (sys.prefix, sys.base_prefix)
+    return [path for path in map(os.path.abspath, sys.path) if not path.startswith(own)]
+
+
+def _running(home: Path) -> dict[int, dict[str, Any]]:
+    """What each stack that runs has published, by its port."""
     found = {}
     for file in home.glob(f"*/{_FILE}"):
         with contextlib.suppress(OSError, ValueError), file.open(encoding="utf-8") as opened:

@@ -45,8 +45,10 @@ def durability(info: StoreInfo) -> Finding:
         if info.text("aof_last_write_status") == "err":
             return fail(
                 "durability",
-                "the append-only file cannot be written, so the store refuses writes",
-                "Make room on the store's disk, or see in its log what is wrong with it.",
+                "the append-only file cannot be written, so the store refuses writes; what it accepted last "
+                "is in its memory alone",
+                "Make room on the store's disk before anything ends the store, or see in its log what is "
+                "wrong with it.",
             )
         return _aof(info)
     if info.text("rdb_last_bgsave_status") == "err":
@@ -76,13 +78,14 @@ def _aof(info: StoreInfo) -> Finding:
     if delayed:  # counted under everysec alone
         return warn(
             "durability",
-            f"append-only file, synced each second, {delayed:,} times late since the store began",
-            "Give the store a faster disk, or one of its own: a late sync holds up every write.",
+            f"append-only file, synced each second, {delayed:,} times late since the store began: meanwhile "
+            "it held what it had accepted in its memory alone, up to two seconds of it",
+            "Give the store a faster disk, or one of its own.",
         )
     return ok(
         "durability",
-        "append-only file: a killed store loses nothing acknowledged; a power loss, what was not synced "
-        "(everysec: about a second; INFO does not tell how often)",
+        "append-only file: a killed store loses nothing that was in the file; a power loss, what was not "
+        "synced (everysec: about a second; INFO does not tell how often)",
     )
 
 

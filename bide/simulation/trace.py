@@ -13,9 +13,6 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-MOST_ARRIVALS: Final = 5_000_000
-"""More than a simulation in memory is for."""
-
 _NUMBER: Final = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d+)?")
 _EXPECTED: Final = (
     "expected `timestamp,arrivals`, or a timestamp alone for one arrival; "
@@ -44,7 +41,9 @@ class Trace:
         rows = tuple((at - start, count) for at, count in self.rows if start <= at < start + seconds)
         if not rows:
             last = self.rows[-1][0]
-            raise TraceError(f"no row lies in this part; the trace ends {last / 3600:.3g} h after its start")
+            raise TraceError(
+                f"no row lies between --from and --hours; the trace ends {last / 3600:.3g} h after its start"
+            )
         return Trace(rows, self.gap)
 
 
@@ -64,9 +63,6 @@ def parse(lines: Iterable[str]) -> Trace:
     rows = list(_rows(lines))
     if not rows:
         raise TraceError(f"it holds no arrivals: {_EXPECTED}")
-    total = sum(1 if count is None else count for _, count in rows)
-    if total > MOST_ARRIVALS:
-        raise TraceError(f"it holds {total:,} arrivals; at most {MOST_ARRIVALS:,} can be simulated")
     start = rows[0][0]
     times = [at for at, _ in rows]
     single = rows[0][1] is None

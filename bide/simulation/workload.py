@@ -6,8 +6,12 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bide.simulation.trace import Trace
+
+MOST_ARRIVALS: Final = 5_000_000
+"""More than a simulation in memory is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,27 @@ def workload(trace: Trace, *, scale: float, mean: float, cv: float, seed: int) -
 
 def _scaled(count: int, scale: float, drawn: random.Random) -> int:
     if scale < 1:
-        return sum(drawn.random() < scale for _ in range(count))
+        return _kept(count, scale, drawn)
     expected, total = count * scale, 0
     at = drawn.expovariate(1)
     while at < expected:
         total += 1
         at += drawn.expovariate(1)
     return total
+
+
+def _kept(count: int, share: float, drawn: random.Random) -> int:
+    """How many of `count` are kept, each with the probability `share`.
+
+    The distances between those that are kept are geometric, so that the cost is that of the kept ones: a row
+    may stand for a thousand million arrivals.
+    """
+    total, at = 0, -1.0
+    while True:
+        at += 1 + math.log(1 - drawn.random()) // math.log1p(-share)
+        if at >= count:
+            return total
+        total += 1
 
 
 def _holds(count: int, mean: float, cv: float, drawn: random.Random) -> list[float]:

@@ -25,16 +25,22 @@ if TYPE_CHECKING:
     from bide.worker.workplace import Workplace
 
 _WITHOUT_LIMIT: Final = float("inf")
+_OVER: Final = float("-inf")
+_LOST: Final = "The lease was lost; another worker has the task."
+
+LATE: Final = object()
+"""What a thread gives that has found its attempt's lease run out, and has called nothing."""
 
 
 class Attempt(Operations):
     """One lease, from its start to its settle. It is the operations' Engine, and its waits' Idler."""
 
     __slots__ = (
-        "_active_s", "_billed_s", "_deadline", "_entered", "_events", "_floor", "_limit_s", "_parked",
-        "_replays", "_runs", "_since", "_waited_s", "attempt", "began_ms",
-        "calls", "can_wait", "context", "fence", "foreign", "holds_room", "id", "is_waiting", "isolated",
-        "journal", "lease", "lines", "name", "policy", "polls", "threads", "tries", "waits", "work",
+        "_active_s", "_billed_s", "_deadline", "_entered", "_events", "_floor", "_heard", "_limit_s",
+        "_parked", "_replays", "_runs", "_since", "_waited_s", "attempt", "began_ms",
+        "calls", "can_wait", "context", "fence", "foreign", "held_until", "holds_room", "id", "is_waiting",
+        "isolated", "journal", "lease", "lines", "name", "policy", "polls", "threads", "tries", "waits",
+        "work",
     )  # fmt: skip
 
     def __init__(self, lease: Lease, floor: Workplace[Attempt]) -> None:
@@ -48,6 +54,8 @@ class Attempt(Operations):
         """The same counted anew since somebody had the task retried."""
         self.isolated = lease.isolated
         self.began_ms = lease.run.began_ms
+        self.held_until = lease.expires_at
+        """Local clock: until then nobody else can have the task. Heartbeats move it on."""
         self.lease: Lease | None = lease
         """What its start needs; None afterwards, as thousands of attempts may wait at a time."""
         self.context = Context(lease.id, lease.attempt, self)
@@ -67,6 +75,8 @@ class Attempt(Operations):
         self.holds_room = True
         self.polls = self.calls = 0
         self._events = lease.events
+        self._heard = max((event.number for event in lease.events), default=0)
+        """Number of the latest event that it knows of."""
         self._floor = floor
         self._runs = False
         self._replays = 1 if lease.journal else 0
@@ -123,6 +133,15 @@ class Attempt(Operations):
             if self._runs and self.can_wait and self.work is not None:
                 self.work.cancel()
 
+    def let_go(self) -> None:
+        """Its lease is over, or will be with the settle that is on its way: nothing may begin under it."""
+        self.held_until = _OVER
+
+    def lose(self) -> None:
+        """Another worker has the task."""
+        self.let_go()
+        self.stop(StopReason.LOST)
+
     def settle(self, settlement: Settlement, outcome: bytes | str = b"", delay_ms: int = 0) -> Message:
         """The message that ends the lease."""
         key, fence = self.lease_held
@@ -150,6 +169,16 @@ class Attempt(Operations):
     def lease_held(self) -> tuple[bytes, int]:
         """The task's id in the store, and the lease's fence."""
         return self.id.key, self.fence
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether the lease cannot have run out; if it may have, only the store knows who has the task."""
+        return self._floor.local() < self.held_until
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the lease is over: the store need not be asked."""
+        return self.held_until == _OVER
 
     @property
     def is_over(self) -> bool:
@@ -223,36 +252,58 @@ class Attempt(Operations):
         self._send(*others)
         self._floor.send(self.id.slot, last, lambda counted: _answer(committed, counted))
         if not await committed:
-            self.stop(StopReason.LOST)
-            raise Interrupted("The lease was lost; another worker has the task.")
+            self.lose()
+            raise Interrupted(_LOST)
+
+    async def assure(self) -> None:
+        while not self.holds_lease:
+            if self.is_lost:
+                raise Interrupted(_LOST)
+            await self._floor.renewal(self)
 
     async def in_thread(self, call: Callable[[], Any]) -> Any:
-        return await asyncio.shield(self.begin_thread(guarded, call))
+        while True:
+            await self.assure()
+            result = await asyncio.shield(self.begin_thread(guarded, call))
+            if result is not LATE:
+                return result
 
     def begin_thread(self, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        """Call a plain function in a thread, which counts as the attempt's until it ends."""
-        thread = self._floor.executor.submit(copy_context().run, function, *args)
+        """Call a plain function in a thread, which counts as the attempt's until it ends.
+
+        It gives LATE, and calls nothing, when the lease has run out before a thread was free.
+        """
+        thread = self._floor.executor.submit(self._in_time, copy_context().run, function, *args)
         self.threads = (*(old for old in self.threads if not old.done()), thread)
         result = asyncio.wrap_future(thread)
         # Perhaps nobody waits for it any more when it ends.
         result.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return result
 
-    async def read_events(self) -> Sequence[Event]:
-        return await self._floor.read_events(self.id)
+    def _in_time(self, run: Callable[..., Any], *args: Any) -> Any:
+        return run(*args) if self.holds_lease else LATE
 
-    def know_events(self, events: Sequence[Event]) -> None:
+    async def read_events(self, name: str) -> None:
         known = {event.number for event in self._events}
-        self._events += tuple(event for event in events if event.number not in known)
+        unread = {event.number: event for event in await self._floor.read_events(self.id, name)}
+        kept = (
+            unread[event.number] if event.body is None and event.number in unread else event
+            for event in self._events
+            if event.number in unread or event.number not in known  # else a later lease has read it
+        )
+        # Of a lower number is what a branch has taken, and the store does not know of it yet.
+        new = (event for number, event in unread.items() if number > self._heard)
+        self._events = (*kept, *new)
+        self._heard = max(self._heard, *unread, 0)
 
-    def take_event(self, name: str) -> Event | None:
-        for event in self._events:
-            if event.name == name:
-                self._events = tuple(other for other in self._events if other is not event)
-                return event
-        return None
+    def find_event(self, name: str) -> Event | None:
+        return next((event for event in self._events if event.name == name), None)
+
+    def take_event(self, event: Event) -> None:
+        self._events = tuple(other for other in self._events if other is not event)
 
     async def watch(self, poller: Poller, key: Any, token: str) -> None:
+        await self.assure()
         member = poller.member(key, self.task_id, token)
         heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         message = Message(poller.home.key, 0, Verb.WATCH, round(poller.every_s * 1000), member, poller.name)

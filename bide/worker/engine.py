@@ -36,17 +36,23 @@ class Engine(Protocol):
     async def save(self, unsaved: Sequence[tuple[int, bytes, int]]) -> None:
         """Write entries; returns when they are committed."""
 
+    async def assure(self) -> None:
+        """Return once it is sure that the lease is held: to be awaited before whatever acts.
+
+        Asks nobody while the lease cannot have run out. Raises Interrupted when another worker has the task.
+        """
+
     def in_thread(self, call: Callable[[], Any]) -> Coroutine[Any, Any, Any]:
-        """Call a plain function."""
+        """Call a plain function, likewise."""
 
-    async def read_events(self) -> Sequence[Event]:
-        """Unread events, as the store has them now."""
+    async def read_events(self, name: str) -> None:
+        """Learn which events are unread now, and the bodies of those of this name."""
 
-    def take_event(self, name: str) -> Event | None:
+    def find_event(self, name: str) -> Event | None:
         """The first known event of this name that no branch has taken."""
 
-    def know_events(self, events: Sequence[Event]) -> None:
-        """Add events that have come meanwhile."""
+    def take_event(self, event: Event) -> None:
+        """A branch has it: no other finds it."""
 
     async def watch(self, poller: Poller, key: Any, token: str) -> None:
         """Ask a poller; returns when that is committed."""

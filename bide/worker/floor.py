@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from bide.context import StopReason
+from bide.errors import StoreUnavailable
 from bide.exchange import BATCH, Event, Lease, Message, Settlement
 from bide.ids import TaskId
 from bide.poller import Poller, Watcher
@@ -30,6 +31,11 @@ from bide.worker.scribe import Scribe
 
 UNWIND_S: Final = 2.0
 """How long the code of a parked task may take to unwind."""
+_PAUSE_S: Final = 0.25
+"""Between tries while the store is away."""
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +53,7 @@ class Floor:
     ) -> None:
         """lanes: by slot; filled before the first lease."""
         self.executor = executor
+        self.local = store.clock.local
         self.meter = Meter(store.clock.local)
         self.limits = Limits()
         self.scribe = Scribe(self.send, self.now_ms, keeps=settings.records)
@@ -66,12 +73,16 @@ class Floor:
         """Local clock: when a task last ended here."""
         self.changed = asyncio.Event()
         """Set when an attempt has come to wait, or has ended."""
+        self.hurry: Callable[[], object] = lambda: None
+        """Has all leases renewed at once; whoever renews them sets it."""
         self._settings = settings
         self._store = store
         self._reads = Reads(store)
         self._lanes = lanes
-        self._runner = Runner(registry, executor, store.clock.local, rounds=Rounds(self))
+        self._runner = Runner(registry, rounds=Rounds(self))
         self._attempts: dict[str, dict[bytes, Attempt]] = {}
+        self._unsure: dict[Attempt, asyncio.Future[None]] = {}
+        """Attempts whose leases may have run out, until the store has said whether they are renewed."""
 
     # --- leases -----------------------------------------------------------------------------
 
@@ -109,11 +120,32 @@ class Floor:
         """Stop what others have now, or this worker by a later lease."""
         if self._store.log is not None:
             self._store.log.forget(slot, leases)
-        for key, fence in leases:
-            attempt = self._attempts.get(slot, {}).get(key)
-            if attempt is not None and attempt.fence == fence and attempt.context.stopping is None:
+        for attempt in self._holders(slot, leases):
+            if attempt.context.stopping is None:
                 _log.warning("%s: its lease was lost; stopped here", attempt.id)
-                attempt.stop(StopReason.LOST)
+            attempt.lose()
+            self._answer(attempt)
+
+    def renew(self, slot: str, leases: Sequence[tuple[bytes, int]], until: float) -> None:
+        """These have been renewed: nobody else can have them until then, by the local clock."""
+        for attempt in self._holders(slot, leases):
+            if not attempt.is_lost:
+                attempt.held_until = until
+            self._answer(attempt)
+
+    def _holders(self, slot: str, leases: Sequence[tuple[bytes, int]]) -> Iterator[Attempt]:
+        """The attempts that hold these leases here."""
+        attempts = self._attempts.get(slot, {})
+        for key, fence in leases:
+            attempt = attempts.get(key)
+            if attempt is not None and attempt.fence == fence:
+                yield attempt
+
+    def _answer(self, attempt: Attempt) -> None:
+        """Tell whoever waits to hear whether the attempt still holds its lease."""
+        asked = self._unsure.pop(attempt, None)
+        if asked is not None:
+            asked.set_result(None)
 
     def held(self) -> Iterator[Held]:
         """What to renew. Called in the heartbeat's thread; `list` of a dict's values is atomic in CPython.
@@ -162,6 +194,7 @@ class Floor:
     def _settle(self, attempt: Attempt, settle: Message) -> None:
         """Send what it has said last, and the end of its lease."""
         self.scribe.finish(attempt)
+        attempt.let_go()
         if self._store.log is not None and attempt.began_ms:
             self._store.log.hold(attempt.id, attempt.fence, attempt.name, attempt.attempt, attempt.began_ms)
             attempt.began_ms = 0  # of a second settle there is nothing to tell
@@ -188,6 +221,7 @@ class Floor:
         if not attempts:
             self._lanes[id.slot].watch_cancels(False)
         self.waiting.discard(attempt)
+        self._unsure.pop(attempt, None)
         self._free(attempt)
         self.changed.set()
 
@@ -213,8 +247,15 @@ class Floor:
     def send(self, slot: str, message: Message, answered: Answered | None = None) -> None:
         self._lanes[slot].send(message, answered)
 
-    async def read_events(self, id: TaskId) -> Sequence[Event]:
-        return await asyncio.to_thread(self._reads.unread_events, id)
+    async def renewal(self, attempt: Attempt) -> None:
+        asked = self._unsure.get(attempt)
+        if asked is None:
+            asked = self._unsure[attempt] = asyncio.get_running_loop().create_future()
+            self.hurry()
+        await asyncio.shield(asked)  # branches of the attempt share it
+
+    async def read_events(self, id: TaskId, name: str) -> Sequence[Event]:
+        return await _ask(self._reads.unread_events, id, name)
 
     def on_idle(self, attempt: Attempt) -> None:
         self.waiting.add(attempt)
@@ -284,7 +325,17 @@ class Floor:
         await told.wait()
 
     async def watchers(self, poller: Poller) -> list[Watcher]:
-        return await asyncio.to_thread(self._reads.watchers, poller)
+        return await _ask(self._reads.watchers, poller)
 
     async def awaiting(self, slot: str, waits: Sequence[tuple[bytes, int]]) -> str:
-        return await asyncio.to_thread(self._reads.awaiting, slot, waits)
+        return await _ask(self._reads.awaiting, slot, waits)
+
+
+async def _ask(read: Callable[Asked, Answer], *args: Asked.args, **named: Asked.kwargs) -> Answer:
+    """What the store answers, whenever that is: no attempt fails because the store is away."""
+    while True:
+        try:
+            return await asyncio.to_thread(read, *args, **named)
+        except StoreUnavailable as error:
+            _log.warning("waiting for the store: %s", error)
+            await asyncio.sleep(_PAUSE_S)

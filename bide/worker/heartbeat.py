@@ -41,20 +41,24 @@ class Heartbeat:
         *,
         held: Callable[[], Iterable[Held]],
         stalled_s: Callable[[], float],
+        on_renewed: Callable[[str, Sequence[tuple[bytes, int]], float], object],
         on_lost: Callable[[str, Sequence[tuple[bytes, int]]], object],
         on_cancel: Callable[[str, Sequence[bytes]], object],
     ) -> None:
         """held: what to renew now. stalled_s: how long the loop has stood still, in seconds.
-        on_lost, on_cancel: called with a slot and its leases (id, fence), or its ids.
+        on_renewed, on_lost, on_cancel: called with a slot and its leases (id, fence), or its ids; on_renewed
+        also with the time, by the local boot-time clock in seconds, until which nobody else can have them.
         """
         self._store = store
         self._worker = worker
         self._lease_s = lease_s
         self._held = held
         self._stalled_s = stalled_s
+        self._on_renewed = on_renewed
         self._on_lost = on_lost
         self._on_cancel = on_cancel
-        self._stopped = threading.Event()
+        self._called = threading.Event()
+        self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -62,13 +66,23 @@ class Heartbeat:
 
     def stop(self) -> None:
         """End the thread; returns when it has ended, or after 2 s."""
-        self._stopped.set()
+        self._is_stopped = True
+        self._called.set()
         self._thread.join(2)
+
+    def hurry(self) -> None:
+        """Renew everything at once. Called by the loop, so that is known to turn."""
+        self._called.set()
 
     def _run(self) -> None:
         pause_s, is_heard = self._lease_s / PER_LEASE, True
-        while not self._stopped.wait(pause_s):
-            is_heard = self._stalled_s() > STALL_S or self._beat(quiet=not is_heard)
+        while True:
+            is_hurried = self._called.wait(pause_s)
+            if self._is_stopped:
+                return
+            self._called.clear()
+            is_stuck = not is_hurried and self._stalled_s() > STALL_S
+            is_heard = is_stuck or self._beat(quiet=not is_heard)
             pause_s = self._lease_s / (PER_LEASE if is_heard else TRIES_PER_LEASE)
 
     def _beat(self, *, quiet: bool) -> bool:
@@ -86,7 +100,10 @@ class Heartbeat:
         return not unheard
 
     def _renew(self, slot: str, leases: Sequence[tuple[bytes, int]]) -> None:
+        asked_at = self._store.clock.local()
         lost, cancels = self._store.heartbeat(slot, self._worker, round(self._lease_s * 1000), leases)
+        kept = [lease for lease in leases if lease[0] not in lost] if lost else leases
+        self._on_renewed(slot, kept, asked_at + self._lease_s - self._store.clock.lag_s)
         if lost:
             self._on_lost(slot, [lease for lease in leases if lease[0] in lost])
         if cancels:

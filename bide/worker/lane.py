@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from bide.async_connection import AsyncClient
 from bide.autoscaler import Seen
-from bide.errors import BideError, StoreUnavailable
+from bide.errors import StoreError, StoreUnavailable, Superseded
 from bide.exchange import BATCH, MAX_BYTES, ExchangeReply, Lease, Message, Settlement, Verb
 from bide.ids import TaskId
 from bide.store import Store
@@ -31,6 +31,8 @@ MOST_LINES: Final = 1_000
 _STALE_REPLY_S: Final = 5.0
 _PAUSE_S: Final = 0.25
 """Between tries while the store is away."""
+_FAULT_PAUSE_S: Final = 2.0
+"""Between tries while a script fails: it has a fault, or the store's data has."""
 
 _log = logging.getLogger(__name__)
 
@@ -194,9 +196,13 @@ class Lane:
                         asked_at=asked_at,
                     )  # fmt: skip
                     break
-                except StoreUnavailable as error:
+                except Superseded:
+                    raise
+                except StoreError as error:
+                    # Whatever it is, ending here would cost every task of this worker an attempt.
                     self._report_absence(str(error))
-                    await asyncio.sleep(_PAUSE_S)
+                    away = isinstance(error, StoreUnavailable)
+                    await asyncio.sleep(_PAUSE_S if away else _FAULT_PAUSE_S)
         except BaseException:
             self._room.release(room)
             if isolate:
@@ -283,13 +289,19 @@ class Lane:
 
     async def _listen(self, bell: str, gate: asyncio.Event) -> None:
         """Block on a bell while its gate is open; each token is a reason for an exchange."""
+        is_deaf = False
         while True:
             await gate.wait()
             try:
                 async with asyncio.timeout(2 * BLOCK_S):
                     token = await self._bell_client.execute_command("BLPOP", bell, BLOCK_S)
-            except (BideError, TimeoutError) as error:
-                self._report_absence(str(error) or "its bell does not answer")
+                is_deaf = False
+            except (StoreError, TimeoutError) as error:
+                if not is_deaf:  # once, also where exchanges succeed meanwhile
+                    _log.warning(
+                        "queue %s: its bell cannot be heard: %s", self.slot, str(error) or "no answer"
+                    )
+                is_deaf = True
                 await asyncio.sleep(_PAUSE_S)
                 token = [b"", b""]
             if token is not None:

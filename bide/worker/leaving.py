@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bide.autoscaler import Departure, Reason, Seen, is_spare, reserve
 from bide.context import StopReason
-from bide.errors import StoreUnavailable
+from bide.errors import StoreError
 from bide.reads import Reads
 from bide.replies import Need
 from bide.settings import Settings
@@ -228,7 +228,7 @@ class Leaving:
                 if self._store.note_starts(slot, Reason.SUCCESSOR, 1):
                     self._waker.answer(slot, Need(workers=1))
                     return slot  # it serves all of them
-        except StoreUnavailable as error:
+        except StoreError as error:
             _log.warning("no successor could be started: %s", error)
         return None
 
@@ -244,7 +244,7 @@ class Leaving:
     def _is_followed(self, slot: str) -> bool:
         try:
             return Reads(self._store).fleet(slot).seen.awake > 0
-        except StoreUnavailable:
+        except StoreError:
             return False
 
     def _retire(self, departure: Departure, *, forced: bool) -> bool:
@@ -259,7 +259,7 @@ class Leaving:
                 self._waker.answer(slot, need)
                 if forced:
                     self._retired.add(slot)
-        except StoreUnavailable as error:
+        except StoreError as error:
             _log.warning("retire: %s", error)
             return False
         return True

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from bide.errors import BideError
+from bide.errors import BideError, Interrupted
 from bide.exchange import BATCH, Message, Verb
 from bide.poller import Pending, Poller, Watcher
 from bide.worker.attempt import Attempt
@@ -80,11 +80,14 @@ class Rounds:
             batch = batches.pop(0)
             if attempt.calls:
                 await asyncio.sleep(poller.spacing_s)
+            await attempt.assure()
             attempt.calls += 1
             try:
                 answers, called_at = await self._ask(attempt, poller, batch)
                 if attempt.calls == 1:
                     began = called_at  # rounds are apart as the service sees them
+            except Interrupted:
+                raise
             except Exception as error:
                 wanted_s = throttled(error)
                 if wanted_s is not None:

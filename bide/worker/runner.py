@@ -8,7 +8,6 @@ import logging
 import random
 import traceback
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Final
 
@@ -34,7 +33,7 @@ from bide.records import Failure, Spec
 from bide.registry import Registry
 from bide.retry import Retry
 from bide.worker import branches, polling
-from bide.worker.attempt import Attempt
+from bide.worker.attempt import LATE, Attempt
 from bide.worker.journal import JournalEnd
 from bide.worker.polling import Rounds
 from bide.worker.raised import MOST_CHARS, message_of
@@ -57,21 +56,21 @@ _encode = msgspec.json.Encoder().encode
 _log = logging.getLogger(__name__)
 
 
+class _Unbegun(Exception):
+    """Raised for a plain function that was not called, as its lease had run out before a thread was free."""
+
+
 class Runner:
-    """Runs attempts. `executor` holds the threads of plain functions."""
+    """Runs attempts."""
 
     def __init__(
         self,
         registry: Registry,
-        executor: Executor,
-        local_clock: Callable[[], float],
         uniform: Callable[[], float] = random.random,
         rounds: Rounds | None = None,
     ) -> None:
         """rounds: makes the rounds of shared pollers; None leaves those to other workers."""
         self._registry = registry
-        self._executor = executor
-        self._local_clock = local_clock
         self._uniform = uniform
         self._rounds = rounds
 
@@ -112,7 +111,7 @@ class Runner:
         """What there is to run, or the settle of what cannot be."""
         lease = attempt.lease
         assert lease is not None, "not begun yet"
-        if self._local_clock() >= lease.expires_at:
+        if not attempt.holds_lease:
             return attempt.settle(Settlement.HANDED_BACK)
         spec = lease.spec
         if spec is None:
@@ -188,17 +187,24 @@ class Runner:
         return attempt.settle(Settlement.POLLED, name, round(delay_s * 1000))
 
     async def _call_plain(self, attempt: Attempt, definition: Definition, call: Callable[[], Any]) -> Any:
-        result = attempt.begin_thread(_in_thread, call)
-        done, _ = await asyncio.wait((result,), timeout=definition.timeout_s)
+        thread = attempt.begin_thread(_in_thread, call)
+        done, _ = await asyncio.wait((thread,), timeout=definition.timeout_s)
         if not done:
             attempt.context.stopping = attempt.context.stopping or StopReason.TIMEOUT
             raise TaskTimeout
-        return result.result()
+        result = thread.result()
+        if result is LATE:
+            raise _Unbegun
+        return result
 
     async def _run_exits(self, attempt: Attempt) -> None:
         """What the task asked for at its end, each in a thread or on the loop."""
         branches.end(attempt)
         for call in attempt.context.exits:
+            try:
+                await attempt.assure()  # not in the function's time: the store may be away for long
+            except Interrupted:
+                return  # they are for whoever has the task now
             try:
                 async with asyncio.timeout(_EXIT_S):
                     result = await attempt.in_thread(call)
@@ -235,7 +241,7 @@ class Runner:
             return attempt.park()
         if reason is StopReason.CANCEL and stopped:
             return attempt.settle(Settlement.CANCELLED)
-        if reason is StopReason.SHUTDOWN and stopped:
+        if isinstance(error, _Unbegun) or (reason is StopReason.SHUTDOWN and stopped):
             return attempt.settle(Settlement.HANDED_BACK)
         if reason is StopReason.TIMEOUT and stopped:
             error = TaskTimeout()

@@ -56,13 +56,17 @@ class Speaker(Protocol):
 class Lines:
     """What one attempt has said, and has not been sent."""
 
-    __slots__ = ("dropped", "is_under_way", "progress", "progress_at", "room", "room_at", "unsent")
+    __slots__ = (
+        "dropped", "is_under_way", "progress", "progress_at", "progress_place", "room", "room_at", "unsent",
+    )  # fmt: skip
 
     def __init__(self, now_s: float) -> None:
         self.unsent: list[Line] = []
         self.dropped = 0
         self.progress: Line | None = None
         """The latest, if it has not been sent."""
+        self.progress_place = 0
+        """How many of `unsent` were said before it."""
         self.progress_at = float("-inf")
         self.is_under_way = False
         """A message with lines has been sent, and not answered."""
@@ -80,14 +84,21 @@ class Lines:
         self.room -= 1
         return True
 
+    def report(self, progress: Line) -> None:
+        """Take the place of the progress that was reported before, if it has not been sent."""
+        self.progress, self.progress_place = progress, len(self.unsent)
+
     def take(self, now_s: float, *, last: bool) -> tuple[list[Line], Line | None]:
-        """What is to be sent, in order of time, and the progress among it. last: nothing follows."""
+        """What is to be sent, in the order in which it was said, and the progress among it.
+
+        last: nothing follows. Times do not tell the order: each reading of the clock may set them back.
+        """
         taken, self.unsent = self.unsent, []
+        place, self.progress_place = self.progress_place, 0
         progress = None
         if self.progress is not None and (last or now_s - self.progress_at >= FLUSH_S):
             progress, self.progress, self.progress_at = self.progress, None, now_s
-            taken.append(progress)
-            taken.sort(key=lambda line: line.at_ms)
+            taken.insert(place, progress)
         return taken, progress
 
 
@@ -136,7 +147,7 @@ class Scribe:
         """Take down how far the task is; of those that come quickly the last one counts."""
         line = Line(self._now_ms(), Kind.PROGRESS, speaker.attempt, "", "", cut(message), fraction)
         with self._lock:
-            self._lines_of(speaker).progress = line
+            self._lines_of(speaker).report(line)
             self._note(speaker)
 
     def _lines_of(self, speaker: Speaker) -> Lines:

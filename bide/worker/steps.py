@@ -102,6 +102,7 @@ async def step(
         if entry.status is Status.FAILED:
             raise_again(entry)
         return decode(entry.value)
+    await engine.assure()
     try:
         result = await call(engine, function, args, kwargs)
     except Exception as error:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 
 from bide.errors import Misuse, WaitTimeout
-from bide.exchange import Event
 from bide.poller import Pending, Poller, token
 from bide.worker.engine import Engine
 from bide.worker.journal import Entry, JournalEnd, Status, digest_of
@@ -66,6 +65,7 @@ async def poll(engine: Engine, question: Question, timeout_s: float | None) -> A
         while True:
             if due_ms > engine.now_ms():
                 await engine.waits.until(Wait(engine.loop_time(due_ms)))
+            await engine.assure()
             asked_ms, delay_s = engine.now_ms(), question.every_s
             engine.polls += 1
             try:
@@ -147,15 +147,16 @@ async def _await_event(
 ) -> str:
     """The body of the next event of this name, committed as read."""
     _end_if_checked(engine)
-    found = engine.take_event(name)
-    while found is None:
-        if entry.until_ms and entry.until_ms <= engine.now_ms():
-            # One may have come since the lease, unheard.
-            engine.know_events(await engine.read_events())
-            found = engine.take_event(name)
-            if found is None:
-                raise WaitTimeout(f"{path} did not come within {timeout_s:g} s.")
-            break
+    has_asked = False
+    while (found := engine.find_event(name)) is None or found.body is None:
+        is_over = entry.until_ms > 0 and entry.until_ms <= engine.now_ms()
+        if found is not None or (is_over and not has_asked):
+            # It came along without its body; or one may have come since the lease, unheard.
+            has_asked = is_over
+            await engine.read_events(name)
+            continue
+        if is_over:
+            raise WaitTimeout(f"{path} did not come within {timeout_s:g} s.")
         if engine.owns_foreign:
             raise Misuse(
                 f"{path} would be parked, but asyncio tasks that the code made itself still run. Await or "
@@ -163,19 +164,20 @@ async def _await_event(
             )
         due_at = engine.loop_time(entry.until_ms) if entry.until_ms else None
         await engine.waits.until(Wait(due_at, name))
-    body, event = _body_of(found), found.number
+    engine.take_event(found)
+    body = _body_of(name, found.body)
     if isinstance(body, Exception):
         raise body
-    engine.journal.replace(position, Entry(path, entry.digest, Status.DONE, body), event)
+    engine.journal.replace(position, Entry(path, entry.digest, Status.DONE, body), found.number)
     await commit(engine)
     return body
 
 
-def _body_of(event: Event) -> str | Exception:
+def _body_of(name: str, body: str) -> str | Exception:
     """What an event says; an exception where a poller's answer is one."""
-    if not event.name.startswith("~"):
-        return event.body
-    answer = msgspec.json.decode(event.body, type=Answer)
+    if not name.startswith("~"):
+        return body
+    answer = msgspec.json.decode(body, type=Answer)
     return restore(answer.error) if answer.error is not None else bytes(answer.value).decode()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import Final
 from bide.async_connection import connect_async
 from bide.clock import Clock
 from bide.connection import connect
+from bide.errors import StoreError
 from bide.exchange import Lease
 from bide.keys import Keys
 from bide.registry import Registry
@@ -30,6 +32,8 @@ from bide.worker.room import Isolation, Room
 
 _BEAT_S: Final = 1.0
 """How often the loop shows that it turns."""
+
+_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -102,9 +106,11 @@ class Worker:
             self._settings.lease_seconds,
             held=self._floor.held,
             stalled_s=lambda: self._store.clock.local() - self._beat_at - _BEAT_S,
+            on_renewed=lambda *renewed: loop.call_soon_threadsafe(self._floor.renew, *renewed),
             on_lost=lambda slot, leases: loop.call_soon_threadsafe(self._floor.lose, slot, leases),
             on_cancel=lambda slot, keys: loop.call_soon_threadsafe(self._floor.cancel, slot, keys),
         )
+        self._floor.hurry = heartbeat.hurry
         heartbeat.start()
         try:
             with capturing(self._floor.scribe, self._settings.task_log_level):
@@ -141,9 +147,15 @@ class Worker:
         self._floor.cancel(slot, keys)
 
     def call_for(self, slot: str, workers: int) -> None:
-        call = asyncio.create_task(asyncio.to_thread(self._waker.answer, slot, Need(workers)))
+        call = asyncio.create_task(asyncio.to_thread(self._call_for, slot, Need(workers)))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
+
+    def _call_for(self, slot: str, need: Need) -> None:
+        try:
+            self._waker.answer(slot, need)
+        except StoreError as error:
+            _log.warning("queue %s: the tick makes up for a call that failed: %s", slot, error)
 
     def unreported_ms(self) -> int:
         return self._lifetime.unreported_ms()

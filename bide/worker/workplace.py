@@ -27,14 +27,20 @@ class Workplace(Protocol[Attempt]):
     def executor(self) -> Executor:
         """Holds the threads of plain functions."""
 
+    def local(self) -> float:
+        """Seconds on the boot-time clock, by which leases run out here."""
+
     def now_ms(self) -> int:
         """The store's time."""
 
     def send(self, slot: str, message: Message, answered: Callable[[bool], object] | None = None) -> None:
         """Tell the store with the next exchange; `answered` is told whether it counted."""
 
-    async def read_events(self, id: TaskId) -> Sequence[Event]:
-        """Unread events, as the store has them now."""
+    async def renewal(self, attempt: Attempt) -> None:
+        """Have the attempt's lease renewed at once; returns when the store has said whether it is."""
+
+    async def read_events(self, id: TaskId, name: str) -> Sequence[Event]:
+        """Unread events, as the store has them now, those of that name with their bodies."""
 
     def on_end(self, attempt: Attempt, work: asyncio.Task[Message | None]) -> None:
         """The attempt's work is done."""

@@ -15,6 +15,7 @@ from bide_client.commands.tasks import add_limit, page_size, print_pages
 from bide_client.errors import ConnectionFailed, ServerFault, UsageError
 from bide_client.listing import LONGEST_PAGE
 from bide_client.operation import Operation
+from bide_client.printable import one_line
 from bide_client.screen import emit, of_stdout, say
 from bide_client.status import TaskStatus
 from bide_client.words import Commands, Parser, command, group, rate
@@ -121,7 +122,7 @@ def _so_many(tasks: int) -> tuple[str, str]:
 
 
 def _agreed(question: str) -> bool:
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{one_line(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     answer = ""
     try:
         answer = sys.stdin.readline()

@@ -15,7 +15,7 @@ from bide_client.client import Client
 from bide_client.commands.idempotency import key, repeatable_with
 from bide_client.commands.outcome import wait
 from bide_client.errors import BideError, ProblemError, UsageError
-from bide_client.render import printable
+from bide_client.printable import printable
 from bide_client.screen import emit, say
 from bide_client.submission import Submission
 from bide_client.task import Task

@@ -9,6 +9,7 @@ from bide_client import exit_codes, render, tables
 from bide_client.arguments import event_body
 from bide_client.client import Client
 from bide_client.commands.idempotency import key, repeatable_with
+from bide_client.printable import printable
 from bide_client.screen import emit, of_stdout
 from bide_client.status import TaskStatus
 from bide_client.words import Commands, Parser, add_id, command
@@ -100,7 +101,7 @@ def delete(client: Client, options: argparse.Namespace) -> int:
     if options.json:
         emit({"id": options.id, "deleted": True})
     else:
-        print(f"{render.printable(options.id)} is deleted")
+        print(f"{printable(options.id)} is deleted")
     return exit_codes.OK
 
 
@@ -109,4 +110,4 @@ def _said(status: TaskStatus, options: argparse.Namespace, text: str) -> None:
     if options.json:
         emit(status.json)
     else:
-        print(render.printable(text))
+        print(printable(text))

@@ -21,11 +21,12 @@ from typing import Final
 
 import psutil
 
+from local import peer
 from local.emulator import supplied
 from local.emulator.function import MAX_ANSWER_BYTES, Function
 from local.emulator.keeper import Keeper
 from local.emulator.output import Output
-from local.emulator.runtime_api import Answer, RuntimeApi
+from local.emulator.runtime_api import REQUEST_ID, Address, Answer, RuntimeApi
 
 _READ_BYTES: Final = 64 * 1024
 
@@ -79,7 +80,7 @@ class Environment:
         self._output = output
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
-        self._api = RuntimeApi(self._asked, self._answered, MAX_ANSWER_BYTES)
+        self._api = RuntimeApi(self._is_own, self._asked, self._answered, MAX_ANSWER_BYTES)
         self._asks: asyncio.Future[None] = self._loop.create_future()
         self._answer: asyncio.Future[Answer] = self._loop.create_future()
         self._request_id = ""
@@ -137,7 +138,7 @@ class Environment:
         self._signal(signal.SIGCONT)
         self._api.deliver(
             {
-                "Lambda-Runtime-Aws-Request-Id": request_id,
+                REQUEST_ID: request_id,
                 "Lambda-Runtime-Deadline-Ms": str(int((time.time() + limit_s) * 1000)),
                 "Lambda-Runtime-Invoked-Function-Arn": self.function.arn,
                 "Lambda-Runtime-Trace-Id": trace,
@@ -264,6 +265,13 @@ class Environment:
         self.max_rss_bytes = max(self.max_rss_bytes, _peak_bytes(self.pid))
 
     # --- its runtime client --------------------------------------------------------------------
+
+    def _is_own(self, client: Address, local: Address) -> bool:
+        """Whether a connection is the process's own; where the system cannot tell, any is taken for it."""
+        owner = peer.peer_owner(client, local)
+        if owner is None:
+            return not peer.TELLS
+        return owner.uid == os.getuid() and peer.holds(self.pid, owner.inode)
 
     def _asked(self) -> None:
         if not self._asks.done():

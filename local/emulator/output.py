@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bide.printable import printable
+
 
 class Output:
     """A log file that keeps its newest part: at `cap_bytes` it moves to `<name>.1` and starts anew."""
@@ -27,7 +29,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """Append a line of Lambda's own, such as REPORT."""
-        self.write(f"{text}\n".encode())
+        self.write(f"{printable(text)}\n".encode())
 
     def text(self) -> str:
         """Everything that is kept, oldest first."""

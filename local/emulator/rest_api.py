@@ -28,8 +28,6 @@ _TIMED_OUT: Final = _message(504, "Endpoint request timed out")
 _BAD_ANSWER: Final = _message(502, "Internal server error")
 _NOT_INVOKED: Final = _message(500, "Internal server error")
 """What a caller sees of a throttled or missing function; AWS keeps the 429 to itself."""
-_NO_STAGE: Final = _message(403, "Forbidden")
-
 _ANY: Final = "ANY"
 
 
@@ -50,6 +48,7 @@ class RestApiFace:
     def __init__(self, rest_api: RestApi, dispatcher: Dispatcher, timeout_s: float) -> None:
         self.route(rest_api)
         self._prefix = f"/{rest_api.stage}"
+        self._no_stage = _no_stage(self._prefix)
         self._api = Api(rest_api.id, rest_api.stage, rest_api.account, self._prefix)
         self._dispatcher = dispatcher
         self._timeout_s = timeout_s
@@ -65,7 +64,7 @@ class RestApiFace:
         """Answer one request; `path` and `query` as they came, percent-encoded."""
         inner = path.removeprefix(self._prefix)
         if inner == path or (inner and not inner.startswith("/")):
-            return _NO_STAGE
+            return self._no_stage
         route = self._routes.find(inner or "/")
         methods = self._resources[route.resource] if route else {}
         function = methods.get(method) or methods.get(_ANY)
@@ -95,6 +94,12 @@ class RestApiFace:
             return to_answer(_checked(msgspec.json.decode(outcome.payload)))
         except (msgspec.DecodeError, ValueError, TypeError, LookupError, AttributeError):
             return _BAD_ANSWER
+
+
+def _no_stage(prefix: str) -> Answer:
+    """AWS's answer to a path outside of every stage, and where the stage is, which AWS does not tell."""
+    said = {"message": "Forbidden", "hint": f"Every path of this API begins with its stage, {prefix}"}
+    return Answer(403, [("Content-Type", "application/json")], msgspec.json.encode(said))
 
 
 def _checked(response: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The Runtime API of one execution environment: what its runtime client talks to.
 
 Each environment has a port of its own. So a client that was killed takes its pending
-`next` with it, instead of leaving it for the following one to answer.
+`next` with it, instead of leaving it for the following one to answer. Events carry what callers
+sent, their keys included: so the port answers the environment's own process alone.
 """
 
 from __future__ import annotations
@@ -20,11 +21,22 @@ _NEXT: Final = f"{_BASE}/invocation/next"
 _INIT_ERROR: Final = f"{_BASE}/init/error"
 _INVOCATION: Final = f"{_BASE}/invocation/"
 
+REQUEST_ID: Final = "Lambda-Runtime-Aws-Request-Id"
+"""The header of an invocation that its answer has to name."""
+
 _ACCEPTED: Final = b'{"status":"OK"}'
 _TOO_LARGE: Final = (
     b'{"errorMessage":"Exceeded maximum allowed payload size","errorType":"RequestEntityTooLarge"}'
 )
+_NOT_FOUND: Final = b'{"errorType":"NotFound"}'
+_STRANGER: Final = (
+    b'{"errorMessage":"Only the process of this execution environment is answered","errorType":"Forbidden"}'
+)
+_NOT_NOW: Final = b'{"errorMessage":"State transition is not allowed","errorType":"InvalidStateTransition"}'
+_NO_SUCH_ID: Final = b'{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}'
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+Address = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -47,16 +59,26 @@ class _Request:
 class RuntimeApi:
     """One listening port, one runtime client.
 
-    `on_next` is called when the client asks for work, `on_answer` with the request id when it
+    `admits` says of each connection, by the addresses of its peer and its own, whether it is the
+    client's. `on_next` is called when the client asks for work, `on_answer` with the request id when it
     has answered, and with an empty one when it could not start.
     """
 
     def __init__(
-        self, on_next: Callable[[], None], on_answer: Callable[[str, Answer], None], max_answer_bytes: int
+        self,
+        admits: Callable[[Address, Address], bool],
+        on_next: Callable[[], None],
+        on_answer: Callable[[str, Answer], None],
+        max_answer_bytes: int,
     ) -> None:
+        self.admits = admits
         self._on_next = on_next
         self._on_answer = on_answer
         self._max_answer_bytes = max_answer_bytes
+        self._started = False
+        """The client has asked for work."""
+        self._request_id = ""
+        """Of the invocation that it has not answered yet."""
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._waiting: _Connection | None = None
@@ -72,6 +94,7 @@ class RuntimeApi:
     def deliver(self, headers: dict[str, str], event: bytes) -> None:
         """Give the waiting client its next invocation; one that has just died gets nothing."""
         connection, self._waiting = self._waiting, None
+        self._request_id = headers[REQUEST_ID]
         if connection is not None:
             connection.send(200, event, headers)
 
@@ -93,21 +116,38 @@ class RuntimeApi:
     def ask(self, connection: _Connection, request: _Request) -> None:
         """One request of the client."""
         if request.method == "GET" and request.path == _NEXT:
-            self._waiting = connection
-            self._on_next()
+            self._next(connection)
         elif request.method == "POST" and request.path == _INIT_ERROR:
-            connection.send(202, _ACCEPTED)
-            self._on_answer("", Answer(request.body, failed=True))
+            self._not_started(connection, request)
         elif request.method == "POST" and request.path.startswith(_INVOCATION):
             self._answered(connection, request)
         else:
-            connection.send(404, b'{"errorType":"NotFound"}')
+            connection.send(404, _NOT_FOUND)
+
+    def _next(self, connection: _Connection) -> None:
+        if self._waiting is not None:
+            connection.send(403, _NOT_NOW)
+            return
+        self._waiting, self._started = connection, True
+        self._on_next()
+
+    def _not_started(self, connection: _Connection, request: _Request) -> None:
+        if self._started:
+            connection.send(403, _NOT_NOW)
+            return
+        connection.send(202, _ACCEPTED)
+        self._on_answer("", Answer(request.body, failed=True))
 
     def _answered(self, connection: _Connection, request: _Request) -> None:
         request_id, _, kind = request.path.removeprefix(_INVOCATION).partition("/")
         if kind not in ("response", "error"):
-            connection.send(404, b'{"errorType":"NotFound"}')
-        elif len(request.body) > self._max_answer_bytes:
+            connection.send(404, _NOT_FOUND)
+            return
+        if not request_id or request_id != self._request_id:
+            connection.send(400, _NO_SUCH_ID)
+            return
+        self._request_id = ""
+        if len(request.body) > self._max_answer_bytes:
             connection.send(413, _TOO_LARGE)
             self._on_answer(request_id, Answer(b"", failed=True, too_large=True))
         else:
@@ -123,9 +163,12 @@ class _Connection(asyncio.Protocol):
     _headers: dict[str, str] = field(default_factory=dict)
     _body: bytearray = field(default_factory=bytearray)
     _url: bytes = b""
+    _is_stranger: bool = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        peer, local = (transport.get_extra_info(name) for name in ("peername", "sockname"))
+        self._is_stranger = not (peer and local and self.api.admits(peer, local))
         self._parser = httptools.HttpRequestParser(self)
         self.api.joined(self)
 
@@ -133,6 +176,10 @@ class _Connection(asyncio.Protocol):
         self.api.left(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_stranger:
+            self.send(403, _STRANGER)
+            self._transport.close()
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -171,4 +218,11 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-_REASONS: Final = {200: "OK", 202: "Accepted", 404: "Not Found", 413: "Request Entity Too Large"}
+_REASONS: Final = {
+    200: "OK",
+    202: "Accepted",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    413: "Request Entity Too Large",
+}

@@ -21,6 +21,9 @@ from .replies import (
     accepted,
     cancelled,
     failed,
+    line_json,
+    listed,
+    log,
     problem,
     server_json,
     succeeded,
@@ -148,6 +151,39 @@ def test_show_hides_what_a_terminal_would_obey(served: StubServer, bide: Bide) -
     out = bide("show", ID).out
     assert "\\u001b]0;owned\\u0007\\u009b31m\\u202e" in out
     assert not set(out) & set("\x1b\x07\x9b\u202e")
+
+
+HIDDEN = "\u200b\u200f\u061c\ufeff\u2028\x9b\U000e0041"
+"""What no terminal shows, and what may turn, join or end what it does show."""
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (failed("E", HIDDEN, traceback=HIDDEN), ["show", ID]),
+        (succeeded({HIDDEN: [HIDDEN]}), ["show", ID]),
+        (succeeded({HIDDEN: [HIDDEN]}), ["show", ID, "--json"]),
+        (Reply(200, task_json("running", args={HIDDEN: HIDDEN}, name=HIDDEN)), ["show", ID]),
+        (Reply(200, task_json("running", progress={"message": HIDDEN})), ["show", ID]),
+        (listed(ID, name=HIDDEN, tags=[HIDDEN]), ["list"]),
+        (log(line_json(1, HIDDEN, logger=HIDDEN), done=True), ["tail", ID]),
+        (problem(404, "TASK_NOT_FOUND", HIDDEN), ["show", ID]),
+        (problem(409, "TASK_FINISHED", HIDDEN), ["cancel", ID, "--json"]),
+    ],
+)
+def test_no_command_prints_what_is_not_visible(
+    served: StubServer, bide: Bide, reply: Reply, words: list[str]
+) -> None:
+    served.plays(reply)
+    ran = bide(*words)
+    assert ran.out or ran.err
+    assert all(line.isprintable() for line in (ran.out + ran.err).split("\n"))
+
+
+def test_a_result_with_what_is_not_visible_is_still_its_json(served: StubServer, bide: Bide) -> None:
+    served.plays(succeeded({HIDDEN: [HIDDEN]}))
+    printed = bide("watch", ID).out.partition("\n")[2]
+    assert json.loads(printed) == {HIDDEN: [HIDDEN]}
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,17 @@ def test_a_refusal_by_a_gateway_in_front_is_told_by_its_status(stub: StubServer,
     assert caught.value.code is None
 
 
+@pytest.mark.parametrize("said", ["Forbidden", "Missing Authentication Token"])
+def test_a_url_without_its_stage_is_told_that_one_is_missing(stub: StubServer, said: str) -> None:
+    stub.otherwise = lambda _: Reply(403, {"message": said})
+    with Client(stub.url, patience=0) as client, pytest.raises(errors.AccessDenied) as caught:
+        client.submit("echo")
+    assert f"such as {stub.url}/api" in str(caught.value)
+    with Client(f"{stub.url}/api", patience=0) as client, pytest.raises(errors.AccessDenied) as caught:
+        client.submit("echo")
+    assert "stage" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "raw",
     [b"", b"\xff\xfe", b"[" * 100_000, b"[]", b"<html>", b'{"code": 7, "errors": 7}'],

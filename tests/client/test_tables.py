@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bide_client import render, table
+from bide_client.printable import one_line
 from bide_client.screen import Plain
 from bide_client.table import Column, Marked, Table
 
@@ -69,7 +70,7 @@ def test_a_cell_is_one_line_and_says_nothing_to_the_terminal() -> None:
 
 
 def test_a_lone_return_is_spelt_out() -> None:
-    assert render.one_line("good\rbad") == "good\\u000dbad"
+    assert one_line("good\rbad") == "good\\u000dbad"
 
 
 def test_rows_that_come_later_may_widen_a_column_and_never_narrow_it(

@@ -135,6 +135,19 @@ def test_what_looks_like_markup_is_shown_as_it_is(drawn: tuple[RichScreen, io.St
     assert "\x07" not in text
 
 
+def test_what_is_not_visible_is_spelt_out_on_a_terminal(drawn: tuple[RichScreen, io.StringIO]) -> None:
+    screen, output = drawn
+    hidden = "\u200b\u200f\u061c\ufeff\U000e0041\x9b"
+    found = Table((Column("message"),), title=hidden)
+    found.add(f"a{hidden}")
+    screen.show(f"b{hidden}", found, Marked(f"c{hidden}", "failed"))
+    with screen.line() as tell:
+        tell(Line(f"d{hidden}", 0.5))
+    assert not set(output.getvalue()) & set(hidden)
+    for letter in "abcd":
+        assert f"{letter}\\u200b\\u200f\\u061c\\ufeff\\U000e0041\\u009b" in output.getvalue()
+
+
 def test_an_id_is_never_cut(drawn: tuple[RichScreen, io.StringIO]) -> None:
     screen, output = drawn
     found = Table((Column("id", whole=True), Column("message")))

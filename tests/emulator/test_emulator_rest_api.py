@@ -119,8 +119,10 @@ def test_what_has_no_method_is_answered_by_the_gateway(face: Face, method: str, 
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/apix/items/1"])
-def test_another_stage_is_forbidden(face: Face, path: str) -> None:
-    assert (face.ask("GET", path).status, face.ask("GET", path).json) == (403, {"message": "Forbidden"})
+def test_another_stage_is_forbidden_and_told_where_the_stage_is(face: Face, path: str) -> None:
+    reply = face.ask("GET", path)
+    assert (reply.status, reply.json["message"]) == (403, "Forbidden")
+    assert "begins with its stage, /api" in reply.json["hint"]
 
 
 def test_an_answer_in_base64_is_decoded(face: Face) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from bide.async_connection import connect_async
 from bide.exchange import Event, ExchangeReply, Lease, Message, Settlement, Usage, Verb
 from bide.line import Line, pack_lines
+from bide.reads import Reads
 from bide.store import Store
 
 NOTHING = Usage()
@@ -47,6 +48,16 @@ class HandWorker:
     def park(self, lease: Lease, delay_ms: int = -1, awaits: str = "", usage: Usage = NOTHING) -> None:
         """delay_ms: -1 is without a time. awaits: names of events, separated by spaces."""
         self._settle(lease, Settlement.PARKED, delay_ms=delay_ms, body=awaits, usage=usage)
+
+    def unread(self, lease: Lease) -> tuple[Event, ...]:
+        """The unread events of a lease, with their bodies."""
+        reads = Reads(self._store)
+        return tuple(
+            event if event.body is not None else read
+            for event in lease.events
+            for read in reads.unread_events(lease.id, event.name)
+            if read.number == event.number
+        )
 
     def read(self, lease: Lease, event: Event) -> None:
         """Journal that the task has read an event of its inbox."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from api_client import Api, Reply
+from chalice.test import Client
 from hand_worker import HandWorker
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bide.exchange import Event
+from bide.settings import Settings
 from chalice_app.limits import MAX_DEPTH, MAX_EVENT_BYTES
+from chalice_app.services import Services
 
 
 def _path(api: Api) -> str:
@@ -28,7 +33,7 @@ def _send(api: Api, path: str, body: bytes, name: str = "approved", **headers: s
 
 def _read(worker: HandWorker) -> tuple[Event, ...]:
     """What the next ready task finds in its inbox."""
-    return worker.lease().events
+    return worker.unread(worker.lease())
 
 
 @pytest.mark.parametrize(
@@ -148,6 +153,33 @@ def test_a_full_inbox_asks_to_return(api: Api, worker: HandWorker) -> None:
     lease = worker.lease()
     worker.read(lease, lease.events[0])
     assert _send(api, path, b"64").status == 202
+
+
+def test_an_inbox_is_full_of_a_quarter_of_a_mebibyte_too(api: Api) -> None:
+    path = _path(api)
+    largest = b'"' + b"x" * (MAX_EVENT_BYTES - 2) + b'"'
+    assert [_send(api, path, largest).status for _ in range(4)] == [202] * 4
+    refused = _send(api, path, b"1")
+    assert (refused.status, refused.code, refused.headers["retry-after"]) == (429, "INBOX_FULL", "5")
+    assert "256 KiB" in refused.json["detail"]
+
+
+def test_events_count_in_the_rate_of_their_tenant_but_repeats_do_not(
+    serve: Callable[[Settings], Services], settings: Settings, client: Client
+) -> None:
+    serve(dataclasses.replace(settings, rate_limit=2))
+    api = Api(client)
+    path = _path(api)
+    first = _send(api, path, b"1", idempotency_key="k")
+    assert (first.status, first.headers["ratelimit"]) == (202, '"submit";r=0;t=1')
+    assert first.headers["ratelimit-policy"] == '"submit";q=2;w=1'
+    refused, submission = _send(api, path, b"1"), api.submit()
+    for reply in (refused, submission):
+        assert (reply.status, reply.code, reply.headers["retry-after"]) == (429, "RATE_LIMITED", "1")
+        assert reply.headers["ratelimit"] == '"submit";r=0;t=1'
+    repeat = _send(api, path, b"1", idempotency_key="k")
+    assert repeat.status == 202
+    assert "ratelimit" not in repeat.headers
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,13 @@ class StackProcess:
         url = f"{self.url}/v1/tasks/{task}"
         shown: dict[str, Any] = requests.get(url, headers=self.headers, timeout=30).json()
         return shown
+
+    def until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
+        """Wait until it holds."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "\n".join(self.lines)
+            time.sleep(0.02)
 
     def wait_until_running(self, task: str, timeout: float = 60.0) -> None:
         deadline = time.monotonic() + timeout

@@ -133,7 +133,7 @@ def test_two_stacks_run_side_by_side_in_one_clone(stack: StackProcess, start: St
 def test_killing_the_supervisor_leaves_nothing(start: Start) -> None:
     stack = start().ready()
     family = stack.everyone()
-    assert len(family) == 7
+    assert len(family) == 8
     stack.process.kill()
     stack.process.wait()
     assert gone(family[1:])

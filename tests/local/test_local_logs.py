@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from stack_process import Package, StackProcess
+
+from local.emulator.output import Output
+from local.up import say
 
 TALKS = """
 import logging
@@ -18,6 +22,23 @@ from bide import task
 def talks(name: str) -> None:
     logging.getLogger("talks").info("hello %s", name)
 """
+
+
+HOSTILE = "not loaded: \x1b[2J\x9b\u202e\u200b\U000e0041\r\n12:00:00  all is well"
+
+
+def test_the_supervisor_says_one_printable_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say(HOSTILE)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.isprintable()
+    assert line.endswith("\\u001b[2J\\u009b\\u202e\\u200b\\U000e0041\\u000d 12:00:00  all is well")
+
+
+def test_what_the_emulator_says_of_an_invocation_is_printable(tmp_path: Path) -> None:
+    output = Output(tmp_path / "f.log", 10_000)
+    output.line(f"RequestId: 1 Error: {HOSTILE}")
+    output.close()
+    assert all(line.isprintable() for line in output.path.read_text(encoding="utf-8").split("\n"))
 
 
 def told(stack: StackProcess, id: str) -> list[dict[str, Any]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stack_process import StackProcess
+from stack_process import Package, StackProcess
 
 from bide.operate.stack import told
 from bide.settings import Settings
@@ -67,8 +68,16 @@ def test_elsewhere_it_says_where_to_go(stack: StackProcess, tmp_path: Path) -> N
     assert "no `make up` runs in this folder. Start it, run this in the folder where it runs" in ran.stderr
 
 
-def test_a_stack_that_has_ended_is_known_no_more(start: Callable[..., StackProcess]) -> None:
-    stack = start().ready()
+def test_tasks_beside_the_clone_are_found_as_the_stack_finds_them_until_it_has_ended(
+    start: Callable[..., StackProcess], package: Package
+) -> None:
+    package.save("orders", "from bide import task\n@task\ndef order() -> None: ...\n")
+    stack = start(
+        BIDE_TASKS=f"workers.tasks,{package.name}", PYTHONPATH=os.path.relpath(package.folder, ROOT)
+    ).ready()
+    for command in ("check", "doctor"):
+        ran = bide(command, "--url", stack.url)
+        assert (ran.returncode, ran.stderr) == (exit_codes.OK, "")
     assert told({}, stack.url, ROOT).port == stack.port
     stack.interrupt()
     assert told({}, stack.url, ROOT).port is None

@@ -213,6 +213,48 @@ def test_the_command_prints_the_zip_its_size_and_its_files(
 # --- what cannot be prepared --------------------------------------------------------------
 
 
+def name_tasks(project: Path, packages: str) -> None:
+    """Have the project's functions load these packages of tasks, and need nothing to be fetched."""
+    stage = {"environment_variables": {"BIDE_TASKS": packages}}
+    document = {"app_name": "small", "stages": {"dev": stage}}
+    (project / ".chalice" / "config.json").write_text(json.dumps(document))
+    (project / "requirements.txt").write_text("")
+
+
+def test_tasks_that_are_not_packed_are_refused_by_name(project: Path) -> None:
+    name_tasks(project, "workers.tasks,acme_tasks.orders")
+    (project / "vendor" / "workers" / "tasks").mkdir(parents=True)
+    (project / "vendor" / "workers" / "tasks" / "__init__.py").touch()
+    with pytest.raises(PackageFailed, match=r"names acme_tasks\.orders, of which no file is in the package"):
+        prepare(project, "dev")
+    (project / "vendor" / "acme_tasks").mkdir()
+    (project / "vendor" / "acme_tasks" / "orders.py").write_text("first = 1\n")
+    assert prepare(project, "dev").is_file()
+
+
+def test_tasks_that_this_shell_alone_names_are_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `BIDE_TASKS=acme_tasks PYTHONPATH=../acme make package`, where `make up` so is well."""
+    (project / "requirements.txt").write_text("")
+    monkeypatch.setenv("BIDE_TASKS", "acme_tasks")
+    monkeypatch.setattr(sys, "argv", ["package", "--project", str(project)])
+    assert package.main() == 1
+    assert "BIDE_TASKS names acme_tasks, of which no file is in the package" in capsys.readouterr().err
+
+
+def test_tasks_that_the_functions_would_not_load_are_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name_tasks(project, "old_tasks")
+    (project / "vendor").mkdir()
+    for name in ("old_tasks", "new_tasks"):
+        (project / "vendor" / f"{name}.py").touch()
+    monkeypatch.setenv("BIDE_TASKS", "new_tasks")
+    with pytest.raises(PackageFailed, match=r"BIDE_TASKS is new_tasks here.*would load old_tasks"):
+        prepare(project, "dev")
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project of one function and one requirement."""

@@ -152,6 +152,7 @@ def _neglect(store: Store, hire: Hire, clock: HandClock, upkeep: Callable[[], ob
         store.submit(submission(max_attempts=max_attempts))
     asked = store.submit(submission()).id
     hire(f"dead {clock.ms}").lease()
+    store.send_event(asked, "", "go", b"1")
     store.cancel(asked, "")
     store.submit(submission(delay_ms=5))
     key = f"of {upkeep}"
@@ -195,11 +196,13 @@ def _waiting(store: Store, hire: Hire, clock: HandClock) -> None:
         park(dropped, "go", delay_ms=60_000),
     )  # fmt: skip
     clock.pass_ms(1)
-    store.send_event(called.id, "", "go", b"1", key="k")
-    store.send_event(called.id, "", "go", b"1", key="k")
+    store.send_event(called.id, "", "go", b"1", key="k", rate_limit=1)
+    store.send_event(called.id, "", "go", b"1", key="k", rate_limit=1)
     with contextlib.suppress(Refused):
         store.send_event(called.id, "", "go", b"2", key="k")
         raise AssertionError("this was to be refused")
+    Reads(store).unread_events(called.id, "go")
+    store.send_event(dropped.id, "", "other", b"1")
     for id in (asked.id, dropped.id):
         store.cancel(id, "")
     store.send_event(stubborn.id, "", "go", b"1")
@@ -213,6 +216,7 @@ def _waiting(store: Store, hire: Hire, clock: HandClock) -> None:
     worker.exchange(
         entry(resumed[called.id], 1, event=1),
         *(settle(lease, "succeeded") for lease in resumed.values()),
+        deliver(quiet.id.key, "go"),
         deliver(quiet.id.key, "go"),
     )
 

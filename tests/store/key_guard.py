@@ -78,7 +78,8 @@ def guarded(script: Script, *, calls_key: str = "") -> Script:
     record = f"unguarded('RPUSH', KEYS[1] .. '{calls_key}', site)" if calls_key else ""
     numbers = itertools.count()
     body = _CALL.sub(lambda _: f"call({next(numbers)}, ", script.source)
-    source = _GUARD.replace("RECORD", record) + body
+    flags, rest = re.match(r"(#!.*\n)?([\s\S]*)", body).groups("")
+    source = flags + _GUARD.replace("RECORD", record) + rest
     return replace(
         script, source=source, sha=hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
     )

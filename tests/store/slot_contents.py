@@ -55,7 +55,7 @@ class Slot:
     journal: dict[bytes, bytes]
     """Packed entries by task and position."""
     inbox: dict[bytes, bytes]
-    """Packed: `unread` decodes one."""
+    """How much each task has, bodies and marks: `unread` and `marks` decode a task's."""
     progress: dict[bytes, bytes]
     watched: dict[bytes, int]
     """Members of all pollers; the scores say nothing."""
@@ -93,7 +93,24 @@ class Slot:
 
     def unread(self, key: bytes) -> list[tuple[str, str]]:
         """Name and body of a task's unread events, in the order they came."""
-        return [(event.name, event.body) for event in read_events(self.inbox.get(key))]
+        box = self.inbox.get(key)
+        if box is None:
+            return []
+        bodies = {
+            field[16:]: body for field, body in self.inbox.items() if len(field) == 20 and field[:16] == key
+        }
+        told = [box[10:], *(each for n, body in bodies.items() for each in (int.from_bytes(n, "big"), body))]
+        events = read_events(told)
+        assert len(events) == len(bodies), "as many bodies as there are unread events"
+        count, size = int.from_bytes(box[4:6], "big"), int.from_bytes(box[6:10], "big")
+        sent = [event.body or "" for event in events if not event.name.startswith("~")]
+        assert (count, size) == (len(sent), sum(len(body.encode()) for body in sent)), "what is counted"
+        return [(event.name, event.body or "") for event in events]
+
+    def marks(self, key: bytes) -> list[bytes]:
+        """Those of a task's events, in no order."""
+        pages = [page for field, page in self.inbox.items() if len(field) == 17 and field[:16] == key]
+        return [page[first : first + 32] for page in pages for first in range(0, len(page), 32)]
 
     def places(self, key: bytes) -> list[str]:
         """Names of the indexes in which an id stands."""

@@ -145,7 +145,9 @@ def test_a_suspect_that_has_come_due_rings_another_once(
     submit: Submit, hire: Hire, clock: HandClock, look: Look
 ) -> None:
     """Whoever makes it ready may have no room for it."""
-    submit(max_attempts=2)
+    submit(max_attempts=3)
+    hire("dead").lease_one()
+    clock.pass_ms(LEASE_MS)
     first = hire("first")
     first.exchange(settle(first.lease_one(), "retrying", delay_ms=5))
     _listen(hire("a"))
@@ -162,9 +164,9 @@ def test_a_suspect_that_a_busy_worker_hands_back_rings_another_at_once(
     submit: Submit, hire: Hire, clock: HandClock, look: Look
 ) -> None:
     submit(max_attempts=2)
+    hire("dead").lease_one()
+    clock.pass_ms(LEASE_MS)
     leaver = hire("leaver")
-    leaver.exchange(settle(leaver.lease_one(), "retrying", delay_ms=5))
-    clock.pass_ms(5)
     lease = leaver.lease_one()
     assert lease.isolated
     _listen(hire("other"))

@@ -67,7 +67,7 @@ def test_a_header_begins_with_the_purpose(name: str) -> None:
     assert re.match(r"-- (?!Transition:)[A-Z].{20,}\n", _header(name))
 
 
-@pytest.mark.parametrize("field", ["Transition", "Returns", "Errors", "Fence", "Cost"])
+@pytest.mark.parametrize("field", ["Transition", "Returns", "Errors", "When full", "Fence", "Cost"])
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_header_has_every_field_once(name: str, field: str) -> None:
     assert len(re.findall(rf"^-- {field}: \S", _header(name), re.MULTILINE)) == 1

@@ -236,6 +236,7 @@ def test_each_script_costs_no_more_commands_than_it_says(
         ),
         "lines": lambda: Reads(store).lines(store.submit(submission()).id, "", 0, 100),
         "awaiting": lambda: Reads(store).awaiting("default", [(id.key, 1)]),
+        "unread": lambda: Reads(store).unread_events(id, "go"),
     }
     assert sorted(ordinary) == SCRIPTS
     for name, use in ordinary.items():

@@ -389,7 +389,7 @@ class Lives(RuleBasedStateMachine):
         assert (run.worker != "") == (run.state == State.RUNNING)
         assert (run.finished_ms > 0) == run.state.done
         assert (run.parked_ms > 0) == (run.state == State.WAITING)
-        assert run.awaits == "" or run.state == State.WAITING
+        assert run.awaits == "" or run.state in (State.WAITING, State.READY, State.RUNNING)
         assert run.waited_ms >= 0
         assert len(now.entries(key)) == run.journal
         assert (key in now.inbox) == (run.inbox == 1)

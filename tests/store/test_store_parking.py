@@ -89,12 +89,13 @@ def test_a_resumed_task_that_is_handed_back_keeps_its_attempt(submit: Submit, wo
     assert again.attempt == 1
 
 
-def test_a_task_that_resumes_its_last_attempt_is_isolated(
-    submit: Submit, worker: ScriptedWorker, look: Look
+def test_a_task_that_resumes_its_last_attempt_after_a_crash_is_isolated(
+    submit: Submit, worker: ScriptedWorker, hire: Hire, look: Look, clock: HandClock
 ) -> None:
     """Its next crash would be its last."""
     id = submit(max_attempts=2)
-    worker.exchange(settle(worker.lease_one(), "retrying"))
+    hire("dead").lease_one()
+    clock.pass_ms(LEASE_MS)
     worker.exchange(park(worker.lease_one(), delay_ms=0), isolate=False)
     assert look().places(id.key) == ["isolated"]
 

@@ -316,7 +316,9 @@ def test_a_submission_is_answered_with_the_durations_of_its_kind(
     store: Store, worker: ScriptedWorker, clock: HandClock
 ) -> None:
     def accept(**given: Any) -> tuple[int, ...]:
-        return store.submit(submission(**given)).recent
+        view = store.submit(submission(**given)).view
+        assert view is not None
+        return view.recent
 
     assert accept() == ()
     lease = worker.lease_one()

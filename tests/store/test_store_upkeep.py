@@ -78,7 +78,7 @@ def test_a_reaped_task_has_spent_its_attempt_and_a_newer_fence(
     sweep()
     run = look().runs[id.key]
     reaped = Run(State.READY, 1, 3, run.fence, "", 60_000, started_ms=START_MS)
-    assert run == replace(reaped, since_ms=START_MS + LEASE_MS, began_ms=START_MS)
+    assert run == replace(reaped, since_ms=START_MS + LEASE_MS, began_ms=START_MS, suspect=1)
     assert run.fence > lease.fence
 
 

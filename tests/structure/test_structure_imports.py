@@ -150,6 +150,16 @@ def test_chalice_packages_exactly_what_runs_in_lambda() -> None:
         assert link.resolve() == ROOT / name, name
 
 
+def test_a_module_that_two_packages_share_is_a_link_to_one_file_and_imports_neither() -> None:
+    links = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.is_symlink()]
+    assert [path.relative_to(ROOT) for path in links] == [Path("bide_client/printable.py")]
+    for link in links:
+        assert not link.readlink().is_absolute(), link
+        shared = link.resolve().relative_to(ROOT)
+        assert shared in product().values()
+        assert roots(imported(shared)) <= set(sys.stdlib_module_names), shared
+
+
 def test_every_folder_of_modules_is_a_package() -> None:
     folders = {path.parent for path in product().values()} - {Path()}
     assert {folder for folder in folders if folder / "__init__.py" not in product().values()} == set()

@@ -37,6 +37,28 @@ class QuietFloor:
         """What the store would tell of a task's events."""
         self.idle: list[Attempt] = []
         """Attempts that only wait."""
+        self.clock_s = 0.0
+        """The local clock; leases last until NEVER, unless the test says otherwise."""
+        self.answer: Callable[[Attempt], object] = Attempt.lose
+        """What the store says of an attempt whose lease is to be renewed."""
+        self.asked = 0
+        """How often it was."""
+
+    def local(self) -> float:
+        return self.clock_s
+
+    async def renewal(self, attempt: Attempt) -> None:
+        """As of a floor: the answer comes from elsewhere on the loop."""
+        self.asked += 1
+        heard = asyncio.get_running_loop().create_future()
+
+        def hear() -> None:
+            self.answer(attempt)
+            if not heard.done():
+                heard.set_result(None)
+
+        asyncio.get_running_loop().call_soon(hear)
+        await heard
 
     def now_ms(self) -> int:
         return NOW_MS
@@ -46,7 +68,7 @@ class QuietFloor:
         if answered is not None:
             answered(self.counts)
 
-    async def read_events(self, id: TaskId) -> Sequence[Event]:
+    async def read_events(self, id: TaskId, name: str) -> Sequence[Event]:
         return tuple(self.events)
 
     def on_idle(self, attempt: Attempt) -> None:

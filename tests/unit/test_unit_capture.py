@@ -55,7 +55,7 @@ def run(
         asyncio.get_running_loop().set_task_factory(adopt)
         with capturing(floor.scribe, level):
             taken = msgspec.structs.replace(lease(definition.name), journal=journal)
-            runner = Runner(Registry({definition.name: definition}), floor.executor, lambda: 0.0)
+            runner = Runner(Registry({definition.name: definition}))
             attempt = Attempt(taken, floor)
             settling = asyncio.ensure_future(settle_of(attempt, runner))
             while parked and not floor.idle:
@@ -365,18 +365,39 @@ def test_of_quick_progress_the_last_counts_and_it_stands_where_it_was_said(floor
     assert [message.verb for message in floor.sent] == [Verb.PROGRESS, Verb.LINES]
 
 
+def test_lines_stay_in_the_order_in_which_they_were_said_though_the_clock_is_set_back(
+    threads: ThreadPoolExecutor,
+) -> None:
+    class SetBack(QuietFloor):
+        def now_ms(self) -> int:
+            self.readings = getattr(self, "readings", 0) + 1
+            return super().now_ms() - self.readings
+
+    floor = SetBack(threads)
+
+    @task
+    async def talks(ctx: Context) -> None:
+        log.info("one")
+        log.info("two")
+        ctx.progress(0.5, "half way")
+        log.info("three")
+
+    run(floor, talks)
+    assert messages(floor) == ["one", "two", "half way", "three"]
+
+
 def replace_time(line: Line) -> Line:
     return msgspec.structs.replace(line, at_ms=0)
 
 
 def test_progress_is_no_line_more_often_than_four_times_a_second() -> None:
     said = Lines(0.0)
-    said.progress = Line(1, Kind.PROGRESS)
+    said.report(Line(1, Kind.PROGRESS))
     assert said.take(10.0, last=False)[1] is not None
-    said.progress = Line(2, Kind.PROGRESS)
+    said.report(Line(2, Kind.PROGRESS))
     assert said.take(10.0 + FLUSH_S / 2, last=False) == ([], None)
     assert said.take(10.0 + FLUSH_S, last=False)[1] == Line(2, Kind.PROGRESS)
-    said.progress = Line(3, Kind.PROGRESS)
+    said.report(Line(3, Kind.PROGRESS))
     assert said.take(10.0 + FLUSH_S, last=True)[1] == Line(3, Kind.PROGRESS)
 
 

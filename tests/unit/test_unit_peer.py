@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,3 +133,13 @@ def test_a_system_that_has_neither_tells_of_nobody(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(peer, "_TABLES", (("/nowhere/tcp", 4),))
     with _connected() as (server, _):
         assert _uid(server) is None
+
+
+def test_a_socket_is_found_at_the_process_that_has_it_open() -> None:
+    waits = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
+    with socket.socket() as mine, subprocess.Popen(waits, stdin=subprocess.PIPE) as other:
+        inode = os.fstat(mine.fileno()).st_ino
+        assert peer.holds(os.getpid(), inode)
+        assert not peer.holds(other.pid, inode)
+        other.communicate()
+        assert not peer.holds(other.pid, inode), "nor at one that is gone"

@@ -18,7 +18,7 @@ from awslambdaric.bootstrap import LambdaLoggerHandler, LambdaLoggerHandlerWithF
 from bide import process_log
 from bide.ids import TaskId
 from bide.output import Output
-from bide.process_log import JsonLines
+from bide.process_log import JsonLines, TextLines
 from bide.settings import Settings
 from bide.transition_log import TransitionLog
 from bide.whose import BRANCH, REQUEST_ID
@@ -140,6 +140,57 @@ def test_what_cannot_be_shown_is_told_in_one_line(message: object, args: tuple[A
     assert line["message"] == f"tasks.py:7 logs what cannot be shown ({told}"
 
 
+HOSTILE = "\x1b[2J\x9b31m\u2028\u202e\u200b\ufeff\U000e0041\r"
+"""What a terminal obeys, what readers take for an end of line, what turns text, and what is not seen."""
+
+
+def test_lines_of_json_hold_nothing_that_is_not_visible_and_mean_the_same() -> None:
+    record = logging.makeLogRecord({"msg": HOSTILE, "name": HOSTILE, "levelname": "INFO"})
+    line = JsonLines(HOSTILE).format(record)
+    assert line.isprintable()
+    decoded = json.loads(line)
+    assert {decoded["message"], decoded["logger"], decoded["worker"]} == {HOSTILE}
+
+
+def text_of(message: object, *args: object, **fields: Any) -> list[str]:
+    """The lines of a record in text."""
+    record = logging.makeLogRecord(
+        {"msg": message, "args": args, "levelname": "INFO", "name": "a.b", **fields}
+    )
+    return TextLines().format(record).split("\n")
+
+
+def test_a_text_says_nothing_to_the_terminal() -> None:
+    (line,) = text_of(f"{HOSTILE}\ud800", name=HOSTILE)
+    assert line.isprintable()
+    assert line.endswith("\\u001b[2J\\u009b31m\\u2028\\u202e\\u200b\\ufeff\\U000e0041\\u000d\\ud800")
+
+
+def test_no_line_of_a_text_can_be_taken_for_another_record() -> None:
+    forged = "2026-11-30 12:00:00,000 ERROR root: all is lost"
+    try:
+        raise ValueError(f"no\n{forged}\x1b")
+    except ValueError as error:
+        shown = text_of(
+            f"x\n{forged}",
+            exc_info=(ValueError, error, error.__traceback__),
+            stack_info=f"{forged}\n{forged}",
+        )
+    first, *others = shown
+    assert first.endswith("INFO a.b: x")
+    assert others
+    assert all(line.startswith("    ") for line in others)
+    assert "    Traceback (most recent call last):" in others
+    assert all(line.isprintable() for line in shown)
+
+
+def test_a_text_that_cannot_be_made_is_one_record_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """Logging's own complaint shows the arguments as they are."""
+    (line,) = text_of("%d tasks", HOSTILE, pathname="tasks.py", lineno=7)
+    assert line.endswith("tasks.py:7 logs what cannot be shown (TypeError): %d tasks")
+    assert capsys.readouterr().err == ""
+
+
 # --- setting it up ------------------------------------------------------------------------------
 
 
@@ -174,7 +225,7 @@ def test_lambdas_own_handlers_write_our_form_a_line_each(
     first, second, third, *_, fault, fourth = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["message"] for line in (first, second)] == ["one", "two"]
     assert third.endswith(" ERROR a: three")
-    assert fault == "ValueError: no"
+    assert fault == "    ValueError: no"
     assert fourth.endswith(" INFO a: four")
 
 

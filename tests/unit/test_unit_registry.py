@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
 from bide import Context, Retry, task
-from bide.definition import Definition
+from bide.definition import Definition, json_schema
 from bide.errors import InvalidArguments, RegistryError, UnknownTask
 from bide.registry import Registry, load
 
@@ -231,6 +231,68 @@ def test_a_parameter_without_a_hint_takes_anything() -> None:
     def anything(value) -> None: ...  # type: ignore[no-untyped-def]
 
     assert anything.decode_args('{"value": [1, {"a": null}]}') == {"value": [1, {"a": None}]}
+
+
+@dataclass
+class Note:
+    about: object
+    more: list[object]
+
+
+def test_object_is_any_json_wherever_a_hint_names_it() -> None:
+    @task
+    def keep(value: object, by_name: dict[str, object], note: Note, other: object | None = None) -> None: ...
+
+    taken = keep.decode_args(
+        '{"value": [1, {"a": null}], "by_name": {"a": 1.5, "b": ["x"]}, "note": {"about": "x", "more": [{}]}}'
+    )
+    assert taken == {
+        "value": [1, {"a": None}],
+        "by_name": {"a": 1.5, "b": ["x"]},
+        "note": Note("x", [{}]),
+        "other": None,
+    }
+    with pytest.raises(InvalidArguments) as caught:
+        keep.decode_args('{"value": 1, "by_name": [], "note": {"about": 1, "more": []}}')
+    assert caught.value.pointer == "/by_name"
+
+
+def test_the_schema_of_an_object_allows_any_json() -> None:
+    @task
+    def keep(value: object, by_name: dict[str, object]) -> None: ...
+
+    _, components = json_schema(keep.args_type)
+    assert components["keep"]["properties"]["value"].keys() == {"description"}
+    assert components["keep"]["properties"]["by_name"]["type"] == "object"
+
+
+@pytest.mark.parametrize(
+    ("signature", "remedy"),
+    [
+        ("ctx", "write `ctx: Context` as the first parameter"),
+        ("ctx, url: str", "write `ctx: Context` as the first parameter"),
+        ("url: str, ctx", "write `ctx: Context` as the first parameter"),
+        ("url: str, ctx: Context", "write it first, as `ctx: Context`"),
+        ("url: str, *, ctx: Context", "write it first, as `ctx: Context`"),
+        ("context: Context | None", "write it first, as `ctx: Context`"),
+        ("ctx: Context, other: Context", "write it first, as `ctx: Context`"),
+    ],
+)
+def test_a_context_that_no_task_would_get_is_refused_with_the_remedy(
+    package: Package, signature: str, remedy: str
+) -> None:
+    file = package.write("mail", f"@task\nasync def send({signature}): ...")
+    (problem,) = package.load().problems
+    assert (problem.file, problem.line) == (str(file), 2)
+    assert "task 'send'" in problem.message
+    assert remedy in problem.message
+
+
+def test_an_argument_may_be_named_ctx_when_it_has_a_hint_of_its_own() -> None:
+    @task
+    def send(ctx: str) -> None: ...
+
+    assert send.decode_args('{"ctx": "x"}') == {"ctx": "x"}
 
 
 @pytest.mark.parametrize(

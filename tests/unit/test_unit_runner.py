@@ -53,13 +53,13 @@ def run(threads: ThreadPoolExecutor) -> Run:
         attempt_ = Attempt(lease(name or definition.name, args, attempt, expires_at), QuietFloor(threads))
         if stop:
             attempt_.stop(stop)
-        return asyncio.run(settle_of(attempt_, runner(definition, threads)))
+        return asyncio.run(settle_of(attempt_, runner(definition)))
 
     return run
 
 
-def runner(definition: Definition, threads: ThreadPoolExecutor) -> Runner:
-    return Runner(Registry({definition.name: definition}), threads, lambda: 0.0, lambda: 0.0)
+def runner(definition: Definition) -> Runner:
+    return Runner(Registry({definition.name: definition}), lambda: 0.0)
 
 
 def settled(settle: Message | None) -> tuple[str, Any]:
@@ -308,7 +308,7 @@ def test_a_rejection_counts_even_while_the_attempt_is_asked_to_end(
         raise Reject("no")
 
     attempt = Attempt(lease("rejects"), QuietFloor(threads))
-    settle = asyncio.run(settle_of(attempt, runner(rejects, threads)))
+    settle = asyncio.run(settle_of(attempt, runner(rejects)))
     assert settled(settle) == ("failed", {"code": "REJECTED", "message": "no"})
 
 
@@ -360,7 +360,7 @@ def test_a_running_async_task_is_stopped_at_its_await(
             await asyncio.Event().wait()
 
         attempt = Attempt(lease("waits"), QuietFloor(threads))
-        work = asyncio.create_task(settle_of(attempt, runner(waits, threads)))
+        work = asyncio.create_task(settle_of(attempt, runner(waits)))
         await started.wait()
         attempt.stop(reason)
         return await work
@@ -384,7 +384,7 @@ def test_a_running_plain_function_is_stopped_at_its_check(
             ctx.check()
 
         attempt = Attempt(lease("waits"), QuietFloor(threads))
-        work = asyncio.create_task(settle_of(attempt, runner(waits, threads)))
+        work = asyncio.create_task(settle_of(attempt, runner(waits)))
         await started.wait()
         attempt.stop(reason)
         stopped.set()
@@ -415,7 +415,7 @@ def test_a_task_that_finishes_in_spite_of_a_cancel_has_succeeded(threads: Thread
             raise AssertionError
 
         attempt = Attempt(lease("stubborn"), QuietFloor(threads))
-        work = asyncio.create_task(settle_of(attempt, runner(stubborn, threads)))
+        work = asyncio.create_task(settle_of(attempt, runner(stubborn)))
         await started.wait()
         attempt.stop(StopReason.CANCEL)
         return await work
@@ -472,6 +472,6 @@ def test_what_has_come_to_its_end_is_not_stopped_while_it_runs_what_it_left_for_
         exited.append("left")
 
     attempt = Attempt(lease("tidy"), QuietFloor(threads))
-    settled = asyncio.run(settle_of(attempt, runner(tidy, threads)))
+    settled = asyncio.run(settle_of(attempt, runner(tidy)))
     assert settled is not None
     assert (settled.verb, settled.body, exited) == (Settlement.SUCCEEDED, b'"done"', ["left"])

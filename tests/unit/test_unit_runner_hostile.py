@@ -38,7 +38,7 @@ def fail(executor: ThreadPoolExecutor) -> Fail:
     """Runs one attempt, which must fail within 5 s; returns its Failure."""
 
     def run(definition: Definition, args: str = "{}") -> dict[str, str]:
-        runner = Runner(Registry({definition.name: definition}), executor, lambda: 0.0)
+        runner = Runner(Registry({definition.name: definition}))
         attempt = Attempt(lease(definition.name, args), QuietFloor(executor))
         settle = asyncio.run(asyncio.wait_for(settle_of(attempt, runner), 5))
         assert settle is not None

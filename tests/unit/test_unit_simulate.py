@@ -175,12 +175,32 @@ def test_a_bad_option_is_told(simulate: Command, trace: Path, options: Sequence[
     assert complaint in err
 
 
-def test_a_scale_beyond_memory_is_refused(simulate: Command, tmp_path: Path) -> None:
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Ten times the arrivals that can be simulated, in ten hours."""
     file = tmp_path / "large.csv"
-    file.write_text("0,100000\n60,1\n", encoding="utf-8")
-    code, _, err = simulate(file, "--scale", 1000)
+    file.write_text("".join(f"{hour * 3600},5000000\n" for hour in range(10)), encoding="utf-8")
+    return file
+
+
+def test_more_arrivals_than_can_be_simulated_are_refused_with_options_that_help(
+    simulate: Command, large: Path
+) -> None:
+    code, _, err = simulate(large)
     assert code == 2
-    assert "100,001,000 arrivals; at most 5,000,000" in err
+    assert "50,000,000 arrivals" in err
+    assert "at most 5,000,000" in err
+    assert "--hours" in err
+    assert "--scale 0.1" in err
+
+
+@pytest.mark.parametrize("options", [("--scale", "0.0001"), ("--hours", "1", "--scale", "0.001")])
+def test_arrivals_are_counted_after_the_options_that_leave_some_out(
+    simulate: Command, large: Path, options: Sequence[str]
+) -> None:
+    code, out, _ = simulate(large, *options, "--json")
+    assert code == 0
+    assert json.loads(out)["tasks"]["count"] == pytest.approx(5_000, rel=0.1)
 
 
 def test_what_cannot_be_read_or_written_is_told(simulate: Command, trace: Path, tmp_path: Path) -> None:

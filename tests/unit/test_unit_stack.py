@@ -36,7 +36,8 @@ def of_port(folder: Path, port: int) -> Path:
 
 def test_the_stack_at_the_url_is_the_one_that_is_meant(tmp_path: Path) -> None:
     with published(of_port(tmp_path, 8000), STORE), published(of_port(tmp_path, 8001), OTHER):
-        assert told({}, URL, tmp_path) == Told(STORE, URL, 8000, (8001,))
+        found = told({}, URL, tmp_path)
+        assert found == Told(STORE, URL, 8000, (8001,), found.path)
         assert told({}, "http://localhost:8001/api", tmp_path).environ == OTHER
 
 
@@ -52,6 +53,25 @@ def test_only_settings_are_told_and_only_to_the_owner(tmp_path: Path) -> None:
 def test_what_the_environment_says_goes_before(tmp_path: Path) -> None:
     with published(of_port(tmp_path, 8000), STORE):
         assert told({"BIDE_TASKS": "mine"}, URL, tmp_path).environ == {**STORE, "BIDE_TASKS": "mine"}
+
+
+def test_a_command_finds_the_modules_that_the_stack_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = tmp_path / "acme"
+    (acme / "acme_tasks").mkdir(parents=True)
+    (acme / "acme_tasks" / "__init__.py").write_text("from bide import task\n@task\ndef order(): ...\n")
+    before = list(sys.path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["acme", *before])
+    with published(of_port(tmp_path, 8000), {"BIDE_TASKS": "acme_tasks"}):
+        monkeypatch.setattr(sys, "path", before)
+        found = told({}, URL, tmp_path)
+    assert str(acme) in found.path
+    assert not [path for path in found.path if path.startswith(sys.base_prefix)]
+    (tasks,) = [finding for finding in examine(found) if finding.topic == "tasks"]
+    assert tasks.level is Level.OK
+    sys.modules.pop("acme_tasks")
 
 
 @pytest.mark.parametrize("said", ["redis://elsewhere/0", "no url at all"])

@@ -58,7 +58,6 @@ def test_blank_lines_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> None:
         (["0,1", "", "60,2", "30,1"], "line 4: '30' lies before the row above; sort the rows"),
         (["0,1", "60"], "line 2: 1 columns after rows of 2"),
         (["0,1,2"], "line 1: 3 columns: expected"),
-        (["0,999999999"], "999,999,999 arrivals; at most 5,000,000"),
         (["nan,1"], "holds no arrivals"),
     ],
 )
@@ -100,6 +99,11 @@ def test_the_same_seed_draws_the_same_tasks() -> None:
 def test_a_scale_multiplies_the_arrivals(scale: float) -> None:
     count = len(drawn(parse(["0,4000"]), scale=scale).arrivals)
     assert abs(count - 4000 * scale) <= 5 * math.sqrt(4000 * scale)
+
+
+def test_a_share_of_a_thousand_million_arrivals_is_drawn_without_looking_at_each() -> None:
+    count = len(drawn(parse(["0,999999999"]), scale=1e-6).arrivals)
+    assert abs(count - 1000) <= 5 * math.sqrt(1000)
 
 
 def test_holds_have_the_mean_and_the_spread_that_are_asked_for() -> None:

@@ -126,6 +126,13 @@ async def nap(ctx: Context, name: str, seconds: float) -> str:
     return token
 
 
+@task(retry=QUICKLY)
+async def nap_first(ctx: Context, name: str, seconds: float) -> str:
+    leave(f"{name}:began")
+    await ctx.sleep(seconds)
+    return await step(ctx, name)
+
+
 @task(retry=QUICKLY, timeout="300ms")
 async def nap_beyond_timeout(ctx: Context, seconds: float) -> str:
     await ctx.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What a worker does when its sample of the store's time has just expired."""
+"""What a worker does when its sample of the store's time has just expired, or the local time has leapt."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
-from bide import task
-from bide.clock import Clock
+from bide import Context, task
+from bide.clock import EXPIRY_S, Clock, boot_time
 from bide.reads import Reads
 from bide.registry import Registry
 from bide.settings import Settings
+from bide.state import State
 from bide.store import Store
 from bide.submission import Submission
 from bide.worker.worker import Worker
@@ -52,3 +53,51 @@ def test_a_delayed_task_starts_in_time_though_the_sample_expires_after_each_exch
         await asyncio.wait_for(at_work, 10)
 
     asyncio.run(scenario())
+
+
+class LeapingClock(Clock):
+    """Its local time can leap, as that of a machine that slept."""
+
+    leapt_s = 0.0
+
+    def __init__(self) -> None:
+        super().__init__(lambda: boot_time() + LeapingClock.leapt_s)
+
+
+acts = 0
+
+
+async def act() -> None:
+    global acts
+    acts += 1
+
+
+@task
+async def oversleep(ctx: Context) -> int:
+    await ctx.step(act)
+    LeapingClock.leapt_s += 2 * EXPIRY_S
+    await ctx.step(act)
+    return ctx.attempt
+
+
+def test_a_task_whose_lease_has_run_out_here_alone_goes_on_once_the_store_has_renewed_it(
+    store: Store, store_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for at once: the next heartbeat would be due in a third of the lease."""
+    monkeypatch.setattr("bide.worker.worker.Clock", LeapingClock)
+    monkeypatch.setattr(LeapingClock, "leapt_s", 0.0)
+    id = store.submit(Submission("oversleep", "{}", "default", "", 1, 60_000)).id
+    settings = Settings(prefix=prefix, lease_seconds=2 * EXPIRY_S)
+
+    async def scenario() -> None:
+        worker = Worker(settings, Registry({"oversleep": oversleep}), store_url)
+        at_work = asyncio.create_task(worker.run())
+        async with asyncio.timeout(15):
+            while not Reads(store).task(id, "").run.state.done:
+                await asyncio.sleep(0.01)
+        worker.stop()
+        await asyncio.wait_for(at_work, 10)
+
+    asyncio.run(scenario())
+    task = Reads(store).task(id, "")
+    assert (task.run.state, task.run.outcome, acts) == (State.SUCCEEDED, "1", 2)

@@ -196,7 +196,10 @@ def test_a_worker_that_is_let_in_while_there_is_nothing_to_do_hears_the_bell(sta
 def test_a_worker_that_cannot_do_it_all_calls_for_others(stage: Stage) -> None:
     stage.store.limits = lambda _: Limits(0, 1_000, 2)
     for number in range(7):
-        stage.submit("doze", delay_ms=300, name=f"d{number}", seconds=1.0)
+        stage.submit("doze", delay_ms=1, name=f"d{number}", seconds=1.0)
+    # All are due by the worker's clock, too, which may lag: else its first look sees only some of them.
+    due_ms = stage.store.now_ms() + 500
+    await_that(lambda: stage.store.now_ms() > due_ms)
     stage.start_worker(concurrency=2)
     await_that(lambda: stage.wakes("start"))
     assert stage.wakes("start") == [3], "five tasks lack a place"

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from bide import task
+from bide import Context, RetryAfter, task
 from bide.async_connection import connect_async
 from bide.ids import TaskId
 from bide.reads import Reads
 from bide.registry import Registry
 from bide.settings import Settings
+from bide.state import State
 from bide.store import Store
 from bide.submission import Submission
 from bide.worker.worker import Worker
@@ -28,6 +29,20 @@ async def suspect(seconds: float) -> None:
     most = max(most, running)
     await asyncio.sleep(seconds)
     running -= 1
+
+
+begun = 0
+
+
+@task
+async def meet(ctx: Context, tasks: int) -> None:
+    """Fails once in good order, then waits until all the others have come as far."""
+    global begun
+    if ctx.attempt == 1:
+        raise RetryAfter(0)
+    begun += 1
+    while begun < tasks:
+        await asyncio.sleep(0.005)
 
 
 async def crash(store: Store, url: str, queue: str) -> None:
@@ -72,3 +87,25 @@ def test_a_freed_place_goes_to_whoever_waits_for_it(
 
     asyncio.run(scenario())
     assert most == 1
+
+
+def test_last_attempts_share_a_worker_when_the_first_ones_have_failed_in_good_order(
+    store: Store, store_url: str, prefix: str
+) -> None:
+    global begun
+    begun = 0
+    submission = Submission("meet", '{"tasks": 40}', "here", "", 2, 60_000)
+    ids = [store.submit(submission).id for _ in range(40)]
+
+    async def scenario() -> None:
+        worker = Worker(Settings(prefix=prefix, queues=QUEUES), Registry({"meet": meet}), store_url)
+        at_work = asyncio.create_task(worker.run())
+        reads = Reads(store)
+        async with asyncio.timeout(20):
+            while not all(reads.task(id, "").run.state.done for id in ids):
+                await asyncio.sleep(0.01)
+        worker.stop()
+        await asyncio.wait_for(at_work, 10)
+
+    asyncio.run(scenario())
+    assert {Reads(store).task(id, "").run.state for id in ids} == {State.SUCCEEDED}

@@ -74,6 +74,23 @@ def test_leases_that_ran_out_while_frozen_are_not_started(stage: Stage) -> None:
     assert [len(stage.effects(f"s{number}")) for number in range(3)] == [1, 1, 1]
 
 
+def test_a_worker_that_was_frozen_in_a_wait_does_not_repeat_what_another_has_done_meanwhile(
+    stage: Stage,
+) -> None:
+    frozen = stage.start_worker(**SHORT_LEASE)
+    ids = [stage.submit("nap_first", name=f"n{number}", seconds=1.2) for number in range(10)]
+    await_that(lambda: all(stage.effects(f"n{number}:began") for number in range(10)))
+    os.kill(frozen, signal.SIGSTOP)
+    other = stage.start_worker(**SHORT_LEASE)
+    for id in ids:
+        stage.until(id)
+    stage.end(other)
+    os.kill(frozen, signal.SIGCONT)
+    stage.until(stage.submit("succeed", name="s"))  # it goes on, and looks at those waits, too
+    assert [len(stage.effects(f"n{number}:ran")) for number in range(10)] == [1] * 10
+    assert {stage.state(id) for id in ids} == {State.SUCCEEDED}
+
+
 def test_a_stopped_worker_finishes_what_it_can(stage: Stage) -> None:
     worker = stage.start_worker()
     id = stage.submit("doze", name="d", seconds=0.4)

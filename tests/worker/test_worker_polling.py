@@ -192,7 +192,7 @@ def test_a_call_whose_worker_is_killed_is_made_again_by_another_and_nobody_is_an
     assert first.pid not in {call.pid for call in calls(stage, "slow")[1:]}
     await_that(lambda: is_asleep(stage, "slow"))
     for key, id in ids.items():
-        assert stage.reads.unread_events(id) == ()
+        assert stage.reads.unread_events(id, "") == ()
         stage.store.send_event(id, "default", "go", b"null")
         stage.until(id)
         assert stage.outcome(id) == f"{key} at last"
@@ -216,7 +216,9 @@ def test_polls_outlive_the_workers_that_began_them(stage: Stage) -> None:
         await_that(lambda id=id: stage.view(id).run.awaits == "go")  # type: ignore[misc]
         # What came for an attempt that died before it read it stays unread.
         attempt = stage.view(id).run.attempt
-        assert not [event for event in stage.reads.unread_events(id) if event.name.endswith(f".{attempt}")]
+        assert not [
+            event for event in stage.reads.unread_events(id, "") if event.name.endswith(f".{attempt}")
+        ]
         stage.store.send_event(id, "default", "go", b"null")
         stage.until(id)
         assert stage.outcome(id) == 2 * key

@@ -10,6 +10,8 @@ import pytest
 from chalice.app import KinesisEvent, SQSEvent
 from invocations import Invocations
 from lambda_context import LambdaContext
+from refusals import FAULTS, REFUSALS
+from store_proxy import RefusingProxy
 from wake_queue import Queue
 
 from bide.bulk import Bulk, Kind
@@ -233,3 +235,15 @@ def test_the_look_ends_when_time_is_up(
     monkeypatch.setattr(triggers, "_LOOK_S", -1.0)
     run_tick()
     assert invocations.seen == []
+
+
+@pytest.mark.plain_tcp
+def test_no_error_of_the_store_fails_a_trigger(configure: Configure, store_url: str) -> None:
+    """A message that was refused would come again, and a record hold up its shard."""
+    proxy = RefusingProxy(store_url)
+    configure(BIDE_REDIS_URL=proxy.url)
+    for said in (*REFUSALS, *FAULTS):
+        proxy.refuse(said)
+        run_tick()
+        assert proxy.refused
+    proxy.close()

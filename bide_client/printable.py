@@ -1,0 +1,1 @@
+../bide/printable.py
