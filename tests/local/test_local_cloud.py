@@ -21,7 +21,7 @@ from local import ports
 from local.children import Role, spawn
 from local.cloud_calls import Call, Known
 from local.cloud_instances import Fates
-from workers.tasks import vms
+from local.demo_tasks import vms
 
 
 @dataclass(frozen=True)
