@@ -2,37 +2,37 @@
 
 It answers the EC2 API with moto, whose instances are made to start slowly and to fail
 now and then (`local.cloud_instances`). Besides, `GET /_calls` gives every call so far,
-and `GET /_instances` every instance, as JSON.
+and `GET /_instances` every instance, as JSON. It answers requests alone that are signed with the
+access key in its environment.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
+from moto.moto_server.werkzeug_app import create_backend_app
 
+from local.aws.serving import App, Environ, Guarded, serve
 from local.cloud_calls import CallLog, Known
 from local.cloud_instances import Fates, Launches, install
 from local.line import Line, Ready
+from local.signing import AccessKey, Gate
 
 _THROTTLED: Final = (
     b'<?xml version="1.0" encoding="UTF-8"?><Response><Errors><Error><Code>RequestLimitExceeded</Code>'
     b"<Message>Request limit exceeded.</Message></Error></Errors><RequestID>0</RequestID></Response>"
 )
 """AWS answers so, with status 503."""
-
-_Environ = dict[str, Any]
-_App = Callable[[_Environ, Any], Iterable[bytes]]
 
 
 class Cloud:
@@ -45,9 +45,9 @@ class Cloud:
         self._describes = 0
         self._lock = threading.Lock()
         install(self._launches)
-        self._moto: _App = create_backend_app("ec2")
+        self._moto: App = create_backend_app("ec2")
 
-    def __call__(self, environ: _Environ, start_response: Any) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"] in ("/_calls", "/_instances"):
             found = self.log.all() if environ["PATH_INFO"] == "/_calls" else self._instances()
             return _answer(start_response, "200 OK", "application/json", msgspec.json.encode(found))
@@ -99,24 +99,6 @@ def _answer(start_response: Any, status: str, kind: str, body: bytes) -> list[by
     return [body]
 
 
-class _Handler(MotoRequestHandler):
-    """Keeps connections open, as AWS does, and says nothing of each request."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body are written apart
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
-
-
-def serve(listener: socket.socket, cloud: Cloud, ready: Callable[[], None]) -> None:
-    """Answer for ever, a thread for each connection."""
-    host, port = listener.getsockname()
-    server = make_server(host, port, cloud, threaded=True, request_handler=_Handler, fd=listener.fileno())
-    ready()
-    server.serve_forever()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--socket", type=int, required=True, help="descriptor of the listening socket")
@@ -131,8 +113,10 @@ def main() -> None:
         shortest, longest = arguments.pending
         fates = Fates(shortest, longest, arguments.failing_every, arguments.seed)
         cloud = Cloud(fates, arguments.throttle_every)
+        listener = socket.socket(fileno=arguments.socket)
+        gate = Gate(AccessKey.of(os.environ), ("ec2",), listener.getsockname()[1])
     line.watch()
-    serve(socket.socket(fileno=arguments.socket), cloud, lambda: line.report(Ready()))
+    serve(listener, Guarded(gate, lambda _: cloud), lambda: line.report(Ready()))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from local.data import claim
 from local.demo_pages import Check, Outcome
 from local.demo_report import Progress
 from local.demo_vms import Ending, Ledger
+from local.signing import AccessKey
 from local.stack import Stack
 from local.up import say
 
@@ -73,12 +74,12 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 @asynccontextmanager
-async def _running(name: str, *arguments: str) -> AsyncIterator[str]:
-    """A child that serves on a port of its own; gives its URL."""
+async def _running(name: str, *arguments: str, **environ: str) -> AsyncIterator[str]:
+    """A child that serves on a port of its own, with `environ` added to its environment; gives its URL."""
     listener: socket.socket = ports.listen(ports.free_port())
     with listener:
         role = Role(name, ("--socket", str(listener.fileno()), *arguments), (listener.fileno(),))
-        child: Child = await spawn(role, os.environ)
+        child: Child = await spawn(role, {**os.environ, **environ})
         following = asyncio.create_task(child.follow(lambda *_: None))
         try:
             await child.ready.wait()
@@ -114,7 +115,7 @@ async def _measure(url: str, pages: Sequence[Check], vms: int) -> tuple[list[Out
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _environ(given: Mapping[str, str], cloud: str) -> dict[str, str]:
+def _environ(given: Mapping[str, str], cloud: str, key: AccessKey) -> dict[str, str]:
     """What the stack is told: the demo's tasks, no keys, and this cloud alone, whatever this shell knows."""
     kept = {name: value for name, value in given.items() if not name.startswith("AWS_")}
     return {
@@ -123,10 +124,9 @@ def _environ(given: Mapping[str, str], cloud: str) -> dict[str, str]:
         "BIDE_API_KEY_HASHES": "",
         "BIDE_OPERATOR_KEY_HASHES": "",
         "AWS_ENDPOINT_URL": cloud,
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "demo",
-        "AWS_SECRET_ACCESS_KEY": "demo",
+        "AWS_REGION": demo_vms.REGION,
+        "AWS_DEFAULT_REGION": demo_vms.REGION,
+        **key.environ,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
@@ -140,8 +140,9 @@ def _say(text: str) -> None:
 
 async def _demo(data: Path, vms: int, pending: Sequence[float]) -> int:
     slowness = ("--pending", *map(str, pending), "--failing-every", str(demo_vms.FAILING_EVERY))
-    async with _running("site") as site, _running("cloud", *slowness) as cloud:
-        environ = _environ(os.environ, cloud)
+    key = AccessKey.new()
+    async with _running("site") as site, _running("cloud", *slowness, **key.environ) as cloud:
+        environ = _environ(os.environ, cloud, key)
         listener = ports.listen(ports.free_port())
         stack = Stack(Settings.from_environ(environ), environ, listener, data, _say)
         workers = Workers()
@@ -157,7 +158,7 @@ async def _demo(data: Path, vms: int, pending: Sequence[float]) -> int:
             outcomes, seconds, endings = await _measure(stack.url, pages, vms)
             with Client(stack.url) as client:
                 stats = await asyncio.to_thread(client.stats)
-            ledger = await asyncio.to_thread(Ledger.of, cloud)
+            ledger = await asyncio.to_thread(Ledger.of, cloud, key)
         finally:
             watching.cancel()
             await stack.stop()

@@ -12,11 +12,14 @@ import requests
 from bide_client import BideError, Client, Task, TaskStatus
 from local.cloud_calls import Call, Known
 from local.demo_tasks.vms import vm_addresses
+from local.signing import AccessKey, Scope
 
 FAILING_EVERY: Final = 50
 """One instance in so many fails to start."""
 
 IMAGE: Final = "ami-0de30000000000000"
+
+REGION: Final = "us-east-1"
 
 _PATIENCE_SECONDS: Final = 180.0
 """How long a result may take."""
@@ -63,17 +66,24 @@ class Ledger:
     calls: Sequence[Call]
 
     @classmethod
-    def of(cls, url: str) -> Ledger:
-        """Ask the cloud."""
-        instances, calls = (requests.get(f"{url}/{page}", timeout=10) for page in ("_instances", "_calls"))
+    def of(cls, url: str, key: AccessKey) -> Ledger:
+        """Ask the cloud, which answers to `key`."""
+        instances, calls = (_ask(f"{url}/{page}", key) for page in ("_instances", "_calls"))
         return cls(
-            msgspec.json.decode(instances.content, type=dict[str, Known]),
-            msgspec.json.decode(calls.content, type=list[Call]),
+            msgspec.json.decode(instances, type=dict[str, Known]),
+            msgspec.json.decode(calls, type=list[Call]),
         )
 
     def count(self, action: str) -> int:
         """How many calls of one action there were."""
         return sum(call.action == action for call in self.calls)
+
+
+def _ask(url: str, key: AccessKey) -> bytes:
+    headers = dict(key.signed(Scope("ec2", REGION), "GET", url))
+    answer = requests.get(url, headers=headers, timeout=10)
+    answer.raise_for_status()
+    return answer.content
 
 
 def judge(ending: Ending, ledger: Ledger) -> str | None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from bide.errors import BideError
 from bide.settings import Settings
 from local.api_key import api_key
-from local.aws.running import AwsProcess, RunningAws
+from local.aws.running import REGION, AwsProcess, RunningAws
 from local.changes import Changes, in_words
 from local.children import shown
 from local.data import delete
@@ -94,11 +94,13 @@ class LambdaStack:
         await asyncio.to_thread(delete, self._folder / "emulator")  # of the run before; its logs too
         self.redis_url = await self._store.start(self._settings)
         aws = self._aws = await self._aws_process.start()
+        aws.save_key(self._folder)
         await asyncio.to_thread(self._prepare, aws)
         self._say(f"packaging and deploying a copy of this clone: chalice deploy --stage {STAGE}")
         await self._project.deploy(self._environ, aws.environ)
         self.emulator = Emulator(
             upstream=aws.url,
+            key=aws.key,
             variables=aws.environ,
             rules=self._rules,
             directory=self._folder / "emulator",
@@ -157,10 +159,12 @@ class LambdaStack:
 
     def addresses(self) -> str:
         """Where else something can be looked at, for a person."""
+        figures = f"{self.emulator.url}{FIGURES_PATH}"
         return (
-            f"  what each function did:  curl {self.emulator.url}{FIGURES_PATH}\n"
+            f"  what each function did:  curl -K {shown(self._folder / 'curl')} {figures}\n"
             f"  what it printed:         {shown(self._folder / 'emulator' / 'logs')}\n"
-            f"  the AWS it is in:        AWS_ENDPOINT_URL={self._url_of_aws()}\n"
+            f"  the AWS it is in:        AWS_ENDPOINT_URL={self._url_of_aws()} AWS_REGION={REGION}"
+            f" AWS_SHARED_CREDENTIALS_FILE={shown(self._folder / 'credentials')}\n"
         )
 
     def parting(self) -> str:

@@ -9,11 +9,13 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from local import ports
 from local.children import Child, Role, spawn
 from local.failure import StackFailed
+from local.signing import AccessKey, Scope
 
 REGION: Final = "eu-central-1"
 
@@ -30,6 +32,8 @@ class RunningAws:
     """Where it listens, and how to reach it."""
 
     url: str
+    key: AccessKey
+    """The only one that it answers to."""
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -38,14 +42,25 @@ class RunningAws:
             "AWS_ENDPOINT_URL": self.url,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            **self.key.environ,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    def save_key(self, folder: Path) -> None:
+        """Write the key, for this user alone: `credentials` for AWS's own tools, `curl` for curl."""
+        known = f"aws_access_key_id = {self.key.id}\naws_secret_access_key = {self.key.secret}\n"
+        asks = f'user = "{self.key.id}:{self.key.secret}"\naws-sigv4 = "aws:amz:{REGION}:lambda"\n'
+        for name, text in (("credentials", f"[default]\n{known}"), ("curl", asks)):
+            file = folder / name
+            file.unlink(missing_ok=True)
+            file.touch(mode=0o600)
+            file.write_text(text, encoding="ascii")
+
     def forget(self) -> None:
         """Have it forget everything that it holds."""
-        asked = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
+        url = f"{self.url}/moto-api/reset"
+        headers = self.key.signed(Scope("moto-api", REGION), "POST", url)
+        asked = urllib.request.Request(url, method="POST", headers=dict(headers))
         urllib.request.urlopen(asked, timeout=30).close()
 
     def client(self, service: str) -> Any:
@@ -56,8 +71,8 @@ class RunningAws:
             service,
             endpoint_url=self.url,
             region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            aws_access_key_id=self.key.id,
+            aws_secret_access_key=self.key.secret,
         )
 
 
@@ -74,16 +89,17 @@ class AwsProcess:
         return self._child.pid if self._child else 0
 
     async def start(self) -> RunningAws:
-        """Start it on a free port; returns when it answers. Raises AwsFailed."""
+        """Start it on a free port, with a key of its own; returns when it answers. Raises AwsFailed."""
+        key = AccessKey.new()
         with ports.listen(0) as listener:
             role = Role("aws.server", ("--socket", str(listener.fileno())), (listener.fileno(),))
             url = f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}"
-            child = self._child = await spawn(role, os.environ)
+            child = self._child = await spawn(role, {**os.environ, **key.environ})
         self._following = asyncio.create_task(child.follow(lambda *_: None))
         await asyncio.wait_for(child.ready.wait(), _START_S)
         if not child.serves:
             raise AwsFailed("the AWS stand-in did not start")
-        return RunningAws(url)
+        return RunningAws(url, key)
 
     async def ended(self) -> int:
         """Wait until it has ended; returns its exit code, negative for a signal."""

@@ -1,30 +1,59 @@
 """AWS's API on loopback: `python -m local.aws.server --socket FD --line FD`.
 
-moto in server mode, one server for all services: set AWS_ENDPOINT_URL to its address. What
-it holds is gone with its process, which ends with the one that holds the line.
+moto, one server for the services that a deployment of ours uses: set AWS_ENDPOINT_URL to its
+address. It answers requests alone that are signed with the access key in its environment. What it
+holds is gone with its process, which ends with the one that holds the line.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import os
 import socket
 import sys
+import threading
+from collections.abc import Iterable
+from typing import Any, Final
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import create_backend_app
 
 from local.aws import mends
+from local.aws.serving import App, Environ, Guarded, refuse, serve
 from local.line import Line, Ready
+from local.signing import AccessKey, Gate
+
+SERVICES: Final = ("apigateway", "events", "iam", "kinesis", "lambda", "logs", "sqs")
+"""What `chalice deploy`, the emulator and the functions call. Others of moto's would run programs."""
+
+RESET: Final = "moto-api"
+"""Not AWS's: POST /moto-api/reset has moto forget everything."""
+_RESET: Final = ("POST", "/moto-api/reset")
+
+_making = threading.Lock()
 
 
-class _Handler(MotoRequestHandler):
-    """Keeps connections open, as AWS does, and says nothing of each request."""
+def _app_of(service: str) -> App:
+    """moto's application for a service; each is made when it is first asked for."""
+    if service == RESET:
+        return _reset
+    with _making:
+        return _made(service)
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body are written apart
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
+@functools.cache
+def _made(service: Any) -> App:
+    made: App = create_backend_app(service)
+    return made
+
+
+def _reset(environ: Environ, start_response: Any) -> Iterable[bytes]:
+    if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) != _RESET:
+        return refuse(start_response, f"{' '.join(_RESET)} is all of moto's own API that is served here.")
+    moto_api_backend.reset()
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
 
 
 def main() -> None:
@@ -36,12 +65,9 @@ def main() -> None:
     with line.starting():
         mends.install()
         listener = socket.socket(fileno=arguments.socket)
-        host, port = listener.getsockname()
-        app = DomainDispatcherApplication(create_backend_app)
-        server = make_server(host, port, app, threaded=True, request_handler=_Handler, fd=listener.fileno())
+        gate = Gate(AccessKey.of(os.environ), (*SERVICES, RESET), listener.getsockname()[1])
     line.watch()
-    line.report(Ready())
-    server.serve_forever()
+    serve(listener, Guarded(gate, _app_of), lambda: line.report(Ready()))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from local.emulator.streams import StreamSource
 from local.emulator.upstream import Upstream
 from local.http_server import Server
 from local.proxy_event import MAX_BODY_BYTES
+from local.signing import AccessKey, Gate
 
 _MAX_API_CALL_BYTES: Final = 70_000_000
 """Largest call of Lambda's API: a zip of 50 MB in base64."""
@@ -51,17 +52,21 @@ class Emulator:
         self,
         *,
         upstream: str | None = None,
+        key: AccessKey | None = None,
         variables: Mapping[str, str] | None = None,
         rules: Rules | None = None,
         directory: Path | None = None,
     ) -> None:
         """upstream: URL of the endpoint that knows the rest of Lambda's API.
 
-        variables: what every function is told besides its own, such as credentials and endpoints.
+        key: the access key that the Lambda endpoint and `upstream` answer to, and that functions get; a
+        new one if not given.
+        variables: what every function is told besides its own, such as other endpoints.
         directory: where packages are unpacked and logs kept, empty or missing; a temporary one, deleted
         at the end, if not given.
         """
         self.rules = rules or Rules()
+        self.key = key or AccessKey.new()
         self._upstream = upstream
         self._variables = variables or {}
         self._temporary = directory is None
@@ -80,11 +85,12 @@ class Emulator:
     async def start(self, port: int = 0) -> None:
         """Open the Lambda endpoint, on a free port if none is given; functions can be deployed then."""
         listener = ports.listen(port)
-        self.url = f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}"
-        variables = {"AWS_ENDPOINT_URL_LAMBDA": self.url, **self._variables}
+        port = listener.getsockname()[1]
+        self.url = f"http://{ports.LOOPBACK}:{port}"
+        variables = {"AWS_ENDPOINT_URL_LAMBDA": self.url, **self._variables, **self.key.environ}
         self._dispatcher = Dispatcher(self._directory, self.rules, variables)
-        upstream = Upstream(self._upstream, self._threads) if self._upstream else None
-        service = Service(self._dispatcher, upstream)
+        upstream = Upstream(self._upstream, self.key, self._threads) if self._upstream else None
+        service = Service(self._dispatcher, upstream, Gate(self.key, ("lambda",), port))
         await self._serve(listener, Application(service.answer, max_body_bytes=_MAX_API_CALL_BYTES))
 
     async def stop(self) -> None:

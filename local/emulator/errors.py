@@ -24,6 +24,13 @@ class NoSuchFunction(Refused):
     status = 404
 
 
+class AccessDenied(Refused):
+    """The request is not signed as it has to be, or comes from where nobody asks."""
+
+    code = "AccessDeniedException"
+    status = 403
+
+
 class Throttled(Refused):
     """Every environment that may run is busy. `reason` is Lambda's word for the limit."""
 

@@ -1,12 +1,14 @@
 """API Gateway's face: HTTP on loopback -> Lambda proxy events -> a function -> HTTP answers.
 
 Limits and answers are those of a REST API with a proxy integration: what is wrong with the
-request, the function or its answer comes out as the status that AWS gives for it.
+request, the function or its answer comes out as the status that AWS gives for it. Keys are the
+application's business; but what a web page of elsewhere has caused is refused here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,6 +30,12 @@ _TIMED_OUT: Final = _message(504, "Endpoint request timed out")
 _BAD_ANSWER: Final = _message(502, "Internal server error")
 _NOT_INVOKED: Final = _message(500, "Internal server error")
 """What a caller sees of a throttled or missing function; AWS keeps the 429 to itself."""
+_ELSEWHERE: Final = _message(
+    403, "This API answers requests for 127.0.0.1 and localhost, and pages of its own; see Host and Origin."
+)
+
+_LOOPBACK: Final = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
+
 _ANY: Final = "ANY"
 
 
@@ -62,6 +70,8 @@ class RestApiFace:
         self, method: str, path: str, query: str, headers: Headers, body: bytes, source_ip: str
     ) -> Answer:
         """Answer one request; `path` and `query` as they came, percent-encoded."""
+        if not _is_from_here(headers):
+            return _ELSEWHERE
         inner = path.removeprefix(self._prefix)
         if inner == path or (inner and not inner.startswith("/")):
             return self._no_stage
@@ -100,6 +110,18 @@ def _no_stage(prefix: str) -> Answer:
     """AWS's answer to a path outside of every stage, and where the stage is, which AWS does not tell."""
     said = {"message": "Forbidden", "hint": f"Every path of this API begins with its stage, {prefix}"}
     return Answer(403, [("Content-Type", "application/json")], msgspec.json.encode(said))
+
+
+def _is_from_here(headers: Headers) -> bool:
+    """Whether a request names this machine as its host, and no page of another origin has caused it.
+
+    Any port of loopback will do as host: a tunnel may end on another. A page's own origin has the same.
+    """
+    hosts = [value for name, value in headers if name.lower() == "host"]
+    origins = [value for name, value in headers if name.lower() == "origin"]
+    if len(hosts) != 1 or not _LOOPBACK.fullmatch(hosts[0]):
+        return False
+    return all(origin.lower() == f"http://{hosts[0].lower()}" for origin in origins)
 
 
 def _checked(response: Any) -> dict[str, Any]:

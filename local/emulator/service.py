@@ -1,7 +1,8 @@
 """The Lambda service's HTTP endpoint, as far as callers of functions need it.
 
 What it does not serve itself goes to `Upstream`, the endpoint that knows everything else of
-the account. So the AWS SDK can use this one for all of Lambda's API.
+the account. So the AWS SDK can use this one for all of Lambda's API. A gate asks each request for
+the access key: whoever may invoke or change a function runs code here.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import msgspec
 
 from local.emulator import trace
 from local.emulator.dispatcher import Deployed, Dispatcher
-from local.emulator.errors import InvalidRequest, NoSuchFunction, Refused
+from local.emulator.errors import AccessDenied, InvalidRequest, NoSuchFunction, Refused
 from local.emulator.function import AsyncRules
 from local.emulator.upstream import Upstream
 from local.proxy_event import Answer, Headers
+from local.signing import Forbidden, Gate
 
 FIGURES_PATH: Final = "/_emulator/figures"
 
@@ -33,8 +35,9 @@ _EVENT_RULES: Final = re.compile(r"/2019-09-25/functions/([^/]+)/event-invoke-co
 class Service:
     """Answers one request at a time, as many as come."""
 
-    def __init__(self, dispatcher: Dispatcher, upstream: Upstream | None) -> None:
+    def __init__(self, dispatcher: Dispatcher, upstream: Upstream | None, gate: Gate) -> None:
         self._dispatcher = dispatcher
+        self._gate = gate
         self._upstream = upstream
         self._settings: tuple[tuple[re.Pattern[str], Callable[[str, str, bytes], Answer]], ...] = (
             (_RECURSION, self._recursion),
@@ -46,6 +49,10 @@ class Service:
         self, method: str, path: str, query: str, headers: Headers, body: bytes, _source_ip: str
     ) -> Answer:
         """Answer one request; `path` and `query` as they came, percent-encoded."""
+        try:
+            scope = self._gate.admit(method, f"{path}?{query}" if query else path, headers, body)
+        except Forbidden as refusal:
+            return _refusal(AccessDenied(str(refusal)))
         if path == FIGURES_PATH:
             return _json(200, self._dispatcher.figures())
         lower = {name.lower(): value for name, value in headers}
@@ -59,13 +66,13 @@ class Service:
                     answer = handler(unquote(match[1]), method, body)
                     if method != "GET" and self._upstream is not None:
                         # It keeps a record; what it does not know of is in force all the same.
-                        await self._upstream.answer(method, path, query, headers, body)
+                        await self._upstream.answer(scope, method, path, query, headers, body)
                     return answer
         except Refused as refusal:
             return _refusal(refusal)
         if self._upstream is None:
             return _refusal(NoSuchFunction(f"nothing answers {method} {path}"))
-        return await self._upstream.answer(method, path, query, headers, body)
+        return await self._upstream.answer(scope, method, path, query, headers, body)
 
     async def _invoke(self, name: str, method: str, headers: dict[str, str], body: bytes) -> Answer:
         kind = headers.get("x-amz-invocation-type", "RequestResponse")

@@ -17,22 +17,28 @@ from botocore.config import Config
 
 from local.emulator.emulator import Emulator
 from local.emulator.figures import Figures
-from local.emulator.function import Function, Rules
+from local.emulator.function import REGION, Function, Rules
+from local.signing import AccessKey
 
 T = TypeVar("T")
 
 SECONDS = 60.0
 """How long anything may take on a slow machine."""
 
-CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "eu-central-1"}
 
-
-def client_of(service: str, url: str, **config: Any) -> Any:
-    """A boto3 client without retries."""
+def client_of(service: str, url: str, key: AccessKey, **config: Any) -> Any:
+    """A boto3 client without retries, which signs with `key`."""
     settings = Config(
         retries={"total_max_attempts": 1}, read_timeout=SECONDS, max_pool_connections=64, **config
     )
-    return boto3.client(service, endpoint_url=url, config=settings, **CREDENTIALS)
+    return boto3.client(
+        service,
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id=key.id,
+        aws_secret_access_key=key.secret,
+        config=settings,
+    )
 
 
 class EmulatorThread:
@@ -50,12 +56,11 @@ class EmulatorThread:
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        told = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", **(variables or {})}
         self.emulator = Emulator(
-            rules=rules or Rules(), directory=folder / "emulator", variables=told, **arguments
+            rules=rules or Rules(), directory=folder / "emulator", variables=variables, **arguments
         )
         self.call(self.emulator.start())
-        self.client = client_of("lambda", self.emulator.url)
+        self.client = client_of("lambda", self.emulator.url, self.emulator.key)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the emulator's loop, and wait for it."""

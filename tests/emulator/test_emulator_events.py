@@ -15,8 +15,9 @@ from emulator_thread import EmulatorThread, until
 
 from local.emulator.errors import RecursionStopped
 from local.emulator.event_queue import Chaos
-from local.emulator.function import MAX_EVENT_BYTES, MAX_PAYLOAD_BYTES, Rules
+from local.emulator.function import MAX_EVENT_BYTES, MAX_PAYLOAD_BYTES, REGION, Rules
 from local.emulator.trace import extend
+from local.signing import Scope
 
 Start = Callable[..., EmulatorThread]
 
@@ -293,7 +294,9 @@ def test_a_synchronous_recursion_is_an_error_of_its_caller(emulator: EmulatorThr
 def test_the_figures_are_read_over_http(emulator: EmulatorThread) -> None:
     emulator.deploy("echo", "def handler(event, context):\n    return event\n")
     emulator.invoke("echo")
-    with urllib.request.urlopen(f"{emulator.emulator.url}/_emulator/figures", timeout=60) as answer:
+    url = f"{emulator.emulator.url}/_emulator/figures"
+    headers = dict(emulator.emulator.key.signed(Scope("lambda", REGION), "GET", url))
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
         figures = json.load(answer)
     assert figures["echo"]["invocations"] == 1
     assert figures["echo"]["billed_ms"] > 0

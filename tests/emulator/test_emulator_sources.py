@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from emulator_thread import EmulatorThread, client_of, until
-from moto.server import ThreadedMotoServer
 
 from local import ports
+from local.aws.running import RunningAws, running_aws
 from local.emulator.discovery import Account, CodeMissing, discover
 from local.emulator.function import ACCOUNT, REGION, AsyncRules, Function, Rules
 from local.emulator.queues import QueueMapping, QueueSource
@@ -37,13 +37,10 @@ def handler(event, context):
 
 
 @pytest.fixture(scope="module")
-def aws_url() -> Iterator[str]:
-    """moto in server mode."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def aws() -> Iterator[RunningAws]:
+    """An AWS of this module's own, as it is made to forget what it holds."""
+    with running_aws() as running:
+        yield running
 
 
 class Collector:
@@ -104,8 +101,8 @@ def test_a_schedule_sends_an_event_each_period(emulator: EmulatorThread, collect
 class Queue:
     """A queue of its own, which feeds `collect`."""
 
-    def __init__(self, aws_url: str, name: str, **attributes: str) -> None:
-        self.client = client_of("sqs", aws_url)
+    def __init__(self, aws: RunningAws, name: str, **attributes: str) -> None:
+        self.client = client_of("sqs", aws.url, aws.key)
         self.url = self.client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         self.arn = self._attributes("QueueArn")["QueueArn"]
 
@@ -136,9 +133,9 @@ class Queue:
 
 
 def test_a_message_is_handed_over_and_deleted(
-    emulator: EmulatorThread, collector: Collector, aws_url: str
+    emulator: EmulatorThread, collector: Collector, aws: RunningAws
 ) -> None:
-    queue = Queue(aws_url, "handed-over")
+    queue = Queue(aws, "handed-over")
     queue.feed(emulator)
     attribute = {"kind": {"DataType": "String", "StringValue": "hint"}}
     queue.send("wake", MessageAttributes=attribute)
@@ -151,9 +148,9 @@ def test_a_message_is_handed_over_and_deleted(
 
 
 def test_a_message_whose_invocation_failed_is_shown_again(
-    emulator: EmulatorThread, collector: Collector, aws_url: str
+    emulator: EmulatorThread, collector: Collector, aws: RunningAws
 ) -> None:
-    queue = Queue(aws_url, "shown-again", VisibilityTimeout="1")
+    queue = Queue(aws, "shown-again", VisibilityTimeout="1")
     collector.fail_once()
     queue.feed(emulator)
     queue.send("wake")
@@ -163,9 +160,11 @@ def test_a_message_whose_invocation_failed_is_shown_again(
     until(lambda: queue.left() == 0)
 
 
-def test_a_delayed_message_comes_late(emulator: EmulatorThread, collector: Collector, aws_url: str) -> None:
+def test_a_delayed_message_comes_late(
+    emulator: EmulatorThread, collector: Collector, aws: RunningAws
+) -> None:
     """The alarm clock: the delay is the service's, so the first message overtakes."""
-    queue = Queue(aws_url, "late")
+    queue = Queue(aws, "late")
     queue.feed(emulator)
     queue.send("late", DelaySeconds=1)
     queue.send("soon")
@@ -179,7 +178,7 @@ def test_a_delayed_message_comes_late(emulator: EmulatorThread, collector: Colle
 
 
 def test_messages_come_in_batches_and_only_those_that_were_done_are_deleted(
-    emulator: EmulatorThread, aws_url: str
+    emulator: EmulatorThread, aws: RunningAws
 ) -> None:
     emulator.deploy(
         "collect",
@@ -188,7 +187,7 @@ def test_messages_come_in_batches_and_only_those_that_were_done_are_deleted(
         "    bad = [record['messageId'] for record in event['Records'] if record['body'] == 'bad']\n"
         "    return {'batchItemFailures': [{'itemIdentifier': id} for id in bad]}\n",
     )
-    queue = Queue(aws_url, "in-part", VisibilityTimeout="600")
+    queue = Queue(aws, "in-part", VisibilityTimeout="600")
     for body in ("good", "bad", "good"):
         queue.send(body)
     queue.feed(emulator, batch_size=3, reports_failures=True)
@@ -202,8 +201,8 @@ def test_messages_come_in_batches_and_only_those_that_were_done_are_deleted(
 class Stream:
     """A stream of its own, which feeds `collect`."""
 
-    def __init__(self, aws_url: str, name: str) -> None:
-        self.client, self.name = client_of("kinesis", aws_url), name
+    def __init__(self, aws: RunningAws, name: str) -> None:
+        self.client, self.name = client_of("kinesis", aws.url, aws.key), name
         self.client.create_stream(StreamName=name, ShardCount=2)
         description = self.client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
         self.arn = description["StreamARN"]
@@ -227,9 +226,9 @@ def texts(collector: Collector) -> list[str]:
 
 
 def test_records_of_a_shard_come_in_order(
-    emulator: EmulatorThread, collector: Collector, aws_url: str
+    emulator: EmulatorThread, collector: Collector, aws: RunningAws
 ) -> None:
-    stream = Stream(aws_url, "in-order")
+    stream = Stream(aws, "in-order")
     stream.put("before")
     stream.feed(emulator)
     for number in range(5):
@@ -243,9 +242,9 @@ def test_records_of_a_shard_come_in_order(
 
 
 def test_a_batch_that_failed_is_tried_again(
-    emulator: EmulatorThread, collector: Collector, aws_url: str
+    emulator: EmulatorThread, collector: Collector, aws: RunningAws
 ) -> None:
-    stream = Stream(aws_url, "again")
+    stream = Stream(aws, "again")
     stream.put("first")
     collector.fail_once()
     stream.feed(emulator, starting_position="TRIM_HORIZON", batch_size=1)
@@ -256,9 +255,9 @@ def test_a_batch_that_failed_is_tried_again(
 
 @pytest.mark.parametrize("limit", [{"retries": 0}, {"max_age_s": 0.0}], ids=["retries", "age"])
 def test_a_batch_is_given_up_after_its_retries_or_its_time(
-    emulator: EmulatorThread, collector: Collector, aws_url: str, limit: dict[str, Any], request: Any
+    emulator: EmulatorThread, collector: Collector, aws: RunningAws, limit: dict[str, Any], request: Any
 ) -> None:
-    stream = Stream(aws_url, f"given-up-{request.node.callspec.id}")
+    stream = Stream(aws, f"given-up-{request.node.callspec.id}")
     collector.fail_once()
     stream.feed(emulator, batch_size=1, **limit)
     stream.put("lost")
@@ -274,8 +273,8 @@ def test_a_batch_is_given_up_after_its_retries_or_its_time(
 class Deployment:
     """What `chalice deploy` makes of one function, of its triggers and of its API, each by the same calls."""
 
-    def __init__(self, aws_url: str, package: Path, **environment: str) -> None:
-        self.clients: Callable[[str], Any] = lambda service: client_of(service, aws_url)
+    def __init__(self, aws: RunningAws, package: Path, **environment: str) -> None:
+        self.clients: Callable[[str], Any] = lambda service: client_of(service, aws.url, aws.key)
         iam, aws_lambda = self.clients("iam"), self.clients("lambda")
         role = iam.create_role(RoleName="role", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
         self.arn = aws_lambda.create_function(
@@ -290,11 +289,11 @@ class Deployment:
         )["FunctionArn"]
         aws_lambda.put_function_concurrency(FunctionName="collect", ReservedConcurrentExecutions=5)
         aws_lambda.put_function_event_invoke_config(FunctionName="collect", MaximumRetryAttempts=0)
-        self.stream = Stream(aws_url, "discovered")
+        self.stream = Stream(aws, "discovered")
         aws_lambda.create_event_source_mapping(
             EventSourceArn=self.stream.arn, FunctionName="collect", BatchSize=9, StartingPosition="LATEST"
         )
-        self.queue = Queue(aws_url, "discovered")
+        self.queue = Queue(aws, "discovered")
         aws_lambda.create_event_source_mapping(
             EventSourceArn=self.queue.arn, FunctionName="collect", BatchSize=3, Enabled=False
         )
@@ -322,15 +321,15 @@ class Deployment:
 
 
 @pytest.fixture
-def fresh_url(aws_url: str) -> str:
+def fresh(aws: RunningAws) -> RunningAws:
     """The same server with nothing in it."""
-    urllib.request.urlopen(urllib.request.Request(f"{aws_url}/moto-api/reset", method="POST")).close()
-    return aws_url
+    aws.forget()
+    return aws
 
 
-def test_an_account_is_read_as_it_was_deployed(emulator: EmulatorThread, fresh_url: str) -> None:
+def test_an_account_is_read_as_it_was_deployed(emulator: EmulatorThread, fresh: RunningAws) -> None:
     package = emulator.zip(COLLECT)
-    deployment = Deployment(fresh_url, package, MINE="1")
+    deployment = Deployment(fresh, package, MINE="1")
     account = discover(deployment.clients, [emulator.zip("other = 1"), package])
     assert account.functions == (
         Function("collect", "main.handler", package, 320, 7.0, {"MINE": "1"}, reserved_concurrency=5),
@@ -345,16 +344,16 @@ def test_an_account_is_read_as_it_was_deployed(emulator: EmulatorThread, fresh_u
     assert api.resources == {"/things": {"POST": "collect"}}
 
 
-def test_a_function_whose_package_was_not_given_is_named(emulator: EmulatorThread, fresh_url: str) -> None:
-    deployment = Deployment(fresh_url, emulator.zip(COLLECT))
+def test_a_function_whose_package_was_not_given_is_named(emulator: EmulatorThread, fresh: RunningAws) -> None:
+    deployment = Deployment(fresh, emulator.zip(COLLECT))
     with pytest.raises(CodeMissing, match="collect"):
         discover(deployment.clients, [emulator.zip("other = 1")])
 
 
-def test_an_account_runs_with_all_that_invokes_it(start: Start, tmp_path: Path, fresh_url: str) -> None:
-    emulator = start(Rules(stream_poll_s=0.02, schedule_period_s=0.1), upstream=fresh_url)
+def test_an_account_runs_with_all_that_invokes_it(start: Start, tmp_path: Path, fresh: RunningAws) -> None:
+    emulator = start(Rules(stream_poll_s=0.02, schedule_period_s=0.1), upstream=fresh.url, key=fresh.key)
     collector = Collector(emulator, tmp_path)
-    deployment = Deployment(fresh_url, emulator.zip(COLLECT), **collector.environment)
+    deployment = Deployment(fresh, emulator.zip(COLLECT), **collector.environment)
     account = discover(deployment.clients, [emulator.emulator.deployed("collect").function.code])
     urls = emulator.call(emulator.emulator.load(account, deployment.clients))
     deployment.stream.put("record")
@@ -366,11 +365,11 @@ def test_an_account_runs_with_all_that_invokes_it(start: Start, tmp_path: Path, 
 
 
 def test_an_account_that_is_loaded_again_runs_each_source_once_and_ends_those_that_went(
-    start: Start, tmp_path: Path, fresh_url: str
+    start: Start, tmp_path: Path, fresh: RunningAws
 ) -> None:
-    emulator = start(Rules(stream_poll_s=0.02), upstream=fresh_url)
+    emulator = start(Rules(stream_poll_s=0.02), upstream=fresh.url, key=fresh.key)
     collector = Collector(emulator, tmp_path)
-    deployment = Deployment(fresh_url, emulator.zip(COLLECT), **collector.environment)
+    deployment = Deployment(fresh, emulator.zip(COLLECT), **collector.environment)
     account = discover(deployment.clients, [emulator.emulator.deployed("collect").function.code])
 
     def load(changed: Account) -> None:
@@ -398,18 +397,18 @@ def test_an_account_that_is_loaded_again_runs_each_source_once_and_ends_those_th
 # --- the endpoint behind ----------------------------------------------------------------------
 
 
-def test_what_the_endpoint_does_not_serve_goes_to_the_one_behind(start: Start, fresh_url: str) -> None:
-    emulator = start(upstream=fresh_url)
-    deployment = Deployment(fresh_url, emulator.zip(COLLECT))
+def test_what_the_endpoint_does_not_serve_goes_to_the_one_behind(start: Start, fresh: RunningAws) -> None:
+    emulator = start(upstream=fresh.url, key=fresh.key)
+    deployment = Deployment(fresh, emulator.zip(COLLECT))
     (listed,) = emulator.client.list_functions()["Functions"]
     assert listed["FunctionArn"] == deployment.arn
     with pytest.raises(ClientError, match="ResourceNotFound"):
         emulator.client.get_function(FunctionName="nobody")
 
 
-def test_what_is_set_here_is_recorded_there(start: Start, tmp_path: Path, fresh_url: str) -> None:
-    emulator = start(upstream=fresh_url)
-    deployment = Deployment(fresh_url, emulator.zip(COLLECT))
+def test_what_is_set_here_is_recorded_there(start: Start, tmp_path: Path, fresh: RunningAws) -> None:
+    emulator = start(upstream=fresh.url, key=fresh.key)
+    deployment = Deployment(fresh, emulator.zip(COLLECT))
     Collector(emulator, tmp_path)
     emulator.client.put_function_concurrency(FunctionName="collect", ReservedConcurrentExecutions=11)
     behind = deployment.clients("lambda")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import requests
 from stack_process import StackProcess
+
+from local import ports
+from local.aws.running import REGION
+from local.signing import AccessKey, Scope
+from local.store import TITLE
 
 SECONDS = 60.0
 """How long anything may take on a slow machine."""
@@ -35,8 +42,39 @@ class LambdaProcess(StackProcess):
 
     def figures(self, function: str) -> dict[str, Any]:
         """What was counted of a function."""
-        found: dict[str, Any] = requests.get(self._figures, timeout=30).json()[function]
+        headers = dict(self.access_key().signed(Scope("lambda", REGION), "GET", self._figures))
+        found: dict[str, Any] = requests.get(self._figures, headers=headers, timeout=30).json()[function]
         return found
+
+    def access_key(self) -> AccessKey:
+        """The key that its stand-ins for AWS answer to, where it says that it is."""
+        saved = configparser.ConfigParser()
+        saved.read(self._data / "lambda" / "credentials")
+        known = {name.upper(): value for name, value in saved["default"].items()}
+        return AccessKey.of(known)
+
+    def open_ports(self) -> dict[int, str]:
+        """What each port is for that any of its processes listens on."""
+        found = {}
+        for process in self.everyone():
+            try:
+                words, sockets = process.cmdline(), process.net_connections(kind="inet")
+            except psutil.NoSuchProcess:
+                continue
+            for socket in sockets:
+                if socket.status in (psutil.CONN_LISTEN, psutil.CONN_NONE):  # or one that takes datagrams
+                    assert socket.laddr.ip == ports.LOOPBACK, (words, socket)
+                    found[socket.laddr.port] = self._purpose(words, socket.laddr.port)
+        return found
+
+    def _purpose(self, words: list[str], port: int) -> str:
+        if port == self.port:
+            return "api"
+        if port == urlsplit(self._figures).port:
+            return "lambda"
+        if "local.aws.server" in words:
+            return "aws"
+        return "store" if words[0].startswith(TITLE) else "runtime"
 
     def environments(self) -> list[psutil.Process]:
         """The processes that the functions run in."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
-import msgspec
 import pytest
 import requests
 from botocore.config import Config
@@ -22,6 +21,8 @@ from local.children import Role, spawn
 from local.cloud_calls import Call, Known
 from local.cloud_instances import Fates
 from local.demo_tasks import vms
+from local.demo_vms import REGION, Ledger
+from local.signing import AccessKey, Scope
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class RunningCloud:
     """A cloud in a process of its own."""
 
     url: str
+    key: AccessKey
 
     def client(self) -> Any:
         """An EC2 client that asks once and never again."""
@@ -36,18 +38,16 @@ class RunningCloud:
             "ec2",
             endpoint_url=self.url,
             region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            aws_access_key_id=self.key.id,
+            aws_secret_access_key=self.key.secret,
             config=Config(retries={"total_max_attempts": 1}),
         )
 
     def calls(self, action: str) -> list[Call]:
-        found = requests.get(f"{self.url}/_calls", timeout=10).content
-        return [call for call in msgspec.json.decode(found, type=list[Call]) if call.action == action]
+        return [call for call in Ledger.of(self.url, self.key).calls if call.action == action]
 
-    def instances(self) -> dict[str, Known]:
-        found = requests.get(f"{self.url}/_instances", timeout=10).content
-        return msgspec.json.decode(found, type=dict[str, Known])
+    def instances(self) -> Mapping[str, Known]:
+        return Ledger.of(self.url, self.key).instances
 
 
 @pytest.fixture
@@ -57,15 +57,16 @@ def cloud() -> Iterator[Callable[..., RunningCloud]]:
         children = []
 
         def begin(*arguments: str) -> RunningCloud:
+            key = AccessKey.new()
             with ports.listen(ports.free_port()) as listener:
                 role = Role("cloud", ("--socket", str(listener.fileno()), *arguments), (listener.fileno(),))
                 url = f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}"
-                child = runner.run(spawn(role, os.environ))
+                child = runner.run(spawn(role, {**os.environ, **key.environ}))
             following = runner.get_loop().create_task(child.follow(lambda *_: None))
             children.append((child, following))
             runner.run(asyncio.wait_for(child.ready.wait(), 60))
             assert child.serves
-            return RunningCloud(url)
+            return RunningCloud(url, key)
 
         yield begin
         for child, following in children:
@@ -155,8 +156,7 @@ def test_the_task_hands_a_throttle_to_the_poller_instead_of_asking_again(
         "AWS_ENDPOINT_URL": running.url,
         "AWS_ENDPOINT_URL_EC2": running.url,
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        **running.key.environ,
     }.items():
         monkeypatch.setenv(name, value)
     vms._make_client.cache_clear()
@@ -169,6 +169,19 @@ def test_the_task_hands_a_throttle_to_the_poller_instead_of_asking_again(
         vms._make_client.cache_clear()
     assert throttled(refused.value) is not None
     assert [call.status for call in running.calls("DescribeInstances")] == [200, 503]
+
+
+@pytest.mark.parametrize("path", ["/", "/_calls", "/_instances"])
+def test_who_has_no_key_and_a_page_are_refused(cloud: Callable[..., RunningCloud], path: str) -> None:
+    running = cloud()
+    method = "POST" if path == "/" else "GET"
+    url = f"{running.url}{path}"
+    signed = dict(running.key.signed(Scope("ec2", REGION), method, url))
+    stranger = dict(AccessKey.new().signed(Scope("ec2", REGION), method, url))
+    page = {"Origin": "http://localhost:3000"}
+    for headers in ({}, page, stranger, {**signed, **page}, {**signed, "Host": "rebound.example"}):
+        assert requests.request(method, url, headers=headers, timeout=30).status_code == 403
+    assert running.calls("") == [], "nothing of it has reached the cloud"
 
 
 def test_the_fate_of_an_instance_depends_on_its_number_and_the_seed_alone() -> None:
