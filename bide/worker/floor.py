@@ -336,6 +336,5 @@ async def _ask(read: Callable[Asked, Answer], *args: Asked.args, **named: Asked.
     while True:
         try:
             return await asyncio.to_thread(read, *args, **named)
-        except StoreUnavailable as error:
-            _log.warning("waiting for the store: %s", error)
+        except StoreUnavailable:  # the lane says so
             await asyncio.sleep(_PAUSE_S)
