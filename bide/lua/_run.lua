@@ -5,8 +5,8 @@
 -- Uses: specs, runs.
 --- fields STATE ATTEMPT MAX_ATTEMPTS FENCE WORKER RETENTION STARTED FINISHED OUTCOME BILLED WAITED REPLAYS
 --- fields POLLS DUE CANCELLING EXPIRES DEADLINE JOURNAL INBOX AWAITS PARKED RESUMES ACTIVE EXITS PRIORITY
---- fields SINCE BEGAN RETRIED SUSPECT
-local RUN_FIELDS, RUN_TEXTS = SUSPECT, { [WORKER] = true, [OUTCOME] = true, [AWAITS] = true }
+--- fields SINCE BEGAN RETRIED SUSPECT REFUSED
+local RUN_FIELDS, RUN_TEXTS = REFUSED, { [WORKER] = true, [OUTCOME] = true, [AWAITS] = true }
 
 --- fields SPEC_NAME SPEC_TENANT SPEC_MAX_ATTEMPTS SPEC_RETENTION SPEC_PRIORITY SPEC_DUE SPEC_EXPIRES
 --- fields SPEC_DEADLINE SPEC_IDEMPOTENCY SPEC_UNIQUE SPEC_TAGS
@@ -48,7 +48,7 @@ local function first_run(id, head)
   return {
     due_ms > 0 and 'scheduled' or 'ready', 0, head[SPEC_MAX_ATTEMPTS], 0, '', head[SPEC_RETENTION], 0, 0, '', 0, 0, 0,
     0, due_ms, 0, head[SPEC_EXPIRES], head[SPEC_DEADLINE], 0, 0, '', 0, 0, 0, 0, head[SPEC_PRIORITY],
-    due_ms > 0 and 0 or submitted_ms(id), 0, 0, 0,
+    due_ms > 0 and 0 or submitted_ms(id), 0, 0, 0, 0,
   }
 end
 

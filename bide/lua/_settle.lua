@@ -1,7 +1,8 @@
 -- Commits the end of one lease, if the lease is still the latest.
 -- Transition: running -> succeeded, running -> failed, running -> cancelled,
 --   running -> retrying, running -> ready, running -> waiting
--- A cancel that was asked for wins over another try, and over a park.
+-- A cancel that was asked for wins over another try, and over a park; but a worker that lacks the task's code leaves
+-- what the task wants to be run at its end to one that has it.
 -- A settled record keeps its fence, so the same settle again answers true and changes nothing.
 -- Uses: _run, _writes, _attempts, _moves, _finish, _ready, _inbox, meta, watched.
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
@@ -14,7 +15,8 @@ local function charge(run, usage)
   local billed_us, waited_ms, replays, polls, calls, active_ms, exits, name = unpack(cmsgpack.unpack(usage))
   run[BILLED], run[WAITED] = run[BILLED] + billed_us, run[WAITED] + waited_ms
   run[REPLAYS], run[POLLS] = run[REPLAYS] + replays, run[POLLS] + polls
-  run[ACTIVE], run[EXITS] = active_ms, exits
+  -- What a replay has not come to again was asked for all the same.
+  run[ACTIVE], run[EXITS] = active_ms, math.max(run[EXITS], exits)
   count('billed_us', billed_us)
   count('calls', calls)
   if run[MAX_ATTEMPTS] > 0 then
@@ -40,8 +42,19 @@ local function park(run, id, delay_ms, awaits, now_ms)
   keep(id, run)
 end
 
--- run: the task's record, or nil. state: to enter, or `polled` for a poller after its round.
--- delay_ms: for retrying, polled and waiting (there -1 is no time). body: what the task awaits,
+-- Puts a task off for others, as its worker lacks the task's code. But for what the lease has cost, the task is as
+-- before it.
+local function refuse(run, id, delay_ms, failure, now_ms)
+  -- What was ready to resume became so after its attempt began (see _ready): it still has that attempt.
+  if run[SINCE] > run[BEGAN] then run[RESUMES] = 1 else run[ATTEMPT] = run[ATTEMPT] - 1 end
+  enter(run, 'retrying')
+  run[WORKER], run[OUTCOME], run[DUE], run[REFUSED] = '', failure, now_ms + delay_ms, run[REFUSED] + delay_ms
+  collect(writes.due, run[DUE], id)
+  keep(id, run)
+end
+
+-- run: the task's record, or nil. state: to enter, `polled` for a poller after its round, or `refused`.
+-- delay_ms: for retrying, refused, polled and waiting (there -1 is no time). body: what the task awaits,
 -- the poller's name, or its outcome: JSON or ''.
 local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
   if not run or run[FENCE] ~= fence then return false end
@@ -55,6 +68,10 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
     note_move(id, run, 'parked', holder)
     return true
   end
+  if state == 'refused' and (run[CANCELLING] == 0 or run[EXITS] == 1) then
+    refuse(run, id, delay_ms, body, now_ms)
+    return true
+  end
   if run[CANCELLING] == 1 and not TERMINAL[state] then
     local holder = run[WORKER]
     finish(id, run, 'cancelled', '', now_ms, name)
@@ -65,6 +82,7 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
     finish(id, run, state, body, now_ms, name)
     return true
   end
+  if run[REFUSED] > 0 and state ~= 'ready' then run[REFUSED], run[OUTCOME] = 0, '' end -- this worker had its code
   if STAYS[state] then
     if state == 'polled' then
       -- A poller that nobody waits for sleeps until somebody does; see _watch.

@@ -1,7 +1,8 @@
 -- Cancels a task: at once when nobody runs it, else by asking its worker. A parked one that has
--- something to run before it ends (`on_exit`) resumes for that.
+-- something to run before it ends (`on_exit`) resumes for that, and so does one that was to resume, but whose worker
+-- lacked its code.
 -- Transition: scheduled -> cancelled, ready -> cancelled, retrying -> cancelled,
---   waiting -> cancelled, waiting -> ready
+--   waiting -> cancelled, waiting -> ready, retrying -> ready
 -- KEYS[1] meta: the counter `seq`
 -- KEYS[2] specs: what was submitted
 -- KEYS[3] runs: how far it came
@@ -74,7 +75,7 @@ if run[STATE] == 'running' then
 end
 redis.call('ZREM', due, id)
 if run[EXITS] == 1 and run[RESUMES] == 1 then
-  if run[STATE] == 'waiting' then
+  if run[STATE] ~= 'ready' then
     run[CANCELLING] = 1
     line_up(id, run, redis.call('HINCRBY', meta, 'seq', 1), now_ms)
     note_move(id, run, 'promoted')

@@ -423,7 +423,7 @@ class Lives(RuleBasedStateMachine):
             if old is not None and old.retried_ms == run.retried_ms:
                 assert run.state in REACHABLE[old.state], f"{old.state} -> {run.state}"
                 assert not old.cancelling or (
-                    run.cancelling and run.state in (State.READY, State.RUNNING, *ENDS)
+                    run.cancelling and run.state in (State.READY, State.RUNNING, State.RETRYING, *ENDS)
                 )
             if run.state.done:
                 outcome = (run.state, now.results.get(key))
