@@ -33,6 +33,8 @@ class Settlement(StrEnum):
     PARKED = "waiting"
     POLLED = "polled"
     """A poller has made its round; it parks until the next."""
+    REFUSED = "refused"
+    """The worker lacks the task's code: others shall have it, after a delay. The attempt does not count."""
     HANDED_BACK = "ready"
     """The attempt does not count: the worker leaves before the task was through."""
 

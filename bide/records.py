@@ -100,6 +100,8 @@ class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When it was last begun again, by the time of whoever asked; 0 is never."""
     suspect: int = 0
     """1 once a worker was lost that held it, until it has finished: it may have been what killed that."""
+    refused_ms: int = 0
+    """How long it was put off by workers that lack its code, since one that had it last ran it."""
     ending: str = ""
     """The state that it ends in once what it has asked for has been run; empty until that is decided."""
 

@@ -19,7 +19,7 @@ class State(StrEnum):
     WAITING = "waiting"
     """Parked: it waits for a time, an event or a poll, and no worker holds it."""
     RETRYING = "retrying"
-    """An attempt failed; the next one starts when its delay has passed."""
+    """An attempt failed, or its worker lacked its code; the next one starts when its delay has passed."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"

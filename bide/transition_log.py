@@ -30,7 +30,9 @@ _EVENTS: Final[dict[Settlement | Verb, str]] = {
     Settlement.RETRYING: "retrying",
     Settlement.PARKED: "parked",
     Settlement.HANDED_BACK: "handed_back",
+    Settlement.REFUSED: "refused",
 }
+_FAILING: Final = (Settlement.FAILED, Settlement.RETRYING, Settlement.REFUSED)
 _FENCED: Final = (Verb.JOURNAL, Verb.EXITS, Verb.PROGRESS, Verb.LINES)
 """What a worker says under a lease that goes on."""
 
@@ -210,11 +212,11 @@ def _escaped(text: str) -> str:
 
 def _reason(verb: Settlement | Verb, delay_ms: int, body: bytes | str) -> str:
     """Why an attempt failed, and when the next one comes; nothing for one that has not."""
-    if verb is not Settlement.FAILED and verb is not Settlement.RETRYING:
+    if verb not in _FAILING:
         return ""
     try:
         code = msgspec.json.decode(body, type=Failure).code
     except msgspec.MsgspecError:
         code = ""
-    retry = f',"retry_ms":{delay_ms}' if verb is Settlement.RETRYING else ""
+    retry = f',"retry_ms":{delay_ms}' if verb is not Settlement.FAILED else ""
     return (f',"code":"{_escaped(code)}"' if code else "") + retry

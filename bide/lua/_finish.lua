@@ -46,7 +46,7 @@ local function finish(id, run, state, outcome, now_ms, name)
   run[PARKED], run[AWAITS], run[JOURNAL], run[INBOX], run[RESUMES] = 0, '', 0, 0, 0
   -- What the spec says, and what nobody asks of a task that is over: such records are many.
   run[PRIORITY], run[EXPIRES], run[DEADLINE], run[SINCE], run[BEGAN] = 0, 0, 0, 0, 0
-  run[ACTIVE], run[EXITS], run[SUSPECT], run[ENDING] = 0, 0, 0, ''
+  run[ACTIVE], run[EXITS], run[SUSPECT], run[REFUSED], run[ENDING] = 0, 0, 0, 0, ''
   keep(id, run)
   local shelf = shelf_of(run)
   shelves[shelf] = shelves[shelf] or {}

@@ -5,7 +5,7 @@
 -- Uses: specs, runs.
 --- fields STATE ATTEMPT MAX_ATTEMPTS FENCE WORKER RETENTION STARTED FINISHED OUTCOME BILLED WAITED REPLAYS
 --- fields POLLS DUE CANCELLING EXPIRES DEADLINE JOURNAL INBOX AWAITS PARKED RESUMES ACTIVE EXITS PRIORITY
---- fields SINCE BEGAN RETRIED SUSPECT ENDING
+--- fields SINCE BEGAN RETRIED SUSPECT REFUSED ENDING
 local RUN_FIELDS = ENDING
 local RUN_TEXTS = { [WORKER] = true, [OUTCOME] = true, [AWAITS] = true, [ENDING] = true }
 
@@ -52,7 +52,7 @@ local function first_run(id, head)
   return {
     due_ms > 0 and 'scheduled' or 'ready', 0, head[SPEC_MAX_ATTEMPTS], 0, '', head[SPEC_RETENTION], 0, 0, '', 0, 0, 0,
     0, due_ms, 0, head[SPEC_EXPIRES], head[SPEC_DEADLINE], 0, 0, '', 0, 0, 0, 0, head[SPEC_PRIORITY],
-    due_ms > 0 and 0 or submitted_ms(id), 0, 0, 0, '',
+    due_ms > 0 and 0 or submitted_ms(id), 0, 0, 0, 0, '',
   }
 end
 

@@ -1,9 +1,10 @@
 -- Commits the end of one lease, if the lease is still the latest.
 -- Transition: running -> succeeded, running -> failed, running -> cancelled,
 --   running -> retrying, running -> ready, running -> waiting
--- A cancel that was asked for wins over another try, and over a park.
+-- A cancel that was asked for wins over another try, over a refusal, and over a park.
 -- A lease for what a task has asked to be run at its end is settled likewise: any end says that it has been run, and
--- the task ends as was decided; `ready`, that it has not been, and costs no try; `retrying`, that it could not be.
+-- the task ends as was decided; `ready` and `refused`, that it has not been, and cost no try; `retrying`, that it
+-- could not be.
 -- A settled record keeps its fence, so the same settle again answers true and changes nothing.
 -- Uses: _run, _writes, _attempts, _moves, _exits, _ready, _inbox, meta, watched.
 local TERMINAL = { succeeded = true, failed = true, cancelled = true }
@@ -43,8 +44,20 @@ local function park(run, id, delay_ms, awaits, now_ms)
   keep(id, run)
 end
 
--- run: the task's record, or nil. state: to enter, or `polled` for a poller after its round.
--- delay_ms: for retrying, polled and waiting (there -1 is no time). body: what the task awaits,
+-- Puts a task off for others, as its worker lacks the task's code. But for what the lease has cost, the task is as
+-- before it.
+local function refuse(run, id, delay_ms, failure, now_ms)
+  -- What was ready to resume became so after its attempt began (see _ready): it still has that attempt.
+  if run[SINCE] > run[BEGAN] then run[RESUMES] = 1 else run[ATTEMPT] = run[ATTEMPT] - 1 end
+  enter(run, 'retrying')
+  run[WORKER], run[DUE], run[REFUSED] = '', now_ms + delay_ms, run[REFUSED] + delay_ms
+  if run[ENDING] == '' then run[OUTCOME] = failure end
+  collect(writes.due, run[DUE], id)
+  keep(id, run)
+end
+
+-- run: the task's record, or nil. state: to enter, `polled` for a poller after its round, or `refused`.
+-- delay_ms: for retrying, refused, polled and waiting (there -1 is no time). body: what the task awaits,
 -- the poller's name, or its outcome: JSON or ''.
 local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
   if not run or run[FENCE] ~= fence then return false end
@@ -53,7 +66,12 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
   local name, left = charge(run, usage)
   local is_end = TERMINAL[state]
   if is_end and left == 0 then run[EXITS] = 0 end -- there is nothing more to run
-  if run[ENDING] ~= '' and state == 'ready' then run[EXITS] = run[EXITS] + 1 end -- the try has not happened
+  local is_untried = state == 'ready' or state == 'refused'
+  if run[ENDING] ~= '' and is_untried then run[EXITS] = run[EXITS] + 1 end
+  if state == 'refused' and run[CANCELLING] == 0 then
+    refuse(run, id, delay_ms, body, now_ms)
+    return true
+  end
   local is_cancelled = run[CANCELLING] == 1 and not is_end
   local is_ending = run[ENDING] ~= '' and (state ~= 'retrying' or run[EXITS] == 0)
   if is_end or is_cancelled or is_ending then
@@ -61,6 +79,10 @@ local function settle(run, id, fence, state, delay_ms, body, usage, now_ms)
     end_task(id, run, is_cancelled and 'cancelled' or state, is_end and body or '', now_ms, name)
     if run[STATE] ~= state then note_move(id, run, run[STATE] == 'ready' and 'parked' or 'cancelled', holder) end
     return true
+  end
+  if run[REFUSED] > 0 and state ~= 'ready' then -- this worker had its code
+    run[REFUSED] = 0
+    if run[ENDING] == '' then run[OUTCOME] = '' end
   end
   if STAYS[state] then
     if state == 'polled' then

@@ -50,7 +50,7 @@
 -- ARGV[12] most: workers that may lease
 -- ARGV[13] recording: 1 when attempts and series are to know of it
 -- ARGV[14...] messages: id, fence, verb, number, body and extra of each, at most 100, in order:
---   a settle: the state to enter (or `polled`), delay_ms, what _settle says, usage;
+--   a settle: the state to enter (or `polled`, `refused`), delay_ms, what _settle says, usage;
 --   journal: position, entry, number of the event it has read or 0; exits: 0, '', ''; progress: 0, JSON, '';
 --   lines: how many, each packed after its length, '';
 --   deliver (fence is polls): billed_us, JSON, name; watch (of a poller): every_ms, member, name;

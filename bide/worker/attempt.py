@@ -40,7 +40,8 @@ class Attempt(Operations):
         "_active_s", "_announcing", "_billed_s", "_deadline", "_entered", "_events", "_exits", "_floor",
         "_heard", "_limit_s", "_parked", "_replays", "_runs", "_since", "_waited_s", "attempt", "began_ms",
         "calls", "can_wait", "context", "ending", "fence", "foreign", "held_until", "holds_room", "id",
-        "is_waiting", "isolated", "journal", "lease", "lines", "name", "policy", "polls", "threads", "tries",
+        "is_waiting", "isolated", "journal", "lease", "lines", "name", "policy", "polls", "refused_ms",
+        "threads", "tries",
         "waits", "work",
     )  # fmt: skip
 
@@ -55,6 +56,7 @@ class Attempt(Operations):
         """The same counted anew since somebody had the task retried."""
         self.isolated = lease.isolated
         self.began_ms = lease.run.began_ms
+        self.refused_ms = lease.run.refused_ms
         self.held_until = lease.expires_at
         """Local clock: until then nobody else can have the task. Heartbeats move it on."""
         self.lease: Lease | None = lease

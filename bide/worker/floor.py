@@ -26,7 +26,7 @@ from bide.worker.limits import Limits
 from bide.worker.meter import Meter
 from bide.worker.polling import Rounds
 from bide.worker.room import Isolation, Room
-from bide.worker.runner import Runner
+from bide.worker.runner import PATIENCE_S, Runner
 from bide.worker.scribe import Scribe
 
 UNWIND_S: Final = 2.0
@@ -50,8 +50,9 @@ class Floor:
         executor: Executor,
         store: Store,
         lanes: Mapping[str, Lane],
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        """lanes: by slot; filled before the first lease."""
+        """lanes: by slot; filled before the first lease. patience_s: see Runner."""
         self.executor = executor
         self.local = store.clock.local
         self.meter = Meter(store.clock.local)
@@ -79,7 +80,7 @@ class Floor:
         self._store = store
         self._reads = Reads(store)
         self._lanes = lanes
-        self._runner = Runner(registry, rounds=Rounds(self))
+        self._runner = Runner(registry, rounds=Rounds(self), patience_s=patience_s)
         self._attempts: dict[str, dict[bytes, Attempt]] = {}
         self._unsure: dict[Attempt, asyncio.Future[None]] = {}
         """Attempts whose leases may have run out, until the store has said whether they are renewed."""

@@ -32,6 +32,7 @@ from bide.exchange import Message, Settlement
 from bide.records import Failure, Spec
 from bide.registry import Registry
 from bide.retry import Retry
+from bide.transition_log import time_of
 from bide.worker import branches, polling
 from bide.worker.attempt import LATE, Attempt
 from bide.worker.journal import JournalEnd
@@ -45,11 +46,18 @@ _UNREADABLE: Final = (
     "The stored submission cannot be read: it is damaged, or of another version. Submit it again."
 )
 
+PATIENCE_S: Final = 900.0
+"""How long workers that lack a task's code put the task off before it fails. No worker lives longer, so by
+then the last is gone that was started before a deploy."""
+_FIRST_DELAY_MS: Final = 1_000
+_LONGEST_DELAY_MS: Final = 60_000
+"""Of one refusal; in between, each is as long as all before it together."""
+
 _NO_LIMIT: Final = float("inf")
 _EXIT_S: Final = 10.0
 """How long one function of `on_exit` may take, and the replay that tells which there are."""
 _FOR_GOOD: Final = (Settlement.SUCCEEDED, Settlement.FAILED, Settlement.CANCELLED)
-_HOPELESS: Final = (CodeChanged, DeadlineExceeded, JournalFull, Misuse)
+_HOPELESS: Final = (DeadlineExceeded, JournalFull, Misuse)
 """Another attempt would end the same way."""
 
 _encode = msgspec.json.Encoder().encode
@@ -68,11 +76,17 @@ class Runner:
         registry: Registry,
         uniform: Callable[[], float] = random.random,
         rounds: Rounds | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        """rounds: makes the rounds of shared pollers; None leaves those to other workers."""
+        """rounds: makes the rounds of shared pollers; None leaves those to other workers.
+        patience_s: how long tasks whose code is not here are left to others before they fail.
+        """
         self._registry = registry
         self._uniform = uniform
         self._rounds = rounds
+        self._patience_ms = round(patience_s * 1000)
+        self._refused: set[tuple[str, str]] = set()
+        """Names of tasks, and why they were refused: each is logged once."""
 
     async def run(self, attempt: Attempt) -> Message | None:
         """Run one attempt to its end, or until it is parked.
@@ -127,12 +141,14 @@ class Runner:
         try:
             definition = self._definition(attempt, spec)
         except UnknownTask as error:
-            # Perhaps another worker is newer than this one and knows it.
-            return self._failed(attempt, error, Retry(max_attempts=5))
+            return self._refuse(attempt, error.code, error.message)
+        if attempt.journal.recorded("") and not (definition.is_async and definition.takes_context):
+            # Run from its beginning, it would do again what the journal says is done, at each refusal.
+            return self._refuse(attempt, CodeChanged.code, _unjournaled(definition))
         try:
             arguments = definition.decode_args(spec.args)
         except InvalidArguments as error:
-            return self._give_up(attempt, "ARGUMENTS_OUTDATED", _outdated(definition, spec, error))
+            return self._refuse(attempt, "ARGUMENTS_OUTDATED", _outdated(definition, spec, error))
         except Exception as error:
             return self._failed(attempt, error, definition.retry)
         positional = (attempt.context,) if definition.takes_context else ()
@@ -248,6 +264,8 @@ class Runner:
             return None
         if isinstance(error, _Unbegun) or (reason is StopReason.SHUTDOWN and stopped):
             return attempt.settle(Settlement.HANDED_BACK)
+        if isinstance(error, CodeChanged) and reason is not StopReason.PARK:
+            return self._refuse(attempt, error.code, error.message)
         if attempt.ending is not None:
             if not isinstance(error, JournalEnd):
                 _log.warning("%s: its replay for on_exit ended early: %s", attempt.id, _describe(error))
@@ -280,6 +298,28 @@ class Runner:
             delay_ms = round(policy.delay_seconds(number, self._uniform) * 1000)
             return attempt.settle(Settlement.RETRYING, failure, delay_ms)
         return attempt.settle(Settlement.FAILED, failure)
+
+    def _refuse(self, attempt: Attempt, code: str, message: str) -> Message:
+        """The settle of a task whose code is not that of this worker, which may be older than the task.
+
+        It is left to other workers, first soon and then less often. Once that has gone on for longer than any
+        of them lives, none of those that are left can have its code, and it fails.
+        """
+        refused_ms = attempt.refused_ms
+        left_ms = self._patience_ms - refused_ms
+        if left_ms <= 0:
+            return self._give_up(attempt, code, message)
+        until = time_of((attempt.now_ms() + left_ms) / 1000)
+        reason = f"{message} Until {until} the task is left to workers with other code; then it fails."
+        if (attempt.name, code) not in self._refused:
+            self._refused.add((attempt.name, code))
+            # Without the message, in which arguments may stand.
+            _log.warning(
+                "%s: this worker lacks the code of %s (%s); left to others, as the task's error says",
+                attempt.id, attempt.name, code,
+            )  # fmt: skip
+        delay_ms = min(max(refused_ms, _FIRST_DELAY_MS), _LONGEST_DELAY_MS, left_ms)
+        return attempt.settle(Settlement.REFUSED, _encode(Failure(code, _storable(reason))), delay_ms)
 
     def _give_up(self, attempt: Attempt, code: str, message: str) -> Message:
         """Fail for good: another attempt would end the same way."""
@@ -314,6 +354,14 @@ def _failure(error: Exception) -> bytes:
 def _storable(text: str) -> str:
     """Without what JSON cannot hold, such as lone surrogates."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _unjournaled(definition: Definition) -> str:
+    return (
+        f"The code has changed since the task began: {definition.name} has become "
+        f"{definition.name}{definition.signature}, which awaits nothing of a context, and the task's journal "
+        "holds what it has done through one."
+    )
 
 
 def _outdated(definition: Definition, spec: Spec, error: BideError) -> str:

@@ -29,6 +29,7 @@ from bide.worker.lane import Lane
 from bide.worker.leaving import Leaving
 from bide.worker.lifetime import Lifetime
 from bide.worker.room import Isolation, Room
+from bide.worker.runner import PATIENCE_S
 
 _BEAT_S: Final = 1.0
 """How often the loop shows that it turns."""
@@ -49,11 +50,13 @@ class Worker:
         wake: Wake | None = None,
         lives_s: float | None = None,
         log: TransitionLog | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """stays: go on when idle; otherwise leave as soon as nothing is left but waits, or nothing at all
         has come for `idle_seconds`. wake: starts other workers where this one does not suffice, and sets
         the alarm for what is due when nobody is awake any more. lives_s: seconds from now after which it
         leases nothing more and hands over, its successor started first; None for never. log: of transitions.
+        patience_s: how long tasks whose code is not here are left to other workers before they fail.
         """
         clock = Clock()
         self.name = secrets.token_hex(6)
@@ -68,7 +71,7 @@ class Worker:
         )  # fmt: skip
         self._lifetime = Lifetime(clock.local)
         self._lanes: dict[str, Lane] = {}
-        self._floor = Floor(settings, registry, self._threads, self._store, self._lanes)
+        self._floor = Floor(settings, registry, self._threads, self._store, self._lanes, patience_s)
         for slot in sorted({*registry.queues, *settings.queues}):
             self._lanes[slot] = Lane(
                 self, self._store, slot, lambda reply_s: connect_async(store_url, reply_s=reply_s)

@@ -402,7 +402,7 @@ class Lives(RuleBasedStateMachine):
         assert (run.worker != "") == (run.state == State.RUNNING)
         assert (run.finished_ms > 0) == run.state.done
         assert (run.parked_ms > 0) == (run.state == State.WAITING)
-        assert run.awaits == "" or run.state in (State.WAITING, State.READY, State.RUNNING)
+        assert run.awaits == "" or run.state in (State.WAITING, State.READY, State.RUNNING, State.RETRYING)
         assert 0 <= run.exits <= EXIT_TRIES
         assert run.ending == "" or run.state in ENDING
         assert run.waited_ms >= 0

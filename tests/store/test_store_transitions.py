@@ -68,8 +68,8 @@ def log(store: Store) -> Kept:
 
 CAME_TO = {
     "promoted": "ready", "started": "running", "resumed": "running", "parked": "waiting",
-    "retrying": "retrying", "handed_back": "ready", "succeeded": "succeeded", "failed": "failed",
-    "cancelled": "cancelled", "expired": "expired",
+    "retrying": "retrying", "refused": "retrying", "handed_back": "ready", "succeeded": "succeeded",
+    "failed": "failed", "cancelled": "cancelled", "expired": "expired",
 }  # fmt: skip
 """The state that an event leads to, where its line does not say."""
 
@@ -234,6 +234,15 @@ def test_a_lease_that_is_settled_twice_is_told_once(
     worker.exchange(settle(lease, "ready"), settle(lease, "succeeded"), capacity=0)
     worker.exchange(settle(lease, "succeeded"), capacity=0)
     assert log.events(id) == ["submitted", "started", "handed_back"]
+
+
+def test_a_refusal_is_told_with_its_reason_and_when_the_task_is_offered_again(
+    submit: Submit, worker: ScriptedWorker, log: Kept
+) -> None:
+    id = submit()
+    worker.exchange(settle(worker.lease_one(), "refused", b'{"code":"A","message":""}', delay_ms=5))
+    assert log.events(id) == ["submitted", "started", "refused"]
+    assert (log.of(id)[-1]["code"], log.of(id)[-1]["retry_ms"]) == ("A", 5)
 
 
 def test_a_cancel_wins_over_another_try(

@@ -94,7 +94,16 @@ async def settle_of(attempt: Attempt, runner: Runner) -> Message | None:
     return settle
 
 
-def lease(name: str, args: str = "{}", attempt: int = 1, expires_at: float = NEVER) -> Lease:
+def lease(
+    name: str,
+    args: str = "{}",
+    attempt: int = 1,
+    expires_at: float = NEVER,
+    *,
+    refused_ms: int = 0,
+    journal: tuple[bytes, ...] = (),
+) -> Lease:
     """A lease of a task in queue `default`."""
-    run = Run(State.RUNNING, attempt, 3, FENCE, "worker", started_ms=NOW_MS)
-    return Lease(TaskId("default", KEY), run, Spec(name, "default", 3, args=args), False, expires_at)
+    run = Run(State.RUNNING, attempt, 3, FENCE, "worker", started_ms=NOW_MS, refused_ms=refused_ms)
+    spec = Spec(name, "default", 3, args=args)
+    return Lease(TaskId("default", KEY), run, spec, False, expires_at, journal)

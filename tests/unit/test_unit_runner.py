@@ -434,26 +434,6 @@ def test_a_lease_that_ran_out_before_the_start_is_handed_back_unbegun(run: Run) 
     assert settled(run(late, expires_at=0.0)) == ("ready", None)
 
 
-def test_a_task_unknown_to_this_worker_is_left_to_a_newer_one(run: Run) -> None:
-    @task
-    async def echo() -> None: ...
-
-    state, failure = settled(run(echo, name="ehco", attempt=4))
-    assert (state, failure["code"]) == ("retrying", "UNKNOWN_TASK")
-    assert "'echo'" in failure["message"]
-    assert settled(run(echo, name="ehco", attempt=5))[0] == "failed"
-
-
-def test_arguments_that_no_longer_fit_fail_with_both_shown(run: Run) -> None:
-    @task(retry=RETRY)
-    async def resize(width: int, height: int = 100) -> None: ...
-
-    state, failure = settled(run(resize, '{"size": [1, 2]}'))
-    assert (state, failure["code"]) == ("failed", "ARGUMENTS_OUTDATED")
-    assert '{"size": [1, 2]}' in failure["message"]
-    assert "resize(width: int, height: int = 100)" in failure["message"]
-
-
 @pytest.mark.parametrize("reason", [StopReason.CANCEL, StopReason.SHUTDOWN, StopReason.LOST])
 def test_what_has_come_to_its_end_is_not_stopped_while_it_runs_what_it_left_for_then(
     threads: ThreadPoolExecutor, reason: StopReason

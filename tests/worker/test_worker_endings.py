@@ -95,7 +95,7 @@ def test_a_result_that_cannot_be_kept_fails_for_good(stage: Stage, what: str, co
 def test_arguments_of_an_older_signature_are_shown_beside_the_new_one(stage: Stage) -> None:
     args = json.dumps({"title": "old"})
     id = stage.store.submit(Submission("succeed", args, "default", "default", 3, 60_000)).id
-    assert stage.until(id).run.attempt == 1
+    assert stage.until(id, State.RETRYING).run.attempt == 0  # left for a worker with other code
     error = stage.outcome(id)
     assert error["code"] == "ARGUMENTS_OUTDATED"
     assert '{"title": "old"}' in error["message"]

@@ -117,7 +117,7 @@ def test_changed_code_is_told_with_what_the_journal_holds_and_what_it_came_to(st
     id = stage.submit("change", name="c")
     stage.until(id, State.WAITING)
     stage.end(old)
-    stage.start_worker(wish={"environ": {"NEW": "1"}}, **PARK)
+    stage.start_worker(wish={"environ": {"NEW": "1"}, "patience_s": 0}, **PARK)
     send(stage, id)
     run = stage.until(id).run
     error = stage.outcome(id)

@@ -3,8 +3,8 @@
     python zygote.py     reads one JSON object a line, answers each with a process id
 
 Each object gives `url`, `prefix`, `effects` (a file the tasks write to) and settings; perhaps
-`tasks`, modules in place of those of every test, `environ`, variables for the tasks, and `log`, a
-file for transitions.
+`tasks`, modules in place of those of every test, `environ`, variables for the tasks, `log`, a
+file for transitions, and `patience_s`, for tasks whose code the worker lacks.
 The workers die with this process.
 """
 
@@ -26,6 +26,7 @@ from bide.autoscaler import Limits
 from bide.output import Output
 from bide.settings import Settings
 from bide.transition_log import TransitionLog
+from bide.worker.runner import PATIENCE_S
 from bide.worker.worker import Worker
 from local import tether
 
@@ -39,6 +40,7 @@ async def _work(wish: dict[str, Any]) -> None:
     worker = Worker(
         settings, tasks, wish["url"], stays=wish.get("stays", True),
         wake=WrittenWake(Path(wish["effects"])), lives_s=wish.get("lives_s"), log=_log(wish.get("log")),
+        patience_s=wish.get("patience_s", PATIENCE_S),
     )  # fmt: skip
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     await worker.run()
