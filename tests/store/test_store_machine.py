@@ -194,6 +194,8 @@ class Lives(RuleBasedStateMachine):
         if message.verb in (Verb.JOURNAL, Verb.EXITS):
             current = current and run is not None and run.state == State.RUNNING
         reply = self._workers[name].exchange(message, capacity=capacity)
+        if run is not None and run.state.done:  # the exchange may have forgotten it first
+            current = current and lease.id.key in self._look().runs
         assert reply.lost == (() if current else (0,))
         self._took(name, reply)
 
