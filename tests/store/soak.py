@@ -13,6 +13,7 @@ from scripted_worker import (
     Hire,
     ScriptedWorker,
     entry,
+    exits,
     lines,
     park,
     progress,
@@ -192,6 +193,8 @@ class Soak:
             [settle(lease, "cancelled")],
             [entry(lease, position), park(lease, "go", delay_ms=5_000, usage=usage)],
             [entry(lease, position), entry(lease, position + 1), park(lease, "go stop", usage=usage)],
+            [exits(lease), entry(lease, position), park(lease, "go", delay_ms=5_000, usage=usage)],
+            [exits(lease), settle(lease, "failed", TRACEBACK, usage=usage._replace(exits=1))],
             [watch(home.home.key, home.name, waits), park(lease, token, delay_ms=60_000)],
             [unwatch(home.home.key, home.name, waits), settle(lease, "succeeded", b"null")],
         ))  # fmt: skip
@@ -238,6 +241,6 @@ class Soak:
         ]
 
     def _finish(self, worker: ScriptedWorker) -> None:
-        while leases := worker.lease(40, isolate=False):
+        while leases := worker.lease(40):
             told = [message for lease in leases if lease.is_poller for message in self._poll(lease)]
             worker.exchange(*(settle(each, "cancelled") for each in leases if not each.is_poller), *told)

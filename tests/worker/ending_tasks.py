@@ -84,7 +84,8 @@ async def begin_in_haste(ctx: Context, name: str) -> None:
     """Comes to its wait at once, and to the same again whenever it is resumed."""
     token = await step(ctx, name)
     ctx.on_exit(leave, f"{name}:exit", token)
-    await ctx.step(acted, f"{name}/asked")
+    leave(f"{name}:asked")
+    await ctx.step(acted, f"{name}/more")
     while True:
         await ctx.sleep(0.01)
 

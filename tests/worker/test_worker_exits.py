@@ -28,10 +28,32 @@ def test_a_cancel_finds_a_task_at_any_moment_and_what_it_asked_for_is_run(stage:
         ids.append(id)
     for id in ids:
         assert stage.until(id).run.state is State.CANCELLED
-    asked = [f"h{number}" for number in range(120) if stage.effects(f"h{number}/asked:ran")]
+    asked = [f"h{number}" for number in range(120) if stage.effects(f"h{number}:asked")]
     assert len(asked) > 10, "they were cancelled too early to tell"
     for name in asked:
         assert stage.effects(f"{name}:exit") == stage.effects(f"{name}:ran")
+
+
+def test_it_is_run_also_where_workers_die_while_tasks_are_cancelled(stage: Stage) -> None:
+    """Two of three workers are killed, whatever they are at."""
+    manner = {"lease_seconds": 2.0, "hot_wait_seconds": 0.0}
+    workers = [stage.start_worker(**manner) for _ in range(3)]
+    moments = random.Random(11)
+    ids = []
+    for number in range(60):
+        ids.append(stage.submit("begin_in_haste", name=f"k{number}"))
+        time.sleep(moments.uniform(0, 0.02))
+        if number in (20, 40):
+            os.kill(workers.pop(), signal.SIGKILL)
+        if number >= 10:
+            stage.store.cancel(ids[number - 10], "default")
+    for id in ids[-10:]:
+        stage.store.cancel(id, "default")
+    for id in ids:
+        assert stage.until(id).run.state is State.CANCELLED
+    asked = [f"k{number}" for number in range(60) if stage.effects(f"k{number}:asked")]
+    assert len(asked) > 10, "they were cancelled too early to tell"
+    assert [name for name in asked if not stage.effects(f"{name}:exit")] == []
 
 
 def test_a_cancel_that_its_worker_does_not_live_to_settle_runs_it(stage: Stage) -> None:
