@@ -1,11 +1,11 @@
-"""Tasks that take their time, and one that cannot be ended."""
+"""Tasks that take their time, one that cannot be ended, and one that fails."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-from bide import task
+from bide import Reject, task
 
 
 @task
@@ -19,3 +19,9 @@ def stubborn() -> None:
     """Wait for ever."""
     print("begun", flush=True)
     threading.Event().wait()
+
+
+@task
+async def reject() -> None:
+    """Fail at once, for good."""
+    raise Reject("no")

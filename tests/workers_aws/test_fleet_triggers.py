@@ -122,9 +122,9 @@ def test_a_look_with_a_bulk_operation_under_way_has_the_next_one_follow_at_once(
     configure: Configure, submit: Submit, store: Store, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the tick alone it would be a minute until then."""
-    settings = configure()
+    settings = configure(BIDE_TASKS="fleet_tasks")
     for _ in range(250):
-        submit("echo", lacks="its argument")
+        submit("reject")
     drain({}, LambdaContext())
     waker = Waker(store, fleet.doorbell(settings))
     begun = Bulk(store, waker).begin("default", Kind.PURGE, dry_run=False, goes_on=lambda: False)
@@ -147,9 +147,9 @@ def test_a_look_with_a_bulk_operation_under_way_has_the_next_one_follow_at_once(
 def test_without_a_queue_a_bulk_operation_waits_for_the_tick(
     configure: Configure, submit: Submit, store: Store, queue: Queue
 ) -> None:
-    settings = configure(BIDE_WAKE_QUEUE="")
+    settings = configure(BIDE_TASKS="fleet_tasks", BIDE_WAKE_QUEUE="")
     for _ in range(150):
-        submit("echo", lacks="its argument")
+        submit("reject")
     drain({}, LambdaContext())
     waker = Waker(store, fleet.doorbell(settings))
     begun = Bulk(store, waker).begin("default", Kind.PURGE, dry_run=False, goes_on=lambda: False)
