@@ -247,7 +247,7 @@ def test_reading_an_event_makes_room_for_another(
     assert len(look().unread(id.key)) == MAX_UNREAD
 
 
-def test_unread_bodies_are_a_quarter_of_a_mebibyte_at_most_and_reading_one_makes_room(
+def test_unread_bodies_are_a_quarter_of_a_mebibyte_at_most_and_answers_of_pollers_come_besides(
     parked: TaskId, worker: ScriptedWorker, store: Store, look: Look
 ) -> None:
     for number in range(4):
