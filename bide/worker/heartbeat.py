@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from bide.duty import Failures
 from bide.errors import BideError
 from bide.store import Store
 
@@ -67,8 +68,13 @@ class Heartbeat:
 
     def _run(self) -> None:
         pause_s, is_heard = self._lease_s / PER_LEASE, True
+        failures = Failures("the heartbeat")
         while not self._stopped.wait(pause_s):
-            is_heard = self._stalled_s() > STALL_S or self._beat(quiet=not is_heard)
+            try:
+                is_heard = self._stalled_s() > STALL_S or self._beat(quiet=not is_heard)
+            except Exception as error:  # without this thread all leases would end
+                failures.add(error)
+                is_heard = False
             pause_s = self._lease_s / (PER_LEASE if is_heard else TRIES_PER_LEASE)
 
     def _beat(self, *, quiet: bool) -> bool:

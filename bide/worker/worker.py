@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,8 @@ from bide.worker.room import Isolation, Room
 
 _BEAT_S: Final = 1.0
 """How often the loop shows that it turns."""
+
+_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -114,7 +117,7 @@ class Worker:
                     departure = await self._leaving.time_to_leave(stays=self._stays)
                     await self._leaving.drain(lanes, departure)
                     beat.cancel()
-                await asyncio.gather(*self._calls)
+                await asyncio.gather(*self._calls, return_exceptions=True)
         finally:
             heartbeat.stop()
             self._threads.shutdown(wait=not self._floor.has_threads, cancel_futures=True)
@@ -143,7 +146,13 @@ class Worker:
     def call_for(self, slot: str, workers: int) -> None:
         call = asyncio.create_task(asyncio.to_thread(self._waker.answer, slot, Need(workers)))
         self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        call.add_done_callback(self._called)
+
+    def _called(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        error = None if call.cancelled() else call.exception()
+        if error is not None:  # the tick makes up for it
+            _log.error("a call for workers came to nothing", exc_info=error)
 
     def unreported_ms(self) -> int:
         return self._lifetime.unreported_ms()

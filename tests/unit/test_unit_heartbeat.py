@@ -81,3 +81,26 @@ def test_a_loop_that_stands_still_is_not_vouched_for() -> None:
     beats.wait = lambda seconds: next(steps)  # type: ignore[method-assign]
     run(beats, STALL_S + 1)
     assert beats.renewed == []
+
+
+def test_a_failure_that_nobody_thought_of_is_logged_and_the_beats_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    beats, calls = Beats(True, True), iter((RuntimeError("dictionary changed size"), None, None))
+
+    def held() -> list[Any]:
+        if (error := next(calls)) is not None:
+            raise error
+        return [("default", [LEASE])]
+
+    heartbeat = Heartbeat(
+        beats, "w", 60.0,  # type: ignore[arg-type]
+        held=held,
+        stalled_s=lambda: 0.0,
+        on_lost=lambda slot, leases: None,
+        on_cancel=lambda slot, ids: None,
+    )  # fmt: skip
+    heartbeat._stopped = beats  # type: ignore[assignment]
+    heartbeat._run()
+    assert beats.pauses == [20, 3, 20, 20]
+    assert "dictionary changed size" in caplog.text
