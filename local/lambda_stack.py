@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from bide.duty import Duties
 from bide.errors import BideError
 from bide.settings import Settings
 from local.api_key import api_key
@@ -78,7 +80,7 @@ class LambdaStack:
         self._aws: RunningAws | None = None
         self._rules = replace(rules or Rules(), schedule_period_s=self._variables.tick_period_s)
         self._changes = Changes()
-        self._duties: set[asyncio.Task[None]] = set()
+        self._duties = Duties()
         self._last_figures: dict[str, Figures] = {}
         self.key = api_key(environ, data)
         """What a request has to bring: `Authorization: Bearer <key>`."""
@@ -106,9 +108,10 @@ class LambdaStack:
         await self.emulator.start()
         await self._load(aws, self._listener)
         await asyncio.to_thread(first_look, self._settings, self.redis_url, aws.client("sqs"))
-        self._let(self._changes.watch(watched(self._settings.tasks)))
-        self._let(self._redeploy(aws))
-        self._let(self._look_again(aws))
+        code = partial(watched, self._settings.tasks)
+        self._duties.begin("the watch for saved code", partial(self._changes.watch, code))
+        self._duties.begin("deploying again", partial(self._redeploy, aws))
+        self._duties.begin("the look for what an earlier stack has left", partial(self._look_again, aws))
         return True
 
     async def broken(self) -> str:
@@ -121,10 +124,7 @@ class LambdaStack:
 
     async def stop(self) -> None:
         """End everything, within ten seconds; workers may finish what they run for a while."""
-        for duty in self._duties:
-            duty.cancel()
-        if self._duties:
-            await asyncio.wait(tuple(self._duties))
+        await self._duties.end()
         if hasattr(self, "emulator"):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_SECONDS):
@@ -176,12 +176,6 @@ class LambdaStack:
             figures.busy for name, figures in self.emulator.figures().items() if name.endswith("-drain")
         )
 
-    def _let(self, duty: Coroutine[Any, Any, None]) -> None:
-        """Have something done until the stack stops."""
-        task = asyncio.create_task(duty)
-        self._duties.add(task)
-        task.add_done_callback(self._duties.discard)
-
     def _prepare(self, aws: RunningAws) -> None:
         self._project.forget_deployment()
         self._copy()
@@ -198,7 +192,7 @@ class LambdaStack:
         urls = await self.emulator.load(account, aws.client, listener)
         (self.url,) = urls.values()
         self._project.forget({function.code for function in account.functions})
-        self._let(self._check_tasks())
+        self._duties.begin("the check of the deployed tasks", self._check_tasks)
 
     async def _check_tasks(self) -> None:
         """Say what keeps the tasks from being loaded; all functions have the same."""

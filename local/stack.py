@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from bide.duty import Duties
 from bide.settings import Settings
 from local import ports
 from local.changes import Changes, in_words
@@ -44,7 +46,7 @@ class Stack:
         self._say = say
         self._supervisor: Supervisor | None = None
         self._changes = Changes()
-        self._duties: list[asyncio.Task[None]] = []
+        self._duties = Duties()
 
     async def start(self) -> bool:
         """Start everything; False when a part could not start: it is tried again. Raises StoreFailed."""
@@ -61,9 +63,10 @@ class Stack:
             self.variables(),
             self._say,
         )
-        self._duties.append(asyncio.create_task(self._changes.watch(watched(self._settings.tasks))))
+        code = partial(watched, self._settings.tasks)
+        self._duties.begin("the watch for saved code", partial(self._changes.watch, code))
         complete = await self._supervisor.start()
-        self._duties.append(asyncio.create_task(self._reload()))
+        self._duties.begin("reloading", self._reload)
         return complete
 
     def variables(self) -> dict[str, str]:
@@ -95,8 +98,7 @@ class Stack:
 
     async def stop(self) -> None:
         """Drain and end everything, within ten seconds."""
-        for duty in self._duties:
-            duty.cancel()
+        await self._duties.end()
         if self._supervisor is not None:
             await self._supervisor.stop()
         await self._store.stop()
@@ -111,8 +113,13 @@ class Stack:
         assert self._supervisor is not None
         while True:
             changed = await self._changes.next()
-            forget_bytecode(changed)
-            if await self._supervisor.reload():
+            try:
+                forget_bytecode(changed)
+                reloaded = await self._supervisor.reload()
+            except Exception:
+                self._changes.gather(changed)
+                raise
+            if reloaded:
                 self._say(f"reloaded: {in_words(changed)}")
             else:
                 self._say(f"not reloaded: {in_words(changed)}; what ran before goes on")

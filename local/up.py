@@ -63,6 +63,9 @@ def up(port: int | None, environ: Mapping[str, str], *, mode: str = QUICK, with_
     except (StoreFailed, StackFailed) as error:
         print(error, file=sys.stderr)
         return FAILED
+    except OSError as error:  # as of a full disk, or when no more processes may be started
+        print(f"The stack could not be started: {error}", file=sys.stderr)
+        return FAILED
 
 
 def _settings(mode: str, environ: Mapping[str, str]) -> Settings:
