@@ -12,8 +12,10 @@ from typing import Final
 from bide.duty import Duties
 from bide.settings import Settings
 from local import ports
+from local.banner import submission
 from local.changes import Changes, in_words
 from local.children import Role
+from local.line import Tasks
 from local.reload import forget_bytecode, watched
 from local.stack_store import StackStore
 from local.supervisor import API, TICK, WORKER, Supervisor
@@ -83,6 +85,14 @@ class Stack:
         apis = count(self._settings.api_processes, "API process", "es")
         return f"{apis}, {count(self._settings.workers_min, 'worker')}"
 
+    def tasks(self) -> Tasks | None:
+        """What can be submitted; None as long as no API process could be started."""
+        return self._supervisor.tasks if self._supervisor else None
+
+    def problems(self) -> list[str]:
+        """What of the tasks could not be loaded."""
+        return sorted(self._supervisor.problems) if self._supervisor else []
+
     def addresses(self) -> str:
         """Where else something can be looked at, for a person; nowhere."""
         return ""
@@ -109,10 +119,16 @@ class Stack:
             self._supervisor.kill()
         self._store.kill()
 
+    def _say_what_came(self, before: Tasks | None) -> None:
+        tasks = self.tasks()
+        if tasks is not None and tasks.sample is not None and not (before and before.count):
+            self._say(f"there are tasks now; to try one:  {submission(self, tasks.sample, self._environ)}")
+
     async def _reload(self) -> None:
         assert self._supervisor is not None
         while True:
             changed = await self._changes.next()
+            before = self.tasks()
             try:
                 forget_bytecode(changed)
                 reloaded = await self._supervisor.reload()
@@ -121,5 +137,6 @@ class Stack:
                 raise
             if reloaded:
                 self._say(f"reloaded: {in_words(changed)}")
+                self._say_what_came(before)
             else:
                 self._say(f"not reloaded: {in_words(changed)}; what ran before goes on")

@@ -33,6 +33,7 @@ from local.line import (
     Problems,
     Report,
     Stopped,
+    Tasks,
 )
 
 WORKER: Final = "worker"
@@ -82,7 +83,10 @@ class Supervisor:
         self._coming: dict[str, set[asyncio.Task[None]]] = {role.name: set() for role in roles}
         self._died_young: dict[str, int] = dict.fromkeys(self._roles, 0)
         self._trial: set[Child] = set()
-        self._problems: frozenset[str] = frozenset()
+        self.tasks: Tasks | None = None
+        """What can be submitted; None until an API process has said it."""
+        self.problems: frozenset[str] = frozenset()
+        """What of the tasks could not be loaded, as it was said last."""
         self._alarms = AlarmClock(self._on_alarm)
         self._woken_again = False
         """Whether a worker was needed while one was awake, since when nobody has looked."""
@@ -260,6 +264,8 @@ class Supervisor:
         match report:
             case Problems(problems):
                 self._on_problems(frozenset(problems))
+            case Tasks():
+                self.tasks = report
             case Failed(problem):
                 self._say(f"{child.role.name} cannot start: {shown(problem)}")
             case Need(workers):
@@ -270,11 +276,11 @@ class Supervisor:
                 self._look()
 
     def _on_problems(self, problems: frozenset[str]) -> None:
-        for problem in sorted(problems - self._problems):
+        for problem in sorted(problems - self.problems):
             self._say(f"not loaded: {shown(problem)}")
-        if self._problems and not problems:
+        if self.problems and not problems:
             self._say("every task module loads again")
-        self._problems = problems
+        self.problems = problems
 
 
 async def _all_set(events: Sequence[asyncio.Event], timeout: float) -> None:
