@@ -21,7 +21,7 @@ from local.asgi import Application
 from local.blocking import Blocking
 from local.gateway import Gateway
 from local.http_server import Server
-from local.line import DRAIN, SERVE, Line, Problems, Ready, Stopped
+from local.line import DRAIN, SERVE, Line, Problems, Ready, Stopped, Tasks
 from local.wake import LineWake
 
 
@@ -38,7 +38,9 @@ def main() -> None:
         from chalice_app.services import PROVIDER, build
 
         PROVIDER.use(build(settings, wake=LineWake(line), log=process_log.transitions(settings)))
-        line.report(Problems.of(PROVIDER.get().registry.problems))
+        registry = PROVIDER.get().registry
+        line.report(Problems.of(registry.problems))
+        line.report(Tasks.of(registry.definitions))
         application = Application(Blocking(Gateway(app), settings.api_concurrency).answer)
         admitted = admission(settings)
         listener = socket.socket(fileno=arguments.socket)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +21,9 @@ class Changes:
         self._changed: set[Path] = set()
         self._change = asyncio.Event()
 
-    async def watch(self, paths: Collection[Path]) -> None:
-        """Gather changes of code in `paths`, until cancelled."""
-        await watch(paths, self._gather)
+    async def watch(self, find: Callable[[], list[Path]]) -> None:
+        """Gather changes of the code in what `find` says, until cancelled."""
+        await watch(find, self.gather)
 
     async def next(self) -> list[Path]:
         """Wait until there are some; returns all there are, which are then forgotten."""
@@ -32,7 +32,8 @@ class Changes:
         changed, self._changed = sorted(self._changed), set()
         return changed
 
-    def _gather(self, paths: list[Path]) -> None:
+    def gather(self, paths: list[Path]) -> None:
+        """Add some that have not been seen to."""
         self._changed.update(paths)
         self._change.set()
 

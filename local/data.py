@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ from local.children import ROOT, shown
 HOME: Final = ROOT / stack.HOME
 
 _LOCK: Final = "lock"
+
+_LOOK_SECONDS: Final = 1.0
 
 
 class DataInUse(Exception):
@@ -38,6 +41,40 @@ def claim(directory: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Look at the folders of stacks, and claim one, while no other stack does."""
+    HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home = os.open(HOME, os.O_RDONLY)
+    try:
+        fcntl.flock(home, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(home)
+
+
+def running() -> dict[int, str]:
+    """The stacks that run here, or start: each one's process, by its port."""
+    found = {}
+    for file in sorted(HOME.glob(f"*/{_LOCK}")):
+        with suppress(OSError), file.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if file.parent.name.isdecimal():
+                    found[int(file.parent.name)] = lock.read().strip()
+    return found
+
+
+async def deleted(directory: Path) -> None:
+    """Wait until the folder, or one in it that is there now, is no longer where it was."""
+    places = [directory, *(path for path in directory.iterdir() if path.is_dir())]
+    before = [path.stat().st_ino for path in places]
+    with suppress(FileNotFoundError):
+        while [path.stat().st_ino for path in places] == before:
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def delete(directory: Path) -> None:

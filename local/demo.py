@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import psutil
 
+from bide.duty import perform
 from bide.settings import Settings
 from bide_client import Client
 from local import demo_pages, demo_report, demo_vms, ports
@@ -146,7 +147,7 @@ async def _demo(data: Path, vms: int, pending: Sequence[float]) -> int:
         listener = ports.listen(ports.free_port())
         stack = Stack(Settings.from_environ(environ), environ, listener, data, _say)
         workers = Workers()
-        watching = asyncio.create_task(workers.watch())
+        watching = asyncio.create_task(perform("counting workers", workers.watch))
         try:
             if not await stack.start():
                 return 1

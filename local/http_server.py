@@ -91,11 +91,13 @@ class Server(uvicorn.Server):
     async def _stop_when_drained(self) -> None:
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        while self.server_state.connections and loop.time() < begun + _DRAIN_SECONDS:
-            if loop.time() > begun + _DRAIN_IDLE_SECONDS and not self.server_state.tasks:
-                break
-            await asyncio.sleep(0.05)
-        self.stop()
+        try:
+            while self.server_state.connections and loop.time() < begun + _DRAIN_SECONDS:
+                if loop.time() > begun + _DRAIN_IDLE_SECONDS and not self.server_state.tasks:
+                    break
+                await asyncio.sleep(0.05)
+        finally:
+            self.stop()
 
     def _stop_accepting(self) -> None:
         for acceptor in self._acceptors:

@@ -8,16 +8,20 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import signal
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "stamp"
+UNDER_WAY = VENV / "under-way"
+"""There while something is installed: what an interrupted installation leaves is made anew."""
 WHEELHOUSE = VENV / "wheelhouse"
 """Wheels of requirements.txt, so that `chalice package` works without a network."""
+
+INTERRUPTED = 130
 
 LAMBDA_PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
 
@@ -33,21 +37,25 @@ def main(stamp: str) -> int:
     if is_current(stamp):
         return 0
     STAMP.unlink(missing_ok=True)
-    if not is_usable():
-        print(f"making .venv with Python {platform.python_version()}", flush=True)
-        venv.create(VENV, with_pip=True, clear=True, symlinks=True)
-    print("installing into .venv (a minute or two, once)", flush=True)
     try:
+        if UNDER_WAY.exists() or not is_usable():
+            print(f"making .venv with Python {platform.python_version()}", flush=True)
+            run([sys.executable, "-I", "-m", "venv", "--clear", "--symlinks", str(VENV)])
+        UNDER_WAY.touch()
+        print("installing into .venv (a minute or two, once)", flush=True)
         pip("install", "-r", "requirements-dev.txt")
         pip("install", "--no-deps", "--editable", ".")
     except subprocess.CalledProcessError as error:
-        print(f"pip ended with code {error.returncode}; what it said is above", file=sys.stderr)
+        program = error.cmd[error.cmd.index("-m") + 1]
+        print(f"{program} ended with code {error.returncode}; what it said is above", file=sys.stderr)
+        UNDER_WAY.unlink(missing_ok=True)  # pip has undone what it did
         return 1
     try:
         fill_wheelhouse()
     except subprocess.CalledProcessError:
         print(f"{WHEELHOUSE} is incomplete: the test of the package will need a network", file=sys.stderr)
     STAMP.write_text(stamp + "\n")
+    UNDER_WAY.unlink()
     return 0
 
 
@@ -66,9 +74,24 @@ def is_usable() -> bool:
 
 
 def pip(*arguments: str) -> None:
-    """Run pip; quiet but for errors."""
-    command = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "-qq", *arguments]
-    subprocess.run(command, cwd=ROOT, check=True)
+    """Run pip; quiet but for errors. Raises CalledProcessError."""
+    run([str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "-qq", *arguments])
+
+
+def run(command: list[str]) -> None:
+    """Run a command. Interrupted, it ends with all that it has started, and says nothing of it.
+
+    Raises CalledProcessError.
+    """
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)  # Ctrl-C is for this process alone
+    try:
+        code = process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if code:
+        raise subprocess.CalledProcessError(code, command)
 
 
 def fill_wheelhouse() -> None:
@@ -80,4 +103,10 @@ def fill_wheelhouse() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    for number in (signal.SIGTERM, signal.SIGHUP):  # what it has started would go on
+        signal.signal(number, signal.default_int_handler)
+    try:
+        sys.exit(main(sys.argv[1]))
+    except KeyboardInterrupt:
+        print("\ninterrupted; the next make installs afresh", file=sys.stderr)
+        sys.exit(INTERRUPTED)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from bide.duty import Duties
 from bide.errors import BideError
 from bide.settings import Settings
 from local.api_key import api_key
@@ -31,8 +33,9 @@ from local.first_look import first_look
 from local.lambda_figures import table
 from local.lambda_mode import variables
 from local.lambda_project import LambdaProject
-from local.lambda_tasks import problems
+from local.lambda_tasks import Found, load
 from local.lambda_variables import STAGE
+from local.line import Tasks
 from local.reload import watched
 from local.stack_store import StackStore
 from local.words import count
@@ -41,6 +44,9 @@ _DRAIN_SECONDS: Final = 6.0
 """How long workers may go on with their tasks, of the ten seconds that Ctrl-C has."""
 
 _LOOK_SECONDS: Final = 0.05
+
+_CHECK_SECONDS: Final = 30.0
+"""How long the start waits to know which tasks there are."""
 
 _QUEUE: Final = {"VisibilityTimeout": "60", "MessageRetentionPeriod": "900"}
 """As docs/deploying.md asks for."""
@@ -78,7 +84,9 @@ class LambdaStack:
         self._aws: RunningAws | None = None
         self._rules = replace(rules or Rules(), schedule_period_s=self._variables.tick_period_s)
         self._changes = Changes()
-        self._duties: set[asyncio.Task[None]] = set()
+        self._duties = Duties()
+        self._found: Found | None = None
+        """What came of loading the tasks last."""
         self._last_figures: dict[str, Figures] = {}
         self.key = api_key(environ, data)
         """What a request has to bring: `Authorization: Bearer <key>`."""
@@ -106,11 +114,13 @@ class LambdaStack:
             directory=self._folder / "emulator",
         )
         await self.emulator.start()
-        await self._load(aws, self._listener)
+        checking = await self._load(aws, self._listener)
         await asyncio.to_thread(first_look, self._settings, self.redis_url, aws.client("sqs"))
-        self._let(self._changes.watch(watched(self._settings.tasks)))
-        self._let(self._redeploy(aws))
-        self._let(self._look_again(aws))
+        code = partial(watched, self._settings.tasks)
+        self._duties.begin("the watch for saved code", partial(self._changes.watch, code))
+        self._duties.begin("deploying again", partial(self._redeploy, aws))
+        self._duties.begin("the look for what an earlier stack has left", partial(self._look_again, aws))
+        await asyncio.wait([checking], timeout=_CHECK_SECONDS)
         return True
 
     async def broken(self) -> str:
@@ -123,10 +133,7 @@ class LambdaStack:
 
     async def stop(self) -> None:
         """End everything, within ten seconds; workers may finish what they run for a while."""
-        for duty in self._duties:
-            duty.cancel()
-        if self._duties:
-            await asyncio.wait(tuple(self._duties))
+        await self._duties.end()
         if hasattr(self, "emulator"):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_SECONDS):
@@ -157,6 +164,17 @@ class LambdaStack:
         names = self.emulator.figures()
         return f"stage {STAGE}, {count(len(names), 'function')}, woken by {self._settings.wake}"
 
+    def tasks(self) -> Tasks | None:
+        """What can be submitted: nothing while a module cannot be loaded. None until that is known."""
+        found = self._found
+        if found is None:
+            return None
+        return Tasks(0, None) if found.problems else Tasks(found.count, found.sample)
+
+    def problems(self) -> list[str]:
+        """What keeps the tasks from being loaded."""
+        return self._found.problems if self._found else []
+
     def addresses(self) -> str:
         """Where else something can be looked at, for a person."""
         figures = f"{self.emulator.url}{FIGURES_PATH}"
@@ -180,12 +198,6 @@ class LambdaStack:
             figures.busy for name, figures in self.emulator.figures().items() if name.endswith("-drain")
         )
 
-    def _let(self, duty: Coroutine[Any, Any, None]) -> None:
-        """Have something done until the stack stops."""
-        task = asyncio.create_task(duty)
-        self._duties.add(task)
-        task.add_done_callback(self._duties.discard)
-
     def _prepare(self, aws: RunningAws) -> None:
         self._project.forget_deployment()
         self._copy()
@@ -197,18 +209,22 @@ class LambdaStack:
         concurrency = self._api_concurrency or self._settings.api_concurrency
         self._project.copy(self.variables(), concurrency)
 
-    async def _load(self, aws: RunningAws, listener: socket.socket | None) -> None:
-        """Run what is deployed now; the packages of what was deployed before are deleted."""
+    async def _load(self, aws: RunningAws, listener: socket.socket | None) -> asyncio.Task[None]:
+        """Run what is deployed now; the packages of what was deployed before are deleted.
+
+        Returns the check of its tasks, which goes on.
+        """
         account = await asyncio.to_thread(discover, aws.client, self._project.zips)
         urls = await self.emulator.load(account, aws.client, listener)
         (self.url,) = urls.values()
         self._project.forget({function.code for function in account.functions})
-        self._let(self._check_tasks())
+        return self._duties.begin("the check of the deployed tasks", self._check_tasks)
 
     async def _check_tasks(self) -> None:
         """Say what keeps the tasks from being loaded; all functions have the same."""
         first = next(iter(self.emulator.figures()))
-        for problem in await problems(self.emulator.deployed(first)):
+        self._found = await load(self.emulator.deployed(first))
+        for problem in self._found.problems:
             self._say(f"not loaded: {problem}; nothing is served until that is mended, as in AWS")
 
     async def _redeploy(self, aws: RunningAws) -> None:

@@ -13,15 +13,19 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from bide import forks
+from bide.sample import Sample, sample
 from local.tether import ORPHANED
+
+if TYPE_CHECKING:
+    from bide.definition import Definition
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -39,6 +43,17 @@ class Problems(msgspec.Struct, frozen=True, tag=True):
     @classmethod
     def of(cls, found: Iterable[object]) -> Problems:
         return cls(tuple(_in_one_line(problem) for problem in found))
+
+
+class Tasks(msgspec.Struct, frozen=True, tag=True):
+    """What tasks can be submitted: how many there are, and one to try."""
+
+    count: int
+    sample: Sample | None
+
+    @classmethod
+    def of(cls, definitions: Mapping[str, Definition]) -> Tasks:
+        return cls(len(definitions), sample(definitions))
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -67,7 +82,7 @@ class Alarm(msgspec.Struct, frozen=True, tag=True):
     delay_ms: int
 
 
-Report = Ready | Problems | Failed | Stopped | Need | Alarm
+Report = Ready | Problems | Tasks | Failed | Stopped | Need | Alarm
 
 SERVE: Final = "serve"
 """Command to an API process: accept connections; to a worker: work."""

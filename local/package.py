@@ -154,11 +154,8 @@ def _make(config: Config) -> Path:
         architecture=config.lambda_architecture,
     )
     file = Path(maker.deployment_package_filename(config.project_dir, config.lambda_python_version))
-    if file.exists() and zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as opened:
-            outdated = opened.comment.startswith(MARK.partition(b",")[0]) and opened.comment != MARK
-        if outdated:
-            file.unlink()
+    if file.exists() and not _is_of_use(file):
+        file.unlink()
     try:
         maker.create_deployment_package(config.project_dir, config.lambda_python_version)
         failed = said.getvalue() if "Could not install" in said.getvalue() else ""
@@ -172,6 +169,14 @@ def _make(config: Config) -> Path:
         "Without a network, wheels that were put by will do, such as those of `make venv`: "
         "PIP_NO_INDEX=1 PIP_FIND_LINKS=.venv/wheelhouse"
     )
+
+
+def _is_of_use(file: Path) -> bool:
+    """Whether an earlier package can be taken: not one that was interrupted, or prepared by other code."""
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as opened:
+        return opened.comment == MARK or not opened.comment.startswith(MARK.partition(b",")[0])
 
 
 def _bytecode_of(name: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from watchfiles import Change, DefaultFilter, awatch
 
@@ -21,6 +22,10 @@ _CODE: Final = (".py", ".lua")
 _STEP_MS: Final = 50
 """Changes that follow each other within this time are one change."""
 
+_LOOK_S: Final = 1.0
+"""How often it is looked whether a watched place is still the same: who watches a folder hears no more of it
+once another has taken its place, and nothing of one that is not there yet."""
+
 
 def watched(packages: Iterable[str]) -> list[Path]:
     """Files and folders whose change calls for new processes: ours, and those of the task packages."""
@@ -28,18 +33,45 @@ def watched(packages: Iterable[str]) -> list[Path]:
     return [path for path in [*(ROOT / name for name in _OWN), *places] if path is not None and path.exists()]
 
 
-async def watch(paths: Collection[Path], on_change: Callable[[list[Path]], None]) -> None:
-    """Call `on_change` with the code files that were saved, added or deleted, until cancelled."""
+async def watch(find: Callable[[], list[Path]], on_change: Callable[[list[Path]], None]) -> None:
+    """Call `on_change` with the code files that were saved, added or deleted, until cancelled.
+
+    find: the files and folders to watch, asked again and again. One that comes, goes, or is another than
+    before, as after `git checkout`, is a change of its own.
+    """
+    places = _identified(find())
+    while True:
+        async with asyncio.TaskGroup() as group:
+            watchers = [group.create_task(watcher) for watcher in _watchers(places, on_change)]
+            while (found := _identified(find())) == places:
+                await asyncio.sleep(_LOOK_S)
+            for task in watchers:
+                task.cancel()
+        on_change(sorted({path for path, _ in found.items() ^ places.items()}))
+        places = found
+
+
+def _identified(paths: Iterable[Path]) -> dict[Path, int]:
+    """What tells a folder from another of its name, by path; a file is as good as any other."""
+    found = {}
+    for path in paths:
+        with contextlib.suppress(OSError):  # it has gone meanwhile
+            found[path] = path.stat().st_ino if path.is_dir() else 0
+    return found
+
+
+def _watchers(
+    paths: Collection[Path], on_change: Callable[[list[Path]], None]
+) -> Iterator[Coroutine[Any, Any, None]]:
     folders = [path for path in paths if path.is_dir()]
     files = [path for path in paths if path.is_file()]
-    async with asyncio.TaskGroup() as group:
-        if folders:
-            group.create_task(_watch(folders, _IsCode(paths), True, on_change))
-        if files:
-            # Through their folders, since editors replace files rather than change them; and not
-            # recursively, since the clone also holds the store's data and the .venv.
-            parents = sorted({path.parent for path in files})
-            group.create_task(_watch(parents, _IsCode(paths), False, on_change))
+    if folders:
+        yield _watch(folders, _IsCode(paths), True, on_change)
+    if files:
+        # Through their folders, since editors replace files rather than change them; and not
+        # recursively, since the clone also holds the store's data and the .venv.
+        parents = sorted({path.parent for path in files})
+        yield _watch(parents, _IsCode(paths), False, on_change)
 
 
 def forget_bytecode(sources: Iterable[Path]) -> None:

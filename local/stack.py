@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from bide.duty import Duties
 from bide.settings import Settings
 from local import ports
 from local.api_key import given_key
+from local.banner import submission
 from local.changes import Changes, in_words
 from local.children import Role
+from local.line import Tasks
 from local.reload import forget_bytecode, watched
 from local.stack_store import StackStore
 from local.supervisor import API, TICK, WORKER, Supervisor
@@ -49,7 +53,7 @@ class Stack:
         self._say = say
         self._supervisor: Supervisor | None = None
         self._changes = Changes()
-        self._duties: list[asyncio.Task[None]] = []
+        self._duties = Duties()
 
     async def start(self) -> bool:
         """Start everything; False when a part could not start: it is tried again. Raises StoreFailed."""
@@ -66,9 +70,10 @@ class Stack:
             self.variables(),
             self._say,
         )
-        self._duties.append(asyncio.create_task(self._changes.watch(watched(self._settings.tasks))))
+        code = partial(watched, self._settings.tasks)
+        self._duties.begin("the watch for saved code", partial(self._changes.watch, code))
         complete = await self._supervisor.start()
-        self._duties.append(asyncio.create_task(self._reload()))
+        self._duties.begin("reloading", self._reload)
         return complete
 
     def variables(self) -> dict[str, str]:
@@ -85,6 +90,14 @@ class Stack:
         apis = count(self._settings.api_processes, "API process", "es")
         return f"{apis}, {count(self._settings.workers_min, 'worker')}"
 
+    def tasks(self) -> Tasks | None:
+        """What can be submitted; None as long as no API process could be started."""
+        return self._supervisor.tasks if self._supervisor else None
+
+    def problems(self) -> list[str]:
+        """What of the tasks could not be loaded."""
+        return sorted(self._supervisor.problems) if self._supervisor else []
+
     def addresses(self) -> str:
         """Where else something can be looked at, for a person; nowhere."""
         return ""
@@ -100,8 +113,7 @@ class Stack:
 
     async def stop(self) -> None:
         """Drain and end everything, within ten seconds."""
-        for duty in self._duties:
-            duty.cancel()
+        await self._duties.end()
         if self._supervisor is not None:
             await self._supervisor.stop()
         await self._store.stop()
@@ -112,12 +124,24 @@ class Stack:
             self._supervisor.kill()
         self._store.kill()
 
+    def _say_what_came(self, before: Tasks | None) -> None:
+        tasks = self.tasks()
+        if tasks is not None and tasks.sample is not None and not (before and before.count):
+            self._say(f"there are tasks now; to try one:  {submission(self, tasks.sample, self._environ)}")
+
     async def _reload(self) -> None:
         assert self._supervisor is not None
         while True:
             changed = await self._changes.next()
-            forget_bytecode(changed)
-            if await self._supervisor.reload():
+            before = self.tasks()
+            try:
+                forget_bytecode(changed)
+                reloaded = await self._supervisor.reload()
+            except Exception:
+                self._changes.gather(changed)
+                raise
+            if reloaded:
                 self._say(f"reloaded: {in_words(changed)}")
+                self._say_what_came(before)
             else:
                 self._say(f"not reloaded: {in_words(changed)}; what ran before goes on")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from bide.connection import connect
+from bide.duty import Duties
 from bide.errors import StoreError
 from bide.settings import Settings
 from local.earlier_workers import lose_all
@@ -27,7 +29,7 @@ class StackStore:
         self._redis_url = redis_url
         self._embedded = None if redis_url else EmbeddedStore(directory)
         self._say = say
-        self._keeping: asyncio.Task[None] | None = None
+        self._duties = Duties()
 
     async def start(self, settings: Settings) -> str:
         """Returns its URL when it answers. Raises StoreFailed.
@@ -39,13 +41,12 @@ class StackStore:
             return self._redis_url
         redis_url = self._embedded.start()
         await asyncio.to_thread(lose_all, settings, redis_url)
-        self._keeping = asyncio.create_task(self._keep(self._embedded))
+        self._duties.begin("the watch over the store", partial(self._keep, self._embedded))
         return redis_url
 
     async def stop(self) -> None:
         """End an embedded one; its data stays."""
-        if self._keeping is not None:
-            self._keeping.cancel()
+        await self._duties.end()
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.stop, _STOP_SECONDS)
 
@@ -55,19 +56,21 @@ class StackStore:
             self._embedded.kill()
 
     async def _keep(self, store: EmbeddedStore) -> None:
-        failures = 0
+        failures, said = 0, ""
         while True:
             code = await asyncio.to_thread(store.wait)
             if not failures:
                 self._say(f"store {store.pid} ended with code {code}; starting it again")
             await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
-            store.spawn()
             try:
+                store.spawn()
                 await asyncio.to_thread(store.wait_ready)
                 self._say(f"store {store.pid} started, with its data")
-                failures = 0
+                failures, said = 0, ""
             except StoreFailed as error:
-                self._say(str(error))
+                if str(error) != said:  # once, not at each try
+                    said = str(error)
+                    self._say(f"{said}; it is tried again")
                 failures += 1
 
 

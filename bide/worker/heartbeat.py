@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from bide.duty import Failures
 from bide.errors import BideError
 from bide.store import Store
 
@@ -76,13 +77,18 @@ class Heartbeat:
 
     def _run(self) -> None:
         pause_s, is_heard = self._lease_s / PER_LEASE, True
+        failures = Failures("the heartbeat")
         while True:
             is_hurried = self._called.wait(pause_s)
             if self._is_stopped:
                 return
             self._called.clear()
-            is_stuck = not is_hurried and self._stalled_s() > STALL_S
-            is_heard = is_stuck or self._beat(quiet=not is_heard)
+            try:
+                is_stuck = not is_hurried and self._stalled_s() > STALL_S
+                is_heard = is_stuck or self._beat(quiet=not is_heard)
+            except Exception as error:  # without this thread all leases would end
+                failures.add(error)
+                is_heard = False
             pause_s = self._lease_s / (PER_LEASE if is_heard else TRIES_PER_LEASE)
 
     def _beat(self, *, quiet: bool) -> bool:

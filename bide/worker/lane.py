@@ -6,10 +6,12 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from bide.async_connection import AsyncClient
 from bide.autoscaler import Seen
+from bide.duty import perform
 from bide.errors import StoreError, StoreUnavailable, Superseded
 from bide.exchange import BATCH, MAX_BYTES, ExchangeReply, Lease, Message, Settlement, Verb
 from bide.ids import TaskId
@@ -155,8 +157,10 @@ class Lane:
         shared = self._store.keys.slot(self.slot, ("bell",))[0]
         personal = self._store.keys.personal_bell(self.slot, self._host.name)
         bells = (
-            asyncio.create_task(self._listen(shared, self._has_room)),
-            asyncio.create_task(self._listen(personal, self._holds_leases)),
+            asyncio.create_task(perform("the bell", partial(self._listen, shared, self._has_room))),
+            asyncio.create_task(
+                perform("the worker's bell", partial(self._listen, personal, self._holds_leases))
+            ),
         )
         try:
             while not self._closing or self._outbox:

@@ -123,7 +123,7 @@ class Worker:
                     departure = await self._leaving.time_to_leave(stays=self._stays)
                     await self._leaving.drain(lanes, departure)
                     beat.cancel()
-                await asyncio.gather(*self._calls)
+                await asyncio.gather(*self._calls, return_exceptions=True)
         finally:
             heartbeat.stop()
             self._threads.shutdown(wait=not self._floor.has_threads, cancel_futures=True)
@@ -152,7 +152,13 @@ class Worker:
     def call_for(self, slot: str, workers: int) -> None:
         call = asyncio.create_task(asyncio.to_thread(self._call_for, slot, Need(workers)))
         self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        call.add_done_callback(self._called)
+
+    def _called(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        error = None if call.cancelled() else call.exception()
+        if error is not None:  # the tick makes up for it
+            _log.error("a call for workers came to nothing", exc_info=error)
 
     def _call_for(self, slot: str, need: Need) -> None:
         try:

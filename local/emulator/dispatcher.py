@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import msgspec
 from local.emulator import supplied, trace
 from local.emulator.concurrency import Concurrency
 from local.emulator.environment import Place
-from local.emulator.errors import EventTooLarge, NoSuchFunction, NotJson, RecursionStopped
+from local.emulator.errors import EventTooLarge, NoSuchFunction, NotJson, RecursionStopped, Refused
 from local.emulator.event_queue import EventQueue
 from local.emulator.figures import Figures
 from local.emulator.function import MAX_EVENT_BYTES, MAX_PAYLOAD_BYTES, Function, Rules
@@ -21,6 +22,8 @@ from local.emulator.keeper import Keeper
 from local.emulator.output import Output
 from local.emulator.package import Package, digest
 from local.emulator.pool import Outcome, Pool, Request
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -167,8 +170,9 @@ class Dispatcher:
 
     def _ran(self, run: asyncio.Task[Outcome]) -> None:
         self._running.discard(run)
-        if not run.cancelled():
-            run.exception()  # its caller may have gone
+        error = None if run.cancelled() else run.exception()
+        if error is not None and not isinstance(error, Refused):  # its caller may have gone
+            _log.error("an invocation came to nothing", exc_info=error)
 
     def _new_output(self, name: str) -> Output:
         return Output(self._directory / "logs" / f"{name}.log", self.rules.log_bytes)

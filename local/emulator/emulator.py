@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from bide.duty import Duties, perform
 from local import ports
 from local.asgi import Application
 from local.emulator.discovery import Account, Clients
@@ -30,6 +31,9 @@ from local.signing import AccessKey, Gate
 
 _MAX_API_CALL_BYTES: Final = 70_000_000
 """Largest call of Lambda's API: a zip of 50 MB in base64."""
+
+_END_S: Final = 5.0
+"""How long servers may take to end: longer than they give the requests that they have."""
 
 _THREADS: Final = 16
 """How many calls to the endpoint behind may be under way."""
@@ -73,8 +77,11 @@ class Emulator:
         self._directory = directory or Path(tempfile.mkdtemp(prefix="bide-lambda-"))
         self._dispatcher: Dispatcher | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="upstream")
-        self._servers: list[tuple[Server, asyncio.Task[None]]] = []
-        self._sources: set[asyncio.Task[None]] = set()
+        self._servers: dict[socket.socket, Server] = {}
+        """By what they listen on."""
+        self._serving: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._sources = Duties()
         self._loaded: dict[object, asyncio.Task[None]] = {}
         """The sources that `load` has set to work, by what it found."""
         self._faces: dict[str, tuple[RestApiFace, str]] = {}
@@ -95,16 +102,17 @@ class Emulator:
 
     async def stop(self) -> None:
         """End everything, without waiting for what runs."""
-        for source in self._sources:
-            source.cancel()
-        if self._sources:
-            await asyncio.wait(tuple(self._sources))
+        self._stopping = True
+        await self._sources.end()
         if self._dispatcher is not None:
             await self._dispatcher.close()
-        for server, _ in self._servers:
+        for listener, server in self._servers.items():
             server.stop()
-        for _, serving in self._servers:
-            await serving
+            listener.close()
+        if self._serving:
+            _, hanging = await asyncio.wait(self._serving, timeout=_END_S)
+            for serving in hanging:
+                serving.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._temporary:
             shutil.rmtree(self._directory, ignore_errors=True)
@@ -149,10 +157,7 @@ class Emulator:
 
     def run(self, source: Source) -> asyncio.Task[None]:
         """Let a source invoke functions until the emulator stops, or the returned task is cancelled."""
-        task = asyncio.create_task(source.run())
-        self._sources.add(task)
-        task.add_done_callback(self._sources.discard)
-        return task
+        return self._sources.begin(type(source).__name__, source.run)
 
     async def load(
         self, account: Account, clients: Clients, listener: socket.socket | None = None
@@ -208,7 +213,17 @@ class Emulator:
         return self.dispatcher.figures()
 
     async def _serve(self, listener: socket.socket, application: Application) -> None:
-        serving = asyncio.Event()
-        server = Server(application, on_ready=serving.set)
-        self._servers.append((server, asyncio.create_task(server.serve(sockets=[listener]))))
-        await serving.wait()
+        ready = asyncio.Event()
+
+        async def serve() -> None:
+            if self._stopping:
+                return
+            server = self._servers[listener] = Server(application, on_ready=ready.set)
+            try:
+                await server.serve(sockets=[listener.dup()])  # a server closes what it is given
+            finally:
+                server.stop()
+
+        name = f"serving port {listener.getsockname()[1]}"
+        self._serving.append(asyncio.create_task(perform(name, serve)))
+        await ready.wait()

@@ -78,6 +78,8 @@ class EventQueue:
                 break
             except Throttled:
                 wait, pause = pause, min(pause * 2, longest)
+            except Exception:  # of the emulator itself, which has logged it; Lambda treats its own like this
+                wait, pause = pause, min(pause * 2, longest)
             else:
                 if not outcome.failed:
                     return

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from pathlib import Path
 
 from bide.printable import printable
+
+_log = logging.getLogger(__name__)
 
 
 class Output:
@@ -16,15 +20,29 @@ class Output:
         self._cap_bytes = cap_bytes
         self._file = path.open("ab", buffering=0)
         self._size = self._file.tell()
+        self._lost_bytes = 0
 
     def write(self, data: bytes) -> None:
-        """Append what a process has written, as it came."""
+        """Append what a process has written, as it came. What cannot be written is lost, which is logged."""
+        try:
+            self._write(data)
+        except OSError as error:  # as of a full disk, which is no reason to fail an invocation
+            if not self._lost_bytes:
+                _log.warning("%s: what functions print is lost: %s", self.path, error)
+            self._lost_bytes += len(data)
+            return
+        if self._lost_bytes:
+            _log.warning("%s is written again; %d bytes are lost", self.path, self._lost_bytes)
+            self._lost_bytes = 0
+
+    def _write(self, data: bytes) -> None:
         self._file.write(data)
         self._size += len(data)
         if self._size >= self._cap_bytes:
-            self._file.close()
-            self.path.replace(self._older)
-            self._file = self.path.open("ab", buffering=0)
+            with contextlib.suppress(FileNotFoundError):  # the last try got so far
+                self.path.replace(self._older)
+            full, self._file = self._file, self.path.open("ab", buffering=0)
+            full.close()
             self._size = 0
 
     def line(self, text: str) -> None:

@@ -26,11 +26,19 @@ _log = logging.getLogger(__name__)
 
 
 class Calls:
-    """Calls of one boto3 client, from the event loop."""
+    """Calls of one boto3 client, from the event loop, while it is entered."""
 
     def __init__(self, client: Any, threads: int) -> None:
         self._client = client
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="event-source")
+        self._count = threads
+        self._threads: ThreadPoolExecutor
+
+    def __enter__(self) -> None:
+        self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="event-source")
+
+    def __exit__(self, *_: object) -> None:
+        """Start no more calls; one that is under way ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """One call of the service. Raises SERVICE_ERRORS."""
@@ -43,10 +51,6 @@ class Calls:
         """Leave the service alone for a while after an error, which is logged."""
         _log.warning("an event source has to wait: %s", error)
         await asyncio.sleep(_PAUSE_SECONDS)
-
-    def close(self) -> None:
-        """Start no more calls; one that is under way ends by itself."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 async def succeeds(invoke: Invoke, function: str, event: bytes, trace: str | None) -> Outcome | None:

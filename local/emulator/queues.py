@@ -6,6 +6,7 @@ A batch whose invocation failed, or was throttled, is left alone: SQS shows its 
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ _BATCHES: Final = 5
 """Batches at work at once; what AWS begins with."""
 
 _DELETE_AT_ONCE: Final = 10
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,16 @@ class QueueSource:
 
     async def run(self) -> None:
         """Until cancelled; batches at work then are left to be shown again."""
-        try:
-            while True:
-                try:
-                    await self._poll(await self._url())
-                except SERVICE_ERRORS as error:
-                    await self._calls.pause(error)
-        finally:
-            for batch in self._batches:
-                batch.cancel()
-            self._calls.close()
+        with self._calls:
+            try:
+                while True:
+                    try:
+                        await self._poll(await self._url())
+                    except SERVICE_ERRORS as error:
+                        await self._calls.pause(error)
+            finally:
+                for batch in self._batches:
+                    batch.cancel()
 
     async def _url(self) -> str:
         *_, account, name = self._mapping.queue_arn.split(":")
@@ -87,6 +90,9 @@ class QueueSource:
     def _handled(self, batch: asyncio.Task[None]) -> None:
         self._batches.discard(batch)
         self._room.release()
+        if not batch.cancelled() and (error := batch.exception()) is not None:
+            # Its messages are shown again, as those of a function that has failed.
+            _log.error("a batch for %s came to nothing", self._mapping.function, exc_info=error)
 
     async def _handle(self, url: str, messages: list[dict[str, Any]]) -> None:
         event = msgspec.json.encode({"Records": [self._record(message) for message in messages]})

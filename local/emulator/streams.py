@@ -6,10 +6,12 @@ import asyncio
 import time
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
+from bide.duty import perform
 from local.emulator.polling import SERVICE_ERRORS, Calls, Invoke, succeeds
 
 _THREADS: Final = 4
@@ -41,19 +43,21 @@ class StreamSource:
         self._mapping = mapping
         self._name = mapping.stream_arn.rpartition("/")[2]
         self._poll_s = poll_s
+        self._iterators: dict[str, str] = {}
+        """Where each shard goes on; empty at its end."""
 
     async def run(self) -> None:
         """Until cancelled."""
-        try:
-            iterators = await self._iterators()
-            self.reading.set()
+        with self._calls:
+            if not self.reading.is_set():
+                self._iterators = await self._first_iterators()
+                self.reading.set()
             async with asyncio.TaskGroup() as shards:
-                for shard, iterator in iterators.items():
-                    shards.create_task(self._follow(shard, iterator))
-        finally:
-            self._calls.close()
+                for shard in self._iterators:
+                    name = f"reading {shard} of {self._name}"
+                    shards.create_task(perform(name, partial(self._follow, shard)))
 
-    async def _iterators(self) -> dict[str, str]:
+    async def _first_iterators(self) -> dict[str, str]:
         name = self._name
         while True:
             try:
@@ -73,9 +77,9 @@ class StreamSource:
         )
         return str(answer["ShardIterator"])
 
-    async def _follow(self, shard: str, iterator: str) -> None:
+    async def _follow(self, shard: str) -> None:
         """Read a shard to its end."""
-        while iterator:
+        while iterator := self._iterators[shard]:
             try:
                 read = await self._calls.call(
                     "get_records", ShardIterator=iterator, Limit=self._mapping.batch_size
@@ -87,7 +91,7 @@ class StreamSource:
                 await self._handle(shard, read["Records"])
             else:
                 await asyncio.sleep(self._poll_s)
-            iterator = read.get("NextShardIterator") or ""
+            self._iterators[shard] = read.get("NextShardIterator") or ""
 
     async def _handle(self, shard: str, records: list[dict[str, Any]]) -> None:
         event = msgspec.json.encode({"Records": [self._record(shard, record) for record in records]})

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
+import signal
 import subprocess
+import sys
+import types
 from pathlib import Path
 
+import psutil
 import pytest
 
 from local.children import ROOT
@@ -111,3 +117,70 @@ def test_help_is_what_make_says_by_itself() -> None:
     said = subprocess.run([make], cwd=ROOT, capture_output=True, text=True, timeout=30).stdout
     for target in ("up", "test", "demo", "bench", "lint", "types", "format", "clean"):
         assert f"  make {target} " in said
+
+
+def test_ctrl_c_while_it_installs_ends_all_of_it_in_a_line(clone: Clone) -> None:
+    """As of a terminal, which interrupts every process of its foreground."""
+    program = [sys.executable, "-I", "local/install.py", "stamp"]
+    making = subprocess.Popen(
+        program, cwd=clone.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert making.stdout is not None
+    assert "making .venv" in making.stdout.readline()
+    while not (family := psutil.Process(making.pid).children(recursive=True)):
+        assert making.poll() is None
+    os.killpg(making.pid, signal.SIGINT)
+    _, complaint = making.communicate(timeout=60)
+    assert complaint.strip() == "interrupted; the next make installs afresh"
+    assert making.returncode == 130
+    assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> types.ModuleType:
+    """The program as a module, on a .venv of the test's own; what it runs is noted in `ran`."""
+    spec = importlib.util.spec_from_file_location("install", ROOT / "local" / "install.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.ROOT, module.VENV = tmp_path, tmp_path / ".venv"
+    module.STAMP, module.UNDER_WAY = module.VENV / "stamp", module.VENV / "under-way"
+    module.VENV.mkdir()
+    module.is_usable = lambda: True
+    module.fcntl = types.SimpleNamespace(flock=lambda *_: None, LOCK_EX=0, LOCK_NB=0)  # ends with a process
+    module.ran = []
+    module.run = module.ran.append
+    return module
+
+
+def made_anew(install: types.ModuleType) -> bool:
+    return any("--clear" in command for command in install.ran)
+
+
+def test_what_an_interrupted_installation_left_is_made_anew(install: types.ModuleType) -> None:
+    def interrupted(command: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    install.run = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        install.main("stamp")
+    install.run = install.ran.append
+    assert install.main("stamp") == 0
+    assert made_anew(install)
+    assert install.STAMP.read_text() == "stamp\n"
+    install.ran.clear()
+    assert install.main("another") == 0
+    assert not made_anew(install)
+
+
+def test_after_a_failed_installation_what_there_is_is_used(install: types.ModuleType) -> None:
+    def failed(command: list[str]) -> None:
+        raise subprocess.CalledProcessError(1, command)
+
+    install.run = failed
+    assert install.main("stamp") == 1
+    install.run = install.ran.append
+    assert install.main("stamp") == 0
+    assert not made_anew(install)

@@ -248,3 +248,18 @@ def test_what_cannot_be_is_told_before_anything_starts(
     assert ended.returncode == 2
     assert complaint in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_ctrl_c_while_it_is_deployed_ends_it_and_leaves_nothing_that_the_next_start_trips_over(
+    tmp_path: Path,
+) -> None:
+    stack = LambdaProcess()
+    try:
+        stack.wait_for("packaging and deploying", SECONDS)
+        family = stack.everyone()
+        stack.interrupt()
+        assert stack.process.returncode == 130
+        assert gone(family)
+        assert not any("Traceback" in line for line in stack.lines)
+    finally:
+        stack.end()

@@ -253,3 +253,53 @@ def test_a_stack_started_by_make_ends_when_make_is_killed() -> None:
         make.stdout.read()
     assert gone(family)
     shutil.rmtree(HOME / str(port))
+
+
+def test_a_second_make_up_says_where_the_first_runs_and_ends_with_code_2(start: Start, clone: Path) -> None:
+    stack = start(root=clone)
+    command = [sys.executable, "-m", "local", "up"]
+    stack.ready()
+    second = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 2
+    assert (
+        f"Bide runs here already, or is starting: {stack.url} (process {stack.process.pid})" in second.stderr
+    )
+
+
+@pytest.mark.parametrize("gone_folder", ["", "store"])
+def test_a_stack_whose_data_is_deleted_says_so_and_stops(start: Start, clone: Path, gone_folder: str) -> None:
+    stack = start(root=clone).ready()
+    family = stack.everyone()
+    folder = clone / ".bide" / str(stack.port) / gone_folder
+    folder.rename(clone / "trash")  # what a store is just writing would keep it from being deleted at once
+    shutil.rmtree(clone / "trash")
+    stack.wait_for("has been deleted, and the tasks with it")
+    assert stack.process.wait(30) == 1
+    assert gone(family)
+    assert not any("tasks are kept" in line for line in stack.lines)
+
+
+def test_ctrl_c_while_it_loads_its_code_ends_it_in_a_line(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    (tmp_path / "uvloop.py").write_text(f"import time\nopen({str(here)!r}, 'w').close()\ntime.sleep(600)\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", "up", "--port", str(ports.free_port())],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not here.exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert process.stderr.read().strip() == "interrupted"
+    assert process.wait(30) == 130
+
+
+def test_ctrl_c_before_it_is_up_ends_with_code_130(start: Start, clone: Path) -> None:
+    (clone / "app.py").write_text("import time\ntime.sleep(600)\n")
+    stack = start(root=clone)
+    stack.until(lambda: len(stack.members("local.api")) == 2)
+    family = stack.everyone()
+    stack.interrupt()
+    assert stack.process.returncode == 130
+    assert gone(family)
+    assert not any("Traceback" in line for line in stack.lines)

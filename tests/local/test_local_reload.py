@@ -24,7 +24,7 @@ async def first_change(paths: list[Path], change: list[tuple[Path, str]]) -> lis
         if not heard.done():
             heard.set_result(changed)
 
-    watcher = asyncio.create_task(reload.watch(paths, on_change))
+    watcher = asyncio.create_task(reload.watch(lambda: paths, on_change))
     try:
         async with asyncio.timeout(20):
             while not heard.done():

@@ -328,3 +328,11 @@ def test_a_zip_that_was_prepared_otherwise_is_made_anew(
         file = prepare(project, "dev")
     assert zipfile.ZipFile(file).comment == b"prepared by bide, 0"
     assert zipfile.ZipFile(prepare(project, "dev")).comment == package.MARK
+
+
+def test_a_zip_whose_making_was_interrupted_is_made_anew(project: Path) -> None:
+    (project / "requirements.txt").write_text("")
+    file = prepare(project, "dev")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert prepare(project, "dev").read_bytes() == whole

@@ -119,3 +119,19 @@ def test_a_loop_that_asks_for_an_answer_turns() -> None:
     beats = Beats(True, is_hurried=True)
     beats.run(stalled_s=STALL_S + 1)
     assert beats.renewed == ["default"]
+
+
+def test_a_failure_that_nobody_thought_of_is_logged_and_the_beats_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class FailsOnce(Beats):
+        def heartbeat(self, *asked: Any) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+            if len(self.pauses) == 1:
+                self._hears.pop(0)
+                raise RuntimeError("dictionary changed size")
+            return super().heartbeat(*asked)
+
+    beats = FailsOnce(True, True, True)
+    beats.run()
+    assert beats.pauses == [20, 3, 20, 20]
+    assert "dictionary changed size" in caplog.text

@@ -160,3 +160,25 @@ def test_places_that_come_while_an_exchange_asks_for_none_are_offered_at_once(
         await listens(late)
 
     at_work(late, store_url, scenario)
+
+
+def test_a_bell_that_fails_in_a_way_nobody_thought_of_is_logged_and_heard_again(
+    late: LateReplies, store_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    listen, failed = Lane._listen, set[str]()
+
+    async def fail(self: Lane, bell: str, gate: asyncio.Event) -> None:
+        if bell not in failed:
+            failed.add(bell)
+            raise RuntimeError("nobody thought of this")
+        await listen(self, bell, gate)
+
+    monkeypatch.setattr(Lane, "_listen", fail)
+
+    async def scenario(lane: Lane, post: Post) -> None:
+        await listens(late)
+        submit(late)
+        await post.leases.get()
+
+    at_work(late, store_url, scenario)
+    assert "nobody thought of this" in caplog.text
