@@ -1,15 +1,15 @@
 -- Lines a task up for a worker. One that was parked resumes: its attempt goes on.
 -- A task that a worker was lost with, and whose next loss would be its last, goes to `isolated`: no worker holds
 -- two of those, so that a task which kills its workers fails alone and takes no neighbour with it. So does one that is
--- leased for its end alone, once a worker was lost with it.
+-- leased for its end alone.
 -- Transition: waiting -> ready
 -- Uses: _run, _writes, _line, isolated.
 local EXIT_TRIES = 3 -- leases for what a task has asked to be run at its end; a worker's death costs one
 local suspects = 0 -- lined up in `isolated` so far
 
 local function is_suspect(run)
-  if run[ENDING] ~= '' then return run[EXITS] < EXIT_TRIES end
-  return run[SUSPECT] == 1 and run[ATTEMPT] + 1 - run[RESUMES] >= run[MAX_ATTEMPTS]
+  local is_last = run[ENDING] ~= '' or run[ATTEMPT] + 1 - run[RESUMES] >= run[MAX_ATTEMPTS]
+  return run[SUSPECT] == 1 and is_last
 end
 
 local function line_up(id, run, seq, now_ms)

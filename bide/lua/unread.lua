@@ -5,6 +5,7 @@
 -- ARGV[2] name: of the events whose bodies are wanted
 -- Returns: {number, size and name of each event, joined (see _unread), number, body, ... of those of that name}
 -- Errors: none
+-- When full: reads
 -- Fence: none, reads only
 -- Cost: 2 commands
 local inbox = KEYS[1]

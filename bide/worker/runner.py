@@ -264,9 +264,7 @@ class Runner:
             return None
         if isinstance(error, _Unbegun) or (reason is StopReason.SHUTDOWN and stopped):
             return attempt.settle(Settlement.HANDED_BACK)
-        if isinstance(error, CodeChanged) and reason is not StopReason.PARK:
-            return self._refuse(attempt, error.code, error.message)
-        if attempt.ending is not None:
+        if attempt.ending is not None and not isinstance(error, CodeChanged):
             if not isinstance(error, JournalEnd):
                 _log.warning("%s: its replay for on_exit ended early: %s", attempt.id, _describe(error))
             return attempt.settle(*attempt.ending)
@@ -280,6 +278,8 @@ class Runner:
             error = DeadlineExceeded()
         if isinstance(error, TaskTimeout):
             error = TaskTimeout(f"The attempt ran longer than its timeout of {definition.timeout_s:g} s.")
+        if isinstance(error, CodeChanged):
+            return self._refuse(attempt, error.code, error.message)
         if not isinstance(error, Exception):
             error = BideError(f"The task raised {_describe(error)}")
         settle = self._failed(attempt, error, definition.retry)

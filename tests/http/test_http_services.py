@@ -153,7 +153,7 @@ def test_in_local_mode_the_other_tasks_go_on_and_its_user_is_told_what_does_not(
     serve(dataclasses.replace(settings, tasks=(broken_tasks,), api_key_hashes=hashes))
     api = Api(client)
     assert api.submit_raw(b'{"name":"fine"}', authorization="Bearer first").status == 202
-    (problem,) = api.get("/healthz").json["tasks"]["problems"]
+    (problem,) = api.get("/healthz", authorization="Bearer first").json["tasks"]["problems"]
     if has_keys:
         assert problem == "A task could not be loaded; the server's log says why."
     else:

@@ -163,11 +163,12 @@ def _neglect(store: Store, hire: Hire, clock: HandClock, upkeep: Callable[[], ob
     """Leave something of each kind to promote, to reap and to prune."""
     for max_attempts in (1, 2, 2, 5):
         store.submit(submission(max_attempts=max_attempts))
-    asked = store.submit(submission()).id
+    asked, called = store.submit(submission()).id, store.submit(submission()).id
     dead = hire(f"dead {clock.ms}")
     dead.exchange(*(exits(lease) for lease in dead.lease() if lease.id == asked))
-    store.send_event(asked, "", "go", b"1")
-    store.cancel(asked, "")
+    store.send_event(called, "", "go", b"1")
+    for id in (asked, called):
+        store.cancel(id, "")
     store.submit(submission(delay_ms=5))
     key = f"of {upkeep}"
     keyed: dict[str, Any] = {"idempotency_key": key, "fingerprint": b"f" * 16, "unique": key}

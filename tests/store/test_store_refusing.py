@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 from hand_clock import START_MS, HandClock
 from msgspec.structs import replace
-from scripted_worker import LEASE_MS, Hire, ScriptedWorker, Sweep, entry, park, settle
+from scripted_worker import LEASE_MS, Hire, ScriptedWorker, Sweep, entry, exits, park, settle
 from slot_contents import Look
 from submissions import Submit
 
-from bide.exchange import Lease, Message, Usage
+from bide.exchange import EXIT_TRIES, Lease, Message, Usage
 from bide.history import Outcome
 from bide.ids import TaskId
 from bide.reads import Reads
@@ -173,7 +173,8 @@ def test_a_cancel_that_was_asked_of_a_refused_task_cancels_it(
 def tidy(submit: Submit, worker: ScriptedWorker) -> tuple[TaskId, Lease]:
     """A task that has something to run at its end, and that was resumed by who lacks its code."""
     id = submit()
-    worker.exchange(park(worker.lease_one(), delay_ms=0, usage=Usage(exits=1)))
+    lease = worker.lease_one()
+    worker.exchange(exits(lease), park(lease, delay_ms=0))
     return id, worker.lease_one()
 
 
@@ -183,10 +184,13 @@ def test_what_a_task_wants_to_be_run_at_its_end_is_left_to_who_has_its_code(
     id, lease = tidy
     store.cancel(id, "")
     worker.exchange(refuse(lease))
-    run = look().runs[id.key]
-    assert (run.state, run.cancelling, run.resumes, run.exits) == (State.RETRYING, 1, 1, 1)
-    clock.pass_ms(1_000)
-    assert worker.lease_one().run.cancelling == 1
+    for _ in range(2 * EXIT_TRIES):
+        worker.exchange(refuse(worker.lease_one()))
+        run = look().runs[id.key]
+        assert (run.state, run.ending, run.exits) == (State.RETRYING, "cancelled", EXIT_TRIES)
+        clock.pass_ms(1_000)
+    lease = worker.lease_one()
+    assert (lease.run.ending, lease.attempt, lease.run.outcome) == ("cancelled", 1, "")
 
 
 def test_a_cancel_of_a_refused_task_resumes_it_for_what_it_wants_to_be_run_at_its_end(
@@ -198,9 +202,6 @@ def test_a_cancel_of_a_refused_task_resumes_it_for_what_it_wants_to_be_run_at_it
         assert not store.cancel(id, "").now
         slot = look()
         assert (slot.runs[id.key].state, slot.places(id.key)) == (State.READY, ["ready"])
-    worker.exchange(refuse(worker.lease_one(), 60_000))
-    assert not store.cancel(id, "").now
-    assert look().places(id.key) == ["ready"]
     worker.exchange(settle(worker.lease_one(), "cancelled"))
     assert look().runs[id.key].state is State.CANCELLED
 

@@ -49,8 +49,8 @@ def _done(path: str, value: str, *args: Any) -> Entry:
     return Entry(path, digest_of("step", args, {}), Status.DONE, value)
 
 
-def _runner(definition: Definition, threads: ThreadPoolExecutor) -> Runner:
-    return Runner(Registry({definition.name: definition}), threads, lambda: 0.0, lambda: 0.5)
+def _runner(definition: Definition) -> Runner:
+    return Runner(Registry({definition.name: definition}), lambda: 0.5)
 
 
 def _perform(
@@ -66,7 +66,7 @@ def _perform(
         attempt = Attempt(lease, floor or QuietFloor(threads))
         for reason in stops:
             attempt.stop(reason)
-        return await settle_of(attempt, _runner(definition, threads))
+        return await settle_of(attempt, _runner(definition))
 
     settle = asyncio.run(scenario())
     assert settle is not None
@@ -165,7 +165,7 @@ def test_code_that_is_not_known_here_may_be_elsewhere(
     tidy: Definition, threads: ThreadPoolExecutor, left: list[Any]
 ) -> None:
     settle = _perform(tidy, _lease("gone", **CANCELLED), threads)
-    assert settle.verb is Settlement.RETRYING
+    assert settle.verb is Settlement.REFUSED
     assert settle.number > 0
 
 
@@ -215,7 +215,7 @@ def _stopped_at_its_wait(
             await code(ctx, there)
 
         attempt = Attempt(given, QuietFloor(threads))
-        attempt.start(_runner(waits, threads).run(attempt))
+        attempt.start(_runner(waits).run(attempt))
         await there.wait()
         attempt.stop(StopReason.CANCEL)
         assert attempt.work is not None
@@ -296,7 +296,7 @@ def test_no_step_begins_before_the_store_knows_that_something_is_to_be_run_at_th
     async def scenario() -> tuple[_SlowFloor, Message | None]:
         floor = _SlowFloor(threads)
         attempt = Attempt(_lease("asks"), floor)
-        attempt.start(_runner(asks, threads).run(attempt))
+        attempt.start(_runner(asks).run(attempt))
         while not floor.unanswered:
             await asyncio.sleep(0)
         for _ in range(10):
