@@ -51,6 +51,19 @@ def test_a_stopped_emulator_leaves_nothing(start: Callable[..., EmulatorThread],
     assert [path.name for path in (tmp_path / "emulator" / "code").iterdir()] == []
 
 
+def test_an_invocation_that_a_stop_ends_has_its_last_lines_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator = EmulatorThread(tmp_path)
+    emulator.deploy("long", "import time\ndef handler(event, context):\n    time.sleep(600)\n")
+    emulator.invoke("long", InvocationType="Event")
+    until(lambda: "START" in emulator.log("long"))
+    path = emulator.emulator.deployed("long").output.path
+    emulator.stop()
+    assert "REPORT RequestId" in path.read_text()
+    assert caplog.text == ""
+
+
 HEIR = """
 import os, subprocess
 def handler(event, context):
