@@ -130,14 +130,19 @@ class Dispatcher:
         """Delete a function: its events are forgotten and its environments end. Raises NoSuchFunction."""
         deployed = self.find(name)
         del self._functions[deployed.function.name]
-        await self._close(deployed)
+        await self._end(deployed)
+        deployed.output.close()
 
     async def close(self) -> None:
         """End everything; the code folders are deleted."""
-        while self._functions:
-            await self._close(self._functions.popitem()[1])
+        functions = tuple(self._functions.values())
+        self._functions.clear()
+        for deployed in functions:
+            await self._end(deployed)
         if self._running:
             await asyncio.wait(self._running)
+        for deployed in functions:
+            deployed.output.close()  # not before: an invocation that was ended has its last lines
         self._keeper.close()
         for package in self._packages.values():
             package.remove()
@@ -152,12 +157,11 @@ class Dispatcher:
         for key in [key for key, package in self._packages.items() if package.folder not in used]:
             self._packages.pop(key).remove()
 
-    async def _close(self, deployed: Deployed) -> None:
+    async def _end(self, deployed: Deployed) -> None:
         await deployed.events.close()
         for pool in (*deployed.retired, deployed.pool):
             await pool.close()
         self._concurrency.reserve(deployed.function.name, None)
-        deployed.output.close()
 
     async def _admit(self, deployed: Deployed, request: Request) -> Outcome:
         if request.chain > self.rules.max_chain and not deployed.recursion_allowed:

@@ -24,6 +24,8 @@ class Output:
 
     def write(self, data: bytes) -> None:
         """Append what a process has written, as it came. What cannot be written is lost, which is logged."""
+        if self._file.closed:
+            return  # the function is gone; an invocation that has ended with it has nothing more to say
         try:
             self._write(data)
         except OSError as error:  # as of a full disk, which is no reason to fail an invocation

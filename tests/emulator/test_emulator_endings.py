@@ -51,6 +51,44 @@ def test_a_stopped_emulator_leaves_nothing(start: Callable[..., EmulatorThread],
     assert [path.name for path in (tmp_path / "emulator" / "code").iterdir()] == []
 
 
+def test_an_invocation_that_a_stop_ends_has_its_last_lines_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator = EmulatorThread(tmp_path)
+    emulator.deploy("long", "import time\ndef handler(event, context):\n    time.sleep(600)\n")
+    emulator.invoke("long", InvocationType="Event")
+    until(lambda: "START" in emulator.log("long"))
+    path = emulator.emulator.deployed("long").output.path
+    emulator.stop()
+    assert "REPORT RequestId" in path.read_text()
+    assert caplog.text == ""
+
+
+HEIR = """
+import os, subprocess
+def handler(event, context):
+    if event == "end":
+        os._exit(3)
+    return subprocess.Popen(["sleep", "600"], start_new_session=True).pid
+"""
+
+
+def test_an_environment_ends_although_what_it_has_started_holds_its_output(
+    start: Callable[..., EmulatorThread], tmp_path: Path
+) -> None:
+    emulator = EmulatorThread(tmp_path)
+    emulator.deploy("heir", HEIR)
+    heirs = [int(emulator.invoke("heir")["Payload"])]
+    try:
+        assert b"exit status 3" in emulator.invoke("heir", b'"end"')["Payload"]
+        heirs.append(int(emulator.invoke("heir")["Payload"]))
+        emulator.stop()
+        assert all(map(_runs, heirs)), "they have left the group, and hold what they were given"
+    finally:
+        for pid in heirs:
+            os.kill(pid, signal.SIGKILL)
+
+
 def _runs(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
