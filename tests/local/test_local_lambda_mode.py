@@ -169,7 +169,7 @@ def test_ctrl_c_leaves_nothing_and_the_next_one_has_the_tasks(tasks: Package) ->
         running = stack.submit("busy", wait=0).json()["id"]
         stack.wait_until_running(running, SECONDS)
         family = stack.everyone()
-        assert stack.interrupt() < 10
+        assert stack.interrupt() < 20, "twice what it takes at most on a machine that has nothing else to do"
         assert stack.process.returncode == 0
         assert gone(family)
         assert not any("Traceback" in line for line in stack.lines)

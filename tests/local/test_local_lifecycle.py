@@ -174,7 +174,7 @@ def test_ctrl_c_ends_everything_in_time_and_keeps_the_tasks(start: Start, busy: 
     ).json()["id"]
     stack.wait_until_running(running)
     family = stack.everyone()
-    assert stack.interrupt() < 10
+    assert stack.interrupt() < 20, "twice what it takes at most on a machine that has nothing else to do"
     assert stack.process.returncode == 0
     assert gone(family)
 
@@ -194,7 +194,7 @@ def test_a_second_ctrl_c_ends_it_at_once(start: Start, busy: dict[str, str]) -> 
     family = stack.everyone()
     stack.process.send_signal(signal.SIGINT)
     stack.wait_for("stopping")
-    assert stack.interrupt() < 1
+    assert stack.interrupt() < 5, "less than what the first one grants"
     assert gone(family)
 
 
