@@ -44,7 +44,7 @@ def banner(stack: Started, settings: Settings, environ: Mapping[str, str], data:
     export = f"  export {' '.join(told)}  # so that every bide command goes here\n" if told else ""
     addresses = stack.addresses()
     return f"""
-{_head(stack, settings)}
+{_head(stack, settings, environ)}
 ({stack.parts()}, {where}; Ctrl-C stops it)
 
 {_tries(stack, environ)}{export}{f"{chr(10)}{addresses}" if addresses else ""}"""
@@ -73,14 +73,15 @@ def _word(value: Any) -> str:
     return json.dumps(value)
 
 
-def _head(stack: Started, settings: Settings) -> str:
+def _head(stack: Started, settings: Settings, environ: Mapping[str, str]) -> str:
     tasks, problems = stack.tasks(), [f"  not loaded: {shown(problem)}" for problem in stack.problems()]
     if tasks is None:
-        return red(f"Bide is not whole yet: {stack.url}\n  What is missing is said above; save the mend.")
+        missing = "  What is missing is said above; save the mend."
+        return red(f"Bide is not whole yet: {stack.url}\n{missing}", environ)
     if tasks.count:
-        return "\n".join((f"Bide is up: {stack.url}", *map(red, problems)))
+        return "\n".join((f"Bide is up: {stack.url}", *(red(problem, environ) for problem in problems)))
     lines = [f"Bide is up, but no task is registered: {stack.url}", *problems, *_remedies(settings)]
-    return "\n".join(map(red, lines))
+    return red("\n".join(lines), environ)
 
 
 def _remedies(settings: Settings) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Mapping
 
 
 def count(number: int, noun: str, plural: str = "s") -> str:
@@ -11,8 +11,8 @@ def count(number: int, noun: str, plural: str = "s") -> str:
     return f"{number} {noun}{plural if number != 1 else ''}"
 
 
-def red(text: str) -> str:
+def red(text: str, environ: Mapping[str, str]) -> str:
     """The text, in red where a terminal shows it; NO_COLOR takes the colour away."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    if not sys.stdout.isatty() or environ.get("NO_COLOR"):
         return text
     return "\n".join(f"\033[31m{line}\033[0m" for line in text.split("\n"))

@@ -110,11 +110,9 @@ def test_what_is_wrong_is_red_on_a_terminal_unless_colours_are_not_wanted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\033[31mBide is up, but no task is registered" in said(Told(Tasks(0, None)))
     assert "\033" not in said(Told(Tasks(1, Sample("one", {}))))
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert "\033" not in said(Told(Tasks(0, None)))
+    assert "\033" not in said(Told(Tasks(0, None)), NO_COLOR="1")
 
 
 @pytest.mark.parametrize(
