@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from bide.printable import one_line
 from bide.sample import Sample
 from bide.settings import Settings
 from bide_client.client import DEFAULT_URL
@@ -74,7 +75,10 @@ def _word(value: Any) -> str:
 
 
 def _head(stack: Started, settings: Settings, environ: Mapping[str, str]) -> str:
-    tasks, problems = stack.tasks(), [f"  not loaded: {shown(problem)}" for problem in stack.problems()]
+    tasks, problems = (
+        stack.tasks(),
+        [f"  not loaded: {one_line(shown(problem))}" for problem in stack.problems()],
+    )
     if tasks is None:
         missing = "  What is missing is said above; save the mend."
         return red(f"Bide is not whole yet: {stack.url}\n{missing}", environ)

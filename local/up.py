@@ -26,7 +26,6 @@ from local.data import HOME, DataInUse, claim, deleted, running, turn
 from local.failure import StackFailed
 from local.stack import Stack
 from local.store import StoreFailed
-from local.words import red
 
 if TYPE_CHECKING:
     from local.lambda_stack import LambdaStack
@@ -131,7 +130,7 @@ async def _run(
             with published(data, stack.variables()):
                 with contextlib.suppress(OSError):
                     print(banner(stack, settings, environ, data), flush=True)
-                breaking = asyncio.create_task(_broken(stack, settings, environ, data))
+                breaking = asyncio.create_task(_broken(stack, settings, data))
                 await _first(breaking, ending)
             if breaking.done():
                 say(f"stopping: {breaking.result()}")
@@ -153,9 +152,7 @@ async def _run(
     return code
 
 
-async def _broken(
-    stack: Stack | LambdaStack, settings: Settings, environ: Mapping[str, str], data: Path
-) -> str:
+async def _broken(stack: Stack | LambdaStack, settings: Settings, data: Path) -> str:
     """Wait until the stack cannot go on; returns why."""
     breaking, deleting = (asyncio.create_task(wait) for wait in (stack.broken(), deleted(data)))
     try:
@@ -167,7 +164,7 @@ async def _broken(
         breaking.cancel()
         deleting.cancel()
     lost = "" if settings.redis_url else ", and the tasks with it: what is accepted now could not be kept"
-    return red(f"{shown(data)} has been deleted{lost}. Start Bide again", environ)
+    return f"{shown(data)} has been deleted{lost}. Start Bide again"
 
 
 async def _first(*futures: asyncio.Future[Any]) -> None:

@@ -102,6 +102,11 @@ def test_tasks_that_could_not_be_loaded_are_named_again_where_others_could() -> 
     assert "not loaded: mine/two.py:1: SyntaxError" in text
 
 
+def test_what_a_module_says_of_itself_cannot_speak_to_the_terminal() -> None:
+    text = said(Told(Tasks(0, None), "mail.py:1: OSError: \x1b[2Jall\nis well"))
+    assert "not loaded: mail.py:1: OSError: \\u001b[2Jall is well" in text
+
+
 def test_where_no_arguments_can_be_made_up_it_says_where_to_look() -> None:
     assert "curl http://127.0.0.1:9000/openapi.json" in said(Told(Tasks(3, None)))
 
