@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 import weakref
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ def keep(mine: socket.socket | StreamWriter) -> None:
     _KEPT.add(mine)
 
 
+@cache  # registered twice, the second look at the mask would find what the first has blocked
 def leave_signals() -> None:
-    """Have every fork end by SIGTERM, and tell this process's event loop of no signal.
+    """Have every fork end by SIGTERM, and tell this process's event loop of no signal. Once is for good.
 
     The handler of an event loop only notes the signal and wakes the loop, by a socket that a fork shares:
     whoever ended the fork, such as a pool, would stop this process instead.

@@ -10,7 +10,6 @@ whatever imports `bide` needs. So nothing is imported here but the standard libr
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Final
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -48,6 +47,8 @@ def printable_json(json: str) -> str:
 
 
 def _is_visible(character: str) -> bool:
+    import unicodedata  # plain text, nearly all that is shown, is told without its tables
+
     return unicodedata.category(character) not in _HIDDEN and not _BLANK.match(character)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Generator
 from typing import Final
@@ -80,6 +81,8 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Accept no more, close idle connections, finish requests within `_STOP_SECONDS`, end."""
         self._stop_accepting()
+        # What is cut then is meant to be: uvicorn would log a traceback for each.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self.should_exit = True
 
     def drain(self) -> None:

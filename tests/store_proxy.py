@@ -73,7 +73,10 @@ class RefusingProxy(StoreProxy):
         """Calls since `refuse`."""
 
     def refuse(self, said: str, *commands: str) -> None:
-        """From now on answer commands of these names with this error; all commands where none is named."""
+        """From now on answer these commands with this error; all commands where none is named.
+
+        A command is meant by its name, or by its first argument, such as the hash of a script.
+        """
         with self._changed:
             self._said, self.refused = said, 0
             self._commands = tuple(command.encode() for command in commands)
@@ -89,7 +92,8 @@ class RefusingProxy(StoreProxy):
 
     def pass_on(self, request: Any, client: socket.socket, ask: Callable[[], bytes | None]) -> bool:
         with self._changed:
-            refuses = bool(self._said) and (not self._commands or request[0].upper() in self._commands)
+            named = not {request[0].upper(), *request[1:2]}.isdisjoint(self._commands)
+            refuses = bool(self._said) and (not self._commands or named)
             said = self._said
             if refuses:
                 self.refused += 1

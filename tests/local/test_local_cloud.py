@@ -159,6 +159,7 @@ def test_the_task_hands_a_throttle_to_the_poller_instead_of_asking_again(
         **running.key.environ,
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the key of who used boto3 here before
     vms._make_client.cache_clear()
     try:
         instance = vms.start_vm("ami-1", "t3.micro", token="one")

@@ -499,3 +499,14 @@ def test_a_client_that_reads_no_answer_counts_as_silent(run: Callable[[Bounds | 
             with server.connection() as other:
                 other.send("GET /one HTTP/1.1\nHost: x\n\n")
                 assert other.answer()[2] == b"one"
+
+
+def test_a_request_that_a_stop_cuts_off_leaves_no_traceback(
+    capfd: pytest.CaptureFixture[str], server: Running
+) -> None:
+    with server.connection() as connection:
+        connection.send("GET /blocked HTTP/1.1\nHost: x\nPrefer: wait=10\n\n")
+        connection.send("GET /one HTTP/1.1\nHost: x\n\n")  # it is read, so the one before it has begun
+        server.stop()
+        assert not server.alive
+    assert capfd.readouterr().err == ""

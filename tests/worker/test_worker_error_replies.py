@@ -15,6 +15,7 @@ from stage import Stage, Zygote, a_stage, await_that, is_alive
 from store_proxy import RefusingProxy
 from valkey_server import valkey
 
+from bide import scripts
 from bide.state import State
 from bide.worker import lane
 
@@ -66,7 +67,7 @@ def test_a_wait_that_looks_for_its_event_waits_for_the_store_too(stage: Stage, p
     """The read before its timeout: its failure would cost the attempt."""
     stage.start_worker(proxy.url)
     id = stage.submit("give_up_waiting", caught=True)
-    proxy.refuse("BUSY Valkey is busy running a script.", "HGET")
+    proxy.refuse("BUSY Valkey is busy running a script.", scripts.load("unread").sha)
     proxy.await_refusals(1)
     proxy.lift()
     run = stage.until(id).run

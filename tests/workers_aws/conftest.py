@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 from invocations import Invocations
 from wake_queue import Queue
@@ -39,6 +40,7 @@ def aws_environment(aws: RunningAws, invocations: Invocations, monkeypatch: pyte
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", invocations.url)
     monkeypatch.setattr(fleet, "_CLIENTS", fleet.Clients())
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the key of who used boto3 here before
 
 
 @pytest.fixture
