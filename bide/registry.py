@@ -153,4 +153,6 @@ def _problem(module: str, error: BaseException) -> LoadProblem:
     file, line = (
         (frames[-1].filename, frames[-1].lineno or 0) if frames else (getattr(spec, "__file__", module), 0)
     )
+    if isinstance(error, RegistryError):  # in our words, which begin with the place
+        return LoadProblem(module, str(file), line, error.message.removeprefix(f"{file}:{line}: "))
     return LoadProblem(module, str(file), line, f"{type(error).__name__}: {error}")

@@ -284,7 +284,7 @@ def test_a_context_that_no_task_would_get_is_refused_with_the_remedy(
     file = package.write("mail", f"@task\nasync def send({signature}): ...")
     (problem,) = package.load().problems
     assert (problem.file, problem.line) == (str(file), 2)
-    assert "task 'send'" in problem.message
+    assert problem.message.startswith("task 'send': "), "the place is told once"
     assert remedy in problem.message
 
 
