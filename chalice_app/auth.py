@@ -15,8 +15,7 @@ from chalice_app.errors import ForbiddenHost, NotConfigured, Unauthenticated
 LOCAL_TENANT: Final = "default"
 
 _HOSTS: Final = "localhost, 127.0.0.1 and [::1]"
-_LOOPBACK: Final = r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?"
-_HOST: Final = re.compile(_LOOPBACK, re.IGNORECASE)
+_HOST: Final = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
 _BEARER: Final = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 
 _HOW_TO_SET_A_KEY: Final = (
@@ -40,6 +39,16 @@ NOBODY: Final = Caller("", is_operator=False)
 """Who asks where a route is open to all."""
 
 
+def is_here(host: str) -> bool:
+    """Whether a Host header names this machine. Any port will do: a tunnel may end on another."""
+    return _HOST.fullmatch(host) is not None
+
+
+def is_own(origin: str, host: str) -> bool:
+    """Whether a page's Origin is the server's own, which has this Host header."""
+    return origin.lower() == f"http://{host.lower()}"
+
+
 def check_origin(settings: Settings, headers: Mapping[str, str]) -> None:
     """In local mode, refuse requests that a web page of elsewhere may have caused.
 
@@ -50,12 +59,12 @@ def check_origin(settings: Settings, headers: Mapping[str, str]) -> None:
     if not settings.local:
         return
     host = headers.get("host", "")
-    if not _HOST.fullmatch(host):
+    if not is_here(host):
         raise ForbiddenHost(
             f"This server answers requests for {_HOSTS} only: use one of these in the URL, and so as Host."
         )
     origin = headers.get("origin")
-    if origin is not None and origin.lower() != f"http://{host.lower()}":
+    if origin is not None and not is_own(origin, host):
         raise ForbiddenHost(
             f"Of web pages this server answers its own only, of origin http://{host}. "
             "Have the server that your page comes from ask in its place, without an Origin header."

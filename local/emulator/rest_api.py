@@ -8,7 +8,6 @@ application's business; but what a web page of elsewhere has caused is refused h
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +15,7 @@ from uuid import uuid4
 
 import msgspec
 
+from chalice_app.auth import is_here, is_own
 from local.emulator.dispatcher import Dispatcher
 from local.emulator.errors import EventTooLarge, Refused
 from local.proxy_event import NO_ROUTE, Answer, Api, Headers, Routes, event_of, to_answer
@@ -33,8 +33,6 @@ _NOT_INVOKED: Final = _message(500, "Internal server error")
 _ELSEWHERE: Final = _message(
     403, "This API answers requests for 127.0.0.1 and localhost, and pages of its own; see Host and Origin."
 )
-
-_LOOPBACK: Final = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
 
 _ANY: Final = "ANY"
 
@@ -113,15 +111,10 @@ def _no_stage(prefix: str) -> Answer:
 
 
 def _is_from_here(headers: Headers) -> bool:
-    """Whether a request names this machine as its host, and no page of another origin has caused it.
-
-    Any port of loopback will do as host: a tunnel may end on another. A page's own origin has the same.
-    """
+    """Whether a request names this machine as its host, and no page of another origin has caused it."""
     hosts = [value for name, value in headers if name.lower() == "host"]
     origins = [value for name, value in headers if name.lower() == "origin"]
-    if len(hosts) != 1 or not _LOOPBACK.fullmatch(hosts[0]):
-        return False
-    return all(origin.lower() == f"http://{hosts[0].lower()}" for origin in origins)
+    return len(hosts) == 1 and is_here(hosts[0]) and all(is_own(origin, hosts[0]) for origin in origins)
 
 
 def _checked(response: Any) -> dict[str, Any]:
