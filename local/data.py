@@ -7,10 +7,10 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bide.operate import stack
 from local.children import ROOT, shown
@@ -68,13 +68,17 @@ def running() -> dict[int, str]:
     return found
 
 
-async def deleted(directory: Path) -> None:
-    """Wait until the folder, or one in it that is there now, is no longer where it was."""
+def deleted(directory: Path) -> Coroutine[Any, Any, None]:
+    """Wait until the folder, or one in it, is no longer where it was when this was called."""
     places = [directory, *(path for path in directory.iterdir() if path.is_dir())]
     before = [path.stat().st_ino for path in places]
-    with suppress(FileNotFoundError):
-        while [path.stat().st_ino for path in places] == before:
-            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def wait() -> None:
+        with suppress(FileNotFoundError):
+            while [path.stat().st_ino for path in places] == before:
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    return wait()
 
 
 def delete(directory: Path) -> None:

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -128,9 +128,10 @@ async def _run(
             if not starting.result():
                 say("not everything has started; it is tried again, and at each change of the code")
             with published(data, stack.variables()):
+                # What is there now is missed when it goes: it may go as soon as the banner is read.
+                breaking = asyncio.create_task(_broken(stack, settings, data, deleted(data)))
                 with contextlib.suppress(OSError):
                     print(banner(stack, settings, environ, data), flush=True)
-                breaking = asyncio.create_task(_broken(stack, settings, data))
                 await _first(breaking, ending)
             if breaking.done():
                 say(f"stopping: {breaking.result()}")
@@ -152,9 +153,11 @@ async def _run(
     return code
 
 
-async def _broken(stack: Stack | LambdaStack, settings: Settings, data: Path) -> str:
-    """Wait until the stack cannot go on; returns why."""
-    breaking, deleting = (asyncio.create_task(wait) for wait in (stack.broken(), deleted(data)))
+async def _broken(
+    stack: Stack | LambdaStack, settings: Settings, data: Path, deletion: Coroutine[Any, Any, None]
+) -> str:
+    """Wait until the stack cannot go on, for one thing after the deletion of its data; returns why."""
+    breaking, deleting = (asyncio.create_task(wait) for wait in (stack.broken(), deletion))
     try:
         await _first(breaking, deleting)
         if breaking.done():
