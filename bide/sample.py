@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
-from bide.errors import InvalidArguments
-
-if TYPE_CHECKING:
-    from bide.definition import Definition
+from bide.definition import Definition, json_schema
 
 _FIRST: Final = "echo"
 """The task that is taken where it is registered: whoever reads the documents knows it."""
@@ -45,11 +42,11 @@ def sample(definitions: Mapping[str, Definition]) -> Sample | None:
 
 def _arguments(definition: Definition) -> dict[str, Any] | None:
     """What the task accepts, without what it does not need; None if that cannot be guessed, as a pattern."""
-    (schema,), parts = msgspec.json.schema_components([definition.args_type], ref_template="{name}")
+    schema, parts = json_schema(definition.args_type, "{name}")
     args: dict[str, Any] = _value(schema, parts, 0)
     try:
         definition.decode_args(msgspec.json.encode(args))
-    except InvalidArguments:
+    except Exception:  # not fitting, or whatever the types' own code raises: an API process is to start
         return None
     return args
 
